@@ -1,0 +1,66 @@
+#pragma once
+/// Typed errors. Every message is one sentence that names the call and, where there are two sides, both values.
+
+#include <ccomp/config.hpp>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace ccomp {
+
+/// Base of everything ccomp throws.
+struct error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+/// The caller's arguments cannot be used; nothing was written.
+struct invalid_argument : error {
+  using error::error;
+};
+/// Bytes from elsewhere are not a payload of this compressor.
+struct payload_error : error {
+  using error::error;
+};
+/// Ranks called a collective with different tensors, compressors or options.
+struct rank_mismatch : error {
+  using error::error;
+};
+/// A rank failed or left, or the transport did.
+struct communicator_error : error {
+  using error::error;
+};
+/// A rank did not arrive in time.
+struct timeout : communicator_error {
+  using communicator_error::communicator_error;
+};
+
+namespace detail {
+
+/// std::source_location without the header: clang 14 and 15 cannot use libstdc++'s.
+struct source {
+  char const* file;
+  int line;
+  static constexpr source current(char const* f = __builtin_FILE(), int l = __builtin_LINE()) noexcept { return {f, l}; }
+  [[nodiscard]] std::string text() const {
+    std::string_view path{file};
+    if (auto const cut = path.rfind("ccomp/"); cut != std::string_view::npos) path.remove_prefix(cut);
+    return std::string(path) + ':' + std::to_string(line);
+  }
+};
+
+template <class Error = invalid_argument>
+[[noreturn]] inline void fail(std::string const& why, source at = source::current()) {
+  throw Error("ccomp: " + why + " [" + at.text() + "]");
+}
+
+/// `why` is a string for constant text or a callable that builds one, so that the good path never allocates.
+template <class Error = invalid_argument, class Why>
+inline void expects(bool ok, Why&& why, source at = source::current()) {
+  if (ok) [[likely]] return;
+  if constexpr (requires { why(); })
+    fail<Error>(std::string(why()), at);
+  else
+    fail<Error>(std::string(why), at);
+}
+
+}  // namespace detail
+}  // namespace ccomp

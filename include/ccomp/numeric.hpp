@@ -1,0 +1,94 @@
+#pragma once
+/// Arithmetic that gives the same bits on every compiler, instruction set and device.
+
+#include <ccomp/config.hpp>
+#include <cstddef>
+#include <cstdint>
+
+CCOMP_BEGIN
+namespace detail {
+
+inline constexpr std::uint32_t nan_bits = 0x7fc00000u;
+inline constexpr std::uint32_t inf_bits = 0x7f800000u;
+
+CCOMP_HD constexpr std::uint32_t float_bits(float x) { return __builtin_bit_cast(std::uint32_t, x); }
+CCOMP_HD constexpr float bits_float(std::uint32_t u) { return __builtin_bit_cast(float, u); }
+CCOMP_HD constexpr float canonical_nan() { return bits_float(nan_bits); }
+/// |x| as an integer key: orders like the magnitude, NaN above Inf.
+CCOMP_HD constexpr std::uint32_t magnitude_key(float x) { return float_bits(x) & 0x7fffffffu; }
+CCOMP_HD constexpr bool is_finite(float x) { return magnitude_key(x) < inf_bits; }
+CCOMP_HD constexpr float canonical(float x) { return x == x ? x : canonical_nan(); }
+
+// A product that feeds a sum goes through these: no compiler may contract the pair into a fused multiply-add.
+// (g++ contracts across statements: the engine's entry points switch that off; clang: the pragma; nvcc: the intrinsics.)
+CCOMP_HD inline float mul(float a, float b) {
+#if defined(__CUDA_ARCH__)
+  return __fmul_rn(a, b);
+#else
+  CCOMP_NO_CONTRACTION return a * b;
+#endif
+}
+CCOMP_HD inline float add(float a, float b) {
+#if defined(__CUDA_ARCH__)
+  return __fadd_rn(a, b);
+#else
+  CCOMP_NO_CONTRACTION return a + b;
+#endif
+}
+CCOMP_HD inline float sub(float a, float b) {
+#if defined(__CUDA_ARCH__)
+  return __fadd_rn(a, -b);
+#else
+  CCOMP_NO_CONTRACTION return a - b;
+#endif
+}
+CCOMP_HD inline double mul(double a, double b) {
+#if defined(__CUDA_ARCH__)
+  return __dmul_rn(a, b);
+#else
+  CCOMP_NO_CONTRACTION return a * b;
+#endif
+}
+CCOMP_HD inline double add(double a, double b) {
+#if defined(__CUDA_ARCH__)
+  return __dadd_rn(a, b);
+#else
+  CCOMP_NO_CONTRACTION return a + b;
+#endif
+}
+CCOMP_HD inline float div(float a, float b) {
+#if defined(__CUDA_ARCH__)
+  return __fdiv_rn(a, b);
+#else
+  return a / b;
+#endif
+}
+
+/// Round to nearest even as an integer, for |x| < 2^31.
+CCOMP_HD inline std::int32_t round_to_int(float x) {
+#if defined(__CUDA_ARCH__)
+  return __float2int_rn(x);
+#elif defined(__SSE4_1__) || !defined(__x86_64__)
+  return static_cast<std::int32_t>(__builtin_rintf(x));
+#else
+  // Without SSE 4.1 rint is a library call per value; only |x| < 2^22 reaches this, where the sum below rounds exactly.
+  CCOMP_NO_CONTRACTION
+  float const magic = 12582912.0f;
+  return static_cast<std::int32_t>(float_bits(x + magic) - float_bits(magic));
+#endif
+}
+
+/// Scales keep 16 significant bits, rounded up, so that code x scale is exact for codes of up to 8 bits, and the
+/// largest value never falls off the end of the code range. `x` is finite and not negative.
+CCOMP_HD constexpr float round_up_scale(float x) { return bits_float((float_bits(x) + 0xffu) & ~0xffu); }
+
+/// Blocks whose maximum lies below this decode to zero: their scale, or its inverse, would leave the normal range.
+inline constexpr std::uint32_t tiny_bits = (127u - 118u) << 23;
+
+constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
+constexpr std::size_t ceil_div(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
+/// Every part of a payload starts on 16 bytes.
+constexpr std::size_t pad16(std::size_t bytes) { return round_up(bytes, 16); }
+
+}  // namespace detail
+CCOMP_END
