@@ -10,7 +10,8 @@
 #error "ccomp cannot keep its guarantees (same bytes everywhere, NaN and Inf) under -ffast-math or -ffinite-math-only"
 #endif
 
-static_assert(std::endian::native == std::endian::little, "ccomp: payloads are little-endian; big-endian CPUs are not supported");
+static_assert(std::endian::native == std::endian::little,
+              "ccomp: payloads are little-endian; big-endian CPUs are not supported");
 
 #if defined(__CUDACC__)
 #define CCOMP_HD __host__ __device__
@@ -41,9 +42,10 @@ static_assert(std::endian::native == std::endian::little, "ccomp: payloads are l
 #define CCOMP_PASTE(a, b, c, d) CCOMP_PASTE_(a, b, c, d)
 #define CCOMP_BUILD_TAG CCOMP_PASTE(v0, CCOMP_TAG_THREADS, CCOMP_TAG_ISA, CCOMP_TAG_CUDA)
 
-/// Everything with a loop in it stands between these two; `namespace ccomp` itself holds only vocabulary (element types, errors).
-#define CCOMP_BEGIN     \
-  namespace ccomp {     \
+/// Everything with a loop in it stands between these two; `namespace ccomp` itself holds only vocabulary (element
+/// types, errors).
+#define CCOMP_BEGIN \
+  namespace ccomp { \
   inline namespace CCOMP_BUILD_TAG {
 #define CCOMP_END \
   }               \

@@ -33,13 +33,18 @@ struct timeout : communicator_error {
   using communicator_error::communicator_error;
 };
 
+}  // namespace ccomp
+
+CCOMP_BEGIN
 namespace detail {
 
 /// std::source_location without the header: clang 14 and 15 cannot use libstdc++'s.
 struct source {
   char const* file;
   int line;
-  static constexpr source current(char const* f = __builtin_FILE(), int l = __builtin_LINE()) noexcept { return {f, l}; }
+  static constexpr source current(char const* f = __builtin_FILE(), int l = __builtin_LINE()) noexcept {
+    return {f, l};
+  }
   [[nodiscard]] std::string text() const {
     std::string_view path{file};
     if (auto const cut = path.rfind("ccomp/"); cut != std::string_view::npos) path.remove_prefix(cut);
@@ -55,7 +60,8 @@ template <class Error = invalid_argument>
 /// `why` is a string for constant text or a callable that builds one, so that the good path never allocates.
 template <class Error = invalid_argument, class Why>
 inline void expects(bool ok, Why&& why, source at = source::current()) {
-  if (ok) [[likely]] return;
+  if (ok) [[likely]]
+    return;
   if constexpr (requires { why(); })
     fail<Error>(std::string(why()), at);
   else
@@ -63,4 +69,4 @@ inline void expects(bool ok, Why&& why, source at = source::current()) {
 }
 
 }  // namespace detail
-}  // namespace ccomp
+CCOMP_END

@@ -20,7 +20,8 @@ CCOMP_HD constexpr bool is_finite(float x) { return magnitude_key(x) < inf_bits;
 CCOMP_HD constexpr float canonical(float x) { return x == x ? x : canonical_nan(); }
 
 // A product that feeds a sum goes through these: no compiler may contract the pair into a fused multiply-add.
-// (g++ contracts across statements: the engine's entry points switch that off; clang: the pragma; nvcc: the intrinsics.)
+// (g++ contracts across statements: the engine's entry points switch that off; clang: the pragma; nvcc: the
+// intrinsics.)
 CCOMP_HD inline float mul(float a, float b) {
 #if defined(__CUDA_ARCH__)
   return __fmul_rn(a, b);
@@ -64,17 +65,14 @@ CCOMP_HD inline float div(float a, float b) {
 #endif
 }
 
-/// Round to nearest even as an integer, for |x| < 2^31.
+/// Round to nearest even as an integer, for |x| < 2^22. The sum rounds exactly and vectorises everywhere, where rint is
+/// a library call per value without SSE 4.1.
 CCOMP_HD inline std::int32_t round_to_int(float x) {
 #if defined(__CUDA_ARCH__)
   return __float2int_rn(x);
-#elif defined(__SSE4_1__) || !defined(__x86_64__)
-  return static_cast<std::int32_t>(__builtin_rintf(x));
 #else
-  // Without SSE 4.1 rint is a library call per value; only |x| < 2^22 reaches this, where the sum below rounds exactly.
-  CCOMP_NO_CONTRACTION
   float const magic = 12582912.0f;
-  return static_cast<std::int32_t>(float_bits(x + magic) - float_bits(magic));
+  return static_cast<std::int32_t>(float_bits(add(x, magic)) - float_bits(magic));
 #endif
 }
 

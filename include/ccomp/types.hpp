@@ -12,7 +12,7 @@
 static_assert(sizeof(float) == 4 && std::numeric_limits<float>::is_iec559, "ccomp: float must be IEEE 754 binary32");
 
 namespace ccomp {
-namespace detail {
+namespace formats {
 
 /// Conversion between float and a smaller format with `Mantissa` stored bits and exponent bias `Bias`, on magnitudes
 /// (no sign bit). Both directions compute the normal and the subnormal result and select, so that a loop over them
@@ -48,7 +48,7 @@ inline constexpr std::uint32_t float_nan = 0x7fc00000u;
   return a < limit ? a : limit;
 }
 
-}  // namespace detail
+}  // namespace formats
 
 /// IEEE 754 binary16 as storage: the same bits as CUDA's `__half`.
 ///
@@ -60,13 +60,14 @@ struct float16 {
   float16() = default;
   [[gnu::always_inline]] CCOMP_HD explicit constexpr float16(float x) : bits{} {
     std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x), a = u & 0x7fffffffu;
-    std::uint32_t const code = detail::at_most(detail::small_float<10, 15>::narrow(a), 0x7c00u) | ((u >> 16) & 0x8000u);
-    bits = static_cast<std::uint16_t>(a > detail::float_inf ? 0x7fffu : code);
+    std::uint32_t const code =
+        formats::at_most(formats::small_float<10, 15>::narrow(a), 0x7c00u) | ((u >> 16) & 0x8000u);
+    bits = static_cast<std::uint16_t>(a > formats::float_inf ? 0x7fffu : code);
   }
   [[gnu::always_inline]] CCOMP_HD explicit constexpr operator float() const {
     std::uint32_t const a = bits & 0x7fffu, sign = (bits & 0x8000u) << 16;
-    std::uint32_t const finite = detail::small_float<10, 15>::widen(a) | sign;
-    std::uint32_t const special = a > 0x7c00u ? detail::float_nan : (detail::float_inf | sign);
+    std::uint32_t const finite = formats::small_float<10, 15>::widen(a) | sign;
+    std::uint32_t const special = a > 0x7c00u ? formats::float_nan : (formats::float_inf | sign);
     return __builtin_bit_cast(float, a < 0x7c00u ? finite : special);
   }
   [[gnu::always_inline]] CCOMP_HD static constexpr float16 from_bits(std::uint16_t b) {
@@ -88,11 +89,11 @@ struct bfloat16 {
   [[gnu::always_inline]] CCOMP_HD explicit constexpr bfloat16(float x) : bits{} {
     std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x);
     std::uint32_t const code = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
-    bits = static_cast<std::uint16_t>((u & 0x7fffffffu) > detail::float_inf ? 0x7fffu : code);
+    bits = static_cast<std::uint16_t>((u & 0x7fffffffu) > formats::float_inf ? 0x7fffu : code);
   }
   [[gnu::always_inline]] CCOMP_HD explicit constexpr operator float() const {
     std::uint32_t const u = static_cast<std::uint32_t>(bits) << 16;
-    return __builtin_bit_cast(float, (u & 0x7fffffffu) > detail::float_inf ? detail::float_nan : u);
+    return __builtin_bit_cast(float, (u & 0x7fffffffu) > formats::float_inf ? formats::float_nan : u);
   }
   [[gnu::always_inline]] CCOMP_HD static constexpr bfloat16 from_bits(std::uint16_t b) {
     bfloat16 r{};
@@ -112,14 +113,14 @@ struct fp8_e4m3 {
   fp8_e4m3() = default;
   [[gnu::always_inline]] CCOMP_HD explicit constexpr fp8_e4m3(float x) : bits{} {
     std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x), a = u & 0x7fffffffu, sign = (u >> 24) & 0x80u;
-    std::uint32_t const code = detail::at_most(detail::small_float<3, 7>::narrow(a), 0x7eu);
-    std::uint32_t const special = a > detail::float_inf ? 0x7fu : (0x7fu | sign);
-    bits = static_cast<std::uint8_t>(a < detail::float_inf ? (code | sign) : special);
+    std::uint32_t const code = formats::at_most(formats::small_float<3, 7>::narrow(a), 0x7eu);
+    std::uint32_t const special = a > formats::float_inf ? 0x7fu : (0x7fu | sign);
+    bits = static_cast<std::uint8_t>(a < formats::float_inf ? (code | sign) : special);
   }
   [[gnu::always_inline]] CCOMP_HD explicit constexpr operator float() const {
     std::uint32_t const a = bits & 0x7fu, sign = (bits & 0x80u) << 24;
-    std::uint32_t const finite = detail::small_float<3, 7>::widen(a) | sign;
-    return __builtin_bit_cast(float, a == 0x7fu ? detail::float_nan : finite);
+    std::uint32_t const finite = formats::small_float<3, 7>::widen(a) | sign;
+    return __builtin_bit_cast(float, a == 0x7fu ? formats::float_nan : finite);
   }
   [[gnu::always_inline]] CCOMP_HD static constexpr fp8_e4m3 from_bits(std::uint8_t b) {
     fp8_e4m3 r{};
@@ -139,14 +140,14 @@ struct fp8_e5m2 {
   fp8_e5m2() = default;
   [[gnu::always_inline]] CCOMP_HD explicit constexpr fp8_e5m2(float x) : bits{} {
     std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x), a = u & 0x7fffffffu, sign = (u >> 24) & 0x80u;
-    std::uint32_t const code = detail::at_most(detail::small_float<2, 15>::narrow(a), 0x7bu);
-    std::uint32_t const special = a > detail::float_inf ? 0x7fu : (0x7cu | sign);
-    bits = static_cast<std::uint8_t>(a < detail::float_inf ? (code | sign) : special);
+    std::uint32_t const code = formats::at_most(formats::small_float<2, 15>::narrow(a), 0x7bu);
+    std::uint32_t const special = a > formats::float_inf ? 0x7fu : (0x7cu | sign);
+    bits = static_cast<std::uint8_t>(a < formats::float_inf ? (code | sign) : special);
   }
   [[gnu::always_inline]] CCOMP_HD explicit constexpr operator float() const {
     std::uint32_t const a = bits & 0x7fu, sign = (bits & 0x80u) << 24;
-    std::uint32_t const finite = detail::small_float<2, 15>::widen(a) | sign;
-    std::uint32_t const special = a > 0x7cu ? detail::float_nan : (detail::float_inf | sign);
+    std::uint32_t const finite = formats::small_float<2, 15>::widen(a) | sign;
+    std::uint32_t const special = a > 0x7cu ? formats::float_nan : (formats::float_inf | sign);
     return __builtin_bit_cast(float, a < 0x7cu ? finite : special);
   }
   [[gnu::always_inline]] CCOMP_HD static constexpr fp8_e5m2 from_bits(std::uint8_t b) {
@@ -168,14 +169,14 @@ concept element = std::same_as<T, float> || std::same_as<T, float16> || std::sam
 /// The element type as a value; the numbers are those of the frame.
 enum class element_type : std::uint8_t { float32 = 0, float16 = 1, bfloat16 = 2 };
 
-namespace detail {
+namespace formats {
 template <class T> struct element_type_trait;
 template <> struct element_type_trait<float> { static constexpr element_type value = element_type::float32; };
 template <> struct element_type_trait<float16> { static constexpr element_type value = element_type::float16; };
 template <> struct element_type_trait<bfloat16> { static constexpr element_type value = element_type::bfloat16; };
-}  // namespace detail
+}  // namespace formats
 
-template <element T> inline constexpr element_type element_type_of = detail::element_type_trait<T>::value;
+template <element T> inline constexpr element_type element_type_of = formats::element_type_trait<T>::value;
 
 /// Bytes of one element; 0 for a value that is no element type (one read from a foreign frame).
 CCOMP_HD constexpr std::size_t element_bytes(element_type type) {

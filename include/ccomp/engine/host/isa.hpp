@@ -1,0 +1,37 @@
+#pragma once
+/// Runs one plain loop as the variant of it that was compiled for an instruction set.
+///
+/// `flatten` inlines the generic loop into a function compiled for that target, so one loop serves every instruction
+/// set, and a consumer's plain -O2 build is as fast as -march=native. No variant contracts a product and a sum.
+
+#include <ccomp/exec/host.hpp>
+
+CCOMP_BEGIN
+namespace detail {
+
+#if defined(__clang__)
+#define CCOMP_VARIANT gnu::flatten, gnu::noinline
+#else
+#define CCOMP_VARIANT gnu::flatten, gnu::noinline, gnu::optimize("O3", "fp-contract=off")
+#endif
+
+template <class F> [[CCOMP_VARIANT]] void run_baseline(F const& f) { f(); }
+#if CCOMP_X86_VARIANTS
+#define CCOMP_TARGET_AVX2 "avx2,fma,bmi,bmi2,f16c"
+#define CCOMP_TARGET_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi,bmi2,f16c"
+template <class F> [[CCOMP_VARIANT, gnu::target(CCOMP_TARGET_AVX2)]] void run_avx2(F const& f) { f(); }
+template <class F> [[CCOMP_VARIANT, gnu::target(CCOMP_TARGET_AVX512)]] void run_avx512(F const& f) { f(); }
+#endif
+
+/// `f` must be a leaf: loops over plain memory, nothing that throws or allocates.
+template <class F> inline void run(instruction_set isa, F const& f) {
+#if CCOMP_X86_VARIANTS
+  if (isa == instruction_set::avx512) return run_avx512(f);
+  if (isa == instruction_set::avx2) return run_avx2(f);
+#endif
+  static_cast<void>(isa);
+  run_baseline(f);
+}
+
+}  // namespace detail
+CCOMP_END

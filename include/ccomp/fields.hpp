@@ -1,0 +1,124 @@
+#pragma once
+/// The settings of a stage by name: for text (`top_k(0.01)`), for printing and for the fingerprint ranks compare.
+
+#include <array>
+#include <ccomp/config.hpp>
+#include <ccomp/error.hpp>
+#include <ccomp/random.hpp>
+#include <charconv>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+
+CCOMP_BEGIN
+
+/// One setting: its name in text and where it lives. A stage lists its own in
+/// `static constexpr auto fields() { return std::tuple{field{"ratio", &top_k::ratio}}; }`.
+template <class Stage, class Value> struct field {
+  std::string_view name;
+  Value Stage::*member;
+};
+template <class Stage, class Value> field(char const*, Value Stage::*) -> field<Stage, Value>;
+
+/// An enumeration used as a setting lists its names in order: `constexpr auto setting_names(rounding) { return
+/// std::array{"nearest", "stochastic"}; }`.
+template <class E>
+concept named_enum = std::is_enum_v<E> && requires(E e) {
+  setting_names(e).size();
+};
+
+namespace detail {
+
+inline std::uint64_t hash_bytes(std::string_view s, std::uint64_t h = 0xcbf29ce484222325ull) {
+  for (char const c : s) h = hash64(h, static_cast<unsigned char>(c));
+  return h;
+}
+
+template <class V> void parse_value(V& out, std::string_view text, std::string_view stage, std::string_view key) {
+  auto bad = [&](std::string const& want) {
+    fail("compressor text: " + std::string(stage) + "'s " + std::string(key) + " must be " + want + ", got '" +
+         std::string(text) + "'");
+  };
+  if constexpr (std::same_as<V, bool>) {
+    if (text == "true")
+      out = true;
+    else if (text == "false")
+      out = false;
+    else
+      bad("true or false");
+  } else if constexpr (named_enum<V>) {
+    constexpr auto names = setting_names(V{});
+    std::string known;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (text == names[i]) {
+        out = static_cast<V>(i);
+        return;
+      }
+      known += (i ? ", " : "") + std::string(names[i]);
+    }
+    bad("one of " + known);
+  } else {
+    auto const [end, status] = std::from_chars(text.data(), text.data() + text.size(), out);
+    bool ok = status == std::errc{} && end == text.data() + text.size();
+    if constexpr (std::floating_point<V>) ok = ok && std::isfinite(out);
+    if (!ok)
+      bad(std::floating_point<V> ? "a number"
+          : std::is_signed_v<V>  ? "a whole number"
+                                 : "a whole number of at least 0");
+  }
+}
+
+template <class V> std::string print_value(V const& v) {
+  if constexpr (std::same_as<V, bool>) {
+    return v ? "true" : "false";
+  } else if constexpr (named_enum<V>) {
+    return std::string(setting_names(V{})[static_cast<std::size_t>(v)]);
+  } else {
+    std::array<char, 40> buffer{};
+    auto const end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), v).ptr;
+    return {buffer.data(), end};
+  }
+}
+
+template <class Stage, class F> void for_each_field(F&& f) {
+  std::apply([&](auto const&... each) { (f(each), ...); }, Stage::fields());
+}
+
+/// `uniform_quantize<8>`: the name with the template argument it stands for.
+template <class Stage> std::string stage_type_text() {
+  std::string text{Stage::name};
+  if constexpr (requires { Stage::argument(); }) text += '<' + std::string(Stage::argument()) + '>';
+  return text;
+}
+
+/// `uniform_quantize<8>(block=1024)`: settings that differ from the defaults.
+template <class Stage> std::string stage_text(Stage const& stage) {
+  Stage const plain{};
+  std::string settings;
+  for_each_field<Stage>([&](auto const& f) {
+    if (stage.*f.member == plain.*f.member) return;
+    settings += (settings.empty() ? "" : ", ") + std::string(f.name) + '=' + print_value(stage.*f.member);
+  });
+  return stage_type_text<Stage>() + (settings.empty() ? "" : '(' + settings + ')');
+}
+
+template <class Stage> std::uint64_t stage_fingerprint(Stage const& stage) {
+  std::uint64_t h = hash_bytes(stage_type_text<Stage>());
+  for_each_field<Stage>([&](auto const& f) {
+    auto const& v = stage.*f.member;
+    std::uint64_t bits = 0;
+    if constexpr (std::floating_point<std::remove_cvref_t<decltype(v)>>)
+      bits = std::bit_cast<std::uint64_t>(static_cast<double>(v));
+    else
+      bits = static_cast<std::uint64_t>(v);
+    h = hash64(h, bits);
+  });
+  return h;
+}
+
+}  // namespace detail
+CCOMP_END

@@ -1,0 +1,92 @@
+#pragma once
+/// Scratch memory for calls: a grow-only cache, or a lent buffer.
+
+#include <ccomp/config.hpp>
+#include <ccomp/error.hpp>
+#include <ccomp/exec/host.hpp>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <utility>
+
+CCOMP_BEGIN
+
+/// Memory that calls use while they run; nothing in it survives a call.
+///
+/// `workspace ws{ex}` allocates on first need and only grows, so that no call of a size seen before allocates.
+/// `workspace ws{ex, bytes}` uses what it was lent and throws invalid_argument when a call needs more.
+/// One workspace serves one call at a time.
+template <class Exec> class workspace {
+ public:
+  explicit workspace(Exec ex = {}) : ex_(ex) {}
+  workspace(Exec ex, std::span<std::byte> lent) : ex_(ex), memory_(lent), owns_(false) {}
+  workspace(workspace&& other) noexcept
+      : ex_(other.ex_), memory_(std::exchange(other.memory_, {})), owns_(other.owns_) {}
+  workspace& operator=(workspace&& other) noexcept {
+    std::swap(ex_, other.ex_);
+    std::swap(memory_, other.memory_);
+    std::swap(owns_, other.owns_);
+    return *this;
+  }
+  workspace(workspace const&) = delete;
+  workspace& operator=(workspace const&) = delete;
+  ~workspace() { release(); }
+
+  /// At least `bytes`, aligned to 16; whatever it held before is lost.
+  std::span<std::byte> reserve(std::size_t bytes) {
+    bytes += 15;  // a lent buffer may start anywhere
+    if (bytes > memory_.size()) {
+      detail::expects(owns_, [&] {
+        return "workspace: the lent buffer has " + std::to_string(memory_.size()) + " bytes and the call needs " +
+               std::to_string(bytes);
+      });
+      auto* fresh = static_cast<std::byte*>(ex_.allocate(bytes));
+      release();
+      memory_ = {fresh, bytes};
+    }
+    auto const skip = (16 - reinterpret_cast<std::uintptr_t>(memory_.data()) % 16) % 16;
+    return memory_.subspan(memory_.empty() ? 0 : skip);
+  }
+
+  /// Bytes held now.
+  [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
+
+ private:
+  void release() noexcept {
+    if (owns_ && memory_.data()) ex_.deallocate(memory_.data());
+    memory_ = {};
+  }
+
+  Exec ex_;
+  std::span<std::byte> memory_{};
+  bool owns_ = true;
+};
+
+namespace detail {
+
+/// Carves aligned parts off a scratch buffer whose size was computed by the same sequence of `bytes_for`.
+class scratch {
+ public:
+  scratch() = default;
+  explicit scratch(std::span<std::byte> memory) : memory_(memory) {}
+
+  template <class T> static constexpr std::size_t bytes_for(std::size_t count) {
+    return (count * sizeof(T) + 63) / 64 * 64;
+  }
+  template <class T> T* take(std::size_t count) {
+    std::size_t const bytes = bytes_for<T>(count);
+    expects(bytes <= memory_.size(), [&] {
+      return "scratch: " + std::to_string(memory_.size()) + " bytes left, " + std::to_string(bytes) + " needed";
+    });
+    auto* p = reinterpret_cast<T*>(memory_.data());
+    memory_ = memory_.subspan(bytes);
+    return p;
+  }
+  [[nodiscard]] std::span<std::byte> rest() const { return memory_; }
+
+ private:
+  std::span<std::byte> memory_{};
+};
+
+}  // namespace detail
+CCOMP_END
