@@ -1,0 +1,30 @@
+# What ccomp's own programs (tests, benchmarks, examples) are built with. None of it reaches a consumer.
+
+add_library(ccomp-own INTERFACE)
+target_link_libraries(ccomp-own INTERFACE ccomp::ccomp)
+target_compile_options(ccomp-own INTERFACE -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow)
+if(TARGET ccomp::eigen)
+  target_link_libraries(ccomp-own INTERFACE ccomp::eigen)
+endif()
+if(CCOMP_USE_OPENMP)
+  find_package(OpenMP QUIET COMPONENTS CXX)
+  if(TARGET OpenMP::OpenMP_CXX)
+    target_link_libraries(ccomp-own INTERFACE OpenMP::OpenMP_CXX)
+  else()
+    message(STATUS "ccomp: no OpenMP for this compiler; its own programs use std::thread")
+  endif()
+endif()
+
+# find_package that says which Debian package brings what is missing.
+macro(ccomp_require package debian option)
+  find_package(${package} QUIET)
+  if(NOT ${package}_FOUND)
+    message(FATAL_ERROR "${option} needs ${package}; on Debian: apt-get install ${debian}. "
+                        "Or configure with -D${option}=OFF.")
+  endif()
+endmacro()
+
+# ctest properties that all of ccomp's tests share: exit code 77 means skipped.
+function(ccomp_test_properties test label)
+  set_tests_properties(${test} PROPERTIES LABELS ${label} SKIP_RETURN_CODE 77 ${ARGN})
+endfunction()

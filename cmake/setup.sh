@@ -1,0 +1,36 @@
+# Sourced by tests/run, bench/run and .ci/run, from the top of the source tree.
+# shellcheck shell=bash
+
+# setup_packages <package>...: on Debian and its kin, has these packages installed. Root installs what is missing;
+# anybody else is told the one command that does, and the script ends with 2.
+setup_packages() {
+  if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    echo "set-up: not a Debian machine; these Debian packages, or what equals them, must be there: $*"
+    return
+  fi
+  local package missing=()
+  for package in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" -ne 0 ]; then
+    echo "set-up: some packages are missing; this command installs them:" >&2
+    echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}" >&2
+    exit 2
+  fi
+  echo "set-up: installing ${missing[*]}"
+  apt-get update -qq || echo "set-up: apt-get update failed; trying with the lists that are here"
+  if ! DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; then
+    echo "set-up: apt-get could not install ${missing[*]}" >&2
+    exit 2
+  fi
+}
+
+# How many compilers or tests run at a time.
+setup_jobs() { echo "${CCOMP_JOBS:-$(nproc)}"; }
+
+# One sentence, exit code 2: for options that the script does not know.
+usage_error() {
+  echo "$(basename "$(dirname "$0")")/$(basename "$0"): $*; --help lists the options" >&2
+  exit 2
+}
