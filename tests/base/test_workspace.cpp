@@ -70,6 +70,14 @@ TEST_CASE("workspace: a lent buffer is used wherever it starts, and never outsid
   }
 }
 
+TEST_CASE("workspace: bytes lost to alignment count against a lent buffer") {
+  alignas(16) std::array<std::byte, 2048> buffer{};
+  for (std::size_t start = 1; start < 16; ++start) {
+    workspace ws{host_exec{}, std::span<std::byte>(buffer).subspan(start, 1000 + 15 - start)};
+    CHECK_THROWS_AS(static_cast<void>(ws.reserve(1000)), invalid_argument);
+  }
+}
+
 TEST_CASE("workspace: a lent buffer that is too small is an error with both sizes, and is never replaced") {
   std::array<std::byte, 64> buffer{};
   workspace ws{host_exec{}, std::span<std::byte>(buffer)};
