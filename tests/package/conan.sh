@@ -15,4 +15,5 @@ rm -rf "$work"
 mkdir -p "$work"
 "$conan" profile detect
 "$conan" create "$source_tree" -s compiler.cppstd=20 -s build_type=Release --no-remote \
+  -c tools.cmake.cmaketoolchain:generator=Ninja \
   -c tools.cmake.cmake_layout:test_folder="$work/test_package" -c tools.cmake.cmaketoolchain:user_presets=

@@ -33,7 +33,7 @@ else()
     if(arg_UNPARSED_ARGUMENTS)
       message(FATAL_ERROR "the stand-in for vcpkg_cmake_configure does not know: ${arg_UNPARSED_ARGUMENTS}")
     endif()
-    execute_process(COMMAND "${CMAKE_COMMAND}" -S "${arg_SOURCE_PATH}" -B "${build}" -DCMAKE_BUILD_TYPE=Release
+    execute_process(COMMAND "${CMAKE_COMMAND}" -G Ninja -S "${arg_SOURCE_PATH}" -B "${build}" -DCMAKE_BUILD_TYPE=Release
                             "-DCMAKE_INSTALL_PREFIX=${CURRENT_PACKAGES_DIR}" ${arg_OPTIONS}
                     COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
   endfunction()
