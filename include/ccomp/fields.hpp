@@ -31,6 +31,8 @@ concept named_enum = std::is_enum_v<E> && requires(E e) {
   setting_names(e).size();
 };
 
+constexpr auto setting_names(rounding) { return std::array<std::string_view, 2>{"nearest", "stochastic"}; }
+
 namespace detail {
 
 inline std::uint64_t hash_bytes(std::string_view s, std::uint64_t h = 0xcbf29ce484222325ull) {

@@ -77,8 +77,11 @@ CCOMP_HD inline std::int32_t round_to_int(float x) {
 }
 
 /// Scales keep 16 significant bits, rounded up, so that code x scale is exact for codes of up to 8 bits, and the
-/// largest value never falls off the end of the code range. `x` is finite and not negative.
-CCOMP_HD constexpr float round_up_scale(float x) { return bits_float((float_bits(x) + 0xffu) & ~0xffu); }
+/// largest value never falls off the end of the code range. `x` is finite and not negative; the result is finite.
+CCOMP_HD constexpr float round_up_scale(float x) {
+  std::uint32_t const up = (float_bits(x) + 0xffu) & ~0xffu;
+  return bits_float(up < 0x7f7fff00u ? up : 0x7f7fff00u);
+}
 
 /// Blocks whose maximum lies below this decode to zero: their scale, or its inverse, would leave the normal range.
 inline constexpr std::uint32_t tiny_bits = (127u - 118u) << 23;

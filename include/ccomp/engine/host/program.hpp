@@ -1,0 +1,126 @@
+#pragma once
+/// A chain as the host engine sees it: leading transforms, one stage that ends the segment, and the tail that codes
+/// that stage's carrier. Sizes follow from (chain, n, element type) alone.
+
+#include <ccomp/engine/host/ops.hpp>
+#include <ccomp/engine/host/pack.hpp>
+#include <ccomp/workspace.hpp>
+#include <span>
+
+CCOMP_BEGIN
+namespace detail {
+
+using program = std::span<stage_ref const>;
+
+/// The first segment of a program. Exactly one of quantizer, cast and vector ends it, or none (raw values).
+struct segment {
+  program transforms;
+  stage_ref end;
+  program tail;  // only after a vector stage
+
+  [[nodiscard]] quantizer_ops const* quantizer() const { return end.ops ? end.ops->quantizer : nullptr; }
+  [[nodiscard]] element_type const* cast() const { return end.ops ? end.ops->cast : nullptr; }
+  [[nodiscard]] vector_ops const* vector() const { return end.ops ? end.ops->vector : nullptr; }
+};
+
+inline segment first_segment(program p) {
+  std::size_t i = 0;
+  while (i < p.size() && p[i].ops->transform) ++i;
+  segment s{p.first(i), {}, {}};
+  if (i < p.size()) {
+    s.end = p[i];
+    s.tail = p.subspan(i + 1);
+  }
+  return s;
+}
+
+inline bool is_linear(program p) {
+  for (auto const& s : p)
+    if (!s.ops->linear) return false;
+  return true;
+}
+
+/// Settings are in range and nothing follows a stage that leaves no values.
+inline void validate(program p) {
+  expects(!p.empty(), "compressor: the chain has no stage");
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    p[i].ops->validate(p[i].stage);
+    expects(i + 1 == p.size() || !(p[i].ops->quantizer || p[i].ops->cast), [&] {
+      return "compressor: " + p[i].ops->text(p[i].stage) + " leaves no values for " +
+             p[i + 1].ops->text(p[i + 1].stage) + " to code";
+    });
+  }
+}
+
+/// Fingerprint of the chain, seeds included; ranks and frames compare it.
+inline std::uint64_t fingerprint(program p) {
+  std::uint64_t h = 0x63636f6d70ull;
+  for (auto const& s : p) h = hash64(h, s.ops->fingerprint(s.stage));
+  return h;
+}
+inline std::string text(program p) {
+  std::string t;
+  for (auto const& s : p) t += (t.empty() ? "" : "|") + s.ops->text(s.stage);
+  return t;
+}
+
+/// Values that must stay together when a tensor is cut for several ranks. Blocks are powers of two, so the largest
+/// divides into all; 256 is the group that shares random counters.
+inline std::size_t granule(program p) {
+  auto const s = first_segment(p);
+  std::size_t g = random_group;
+  for (auto const& t : s.transforms) g = std::max(g, t.ops->transform->granule(t.stage));
+  if (auto const* q = s.quantizer()) g = std::max(g, q->block(s.end.stage));
+  return g;
+}
+
+inline element_type after_transforms(segment const& s, element_type type) {
+  return s.transforms.empty() ? type : element_type::float32;
+}
+
+/// Where the parts of a quantizer's payload lie.
+struct quantizer_layout {
+  std::size_t side, codes;
+  [[nodiscard]] std::size_t total() const { return side + codes; }
+};
+inline quantizer_layout layout_of(stage_ref q, std::size_t n) {
+  auto const& ops = *q.ops->quantizer;
+  return {pad16(ceil_div(n, ops.block(q.stage)) * ops.parameter_bytes(q.stage)), pad16(packed_bytes(n, ops.bits))};
+}
+
+inline std::size_t capacity(program p, std::size_t n, element_type type) {
+  auto const s = first_segment(p);
+  type = after_transforms(s, type);
+  if (s.quantizer()) return layout_of(s.end, n).total();
+  if (auto const* cast = s.cast()) return pad16(n * element_bytes(*cast));
+  if (auto const* v = s.vector())
+    return pad16(v->side_bytes(s.end.stage, n)) + capacity(s.tail, v->carrier_size(s.end.stage, n), type);
+  return pad16(n * element_bytes(type));
+}
+
+/// What a linear program sends: so many values of this type.
+struct linear_carrier {
+  std::size_t n;
+  element_type type;
+};
+inline linear_carrier carrier_of(program p, std::size_t n, element_type type) {
+  auto const s = first_segment(p);
+  type = after_transforms(s, type);
+  if (auto const* cast = s.cast()) return {n, *cast};
+  if (auto const* v = s.vector()) return carrier_of(s.tail, v->carrier_size(s.end.stage, n), type);
+  return {n, type};
+}
+
+/// Scratch for any one pass over a tensor of n values, feedback included.
+inline std::size_t scratch_bytes(program p, std::size_t n) {
+  auto const s = first_segment(p);
+  auto const* v = s.vector();
+  if (!v) return 0;
+  std::size_t const m = v->carrier_size(s.end.stage, n);
+  return 3 * scratch::bytes_for<float>(n)  // the tensor as floats, its transform, residuals kept for non-finite tiles
+         + scratch::bytes_for<std::uint8_t>(ceil_div(n, tile_values)) + 2 * scratch::bytes_for<float>(m) +
+         round_up(v->scratch_bytes(s.end.stage, n), 64) + scratch_bytes(s.tail, m);
+}
+
+}  // namespace detail
+CCOMP_END

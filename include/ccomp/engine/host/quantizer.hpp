@@ -1,0 +1,120 @@
+#pragma once
+/// Every pass of a quantizer over one tile, derived from its scalar pieces.
+
+#include <ccomp/concepts.hpp>
+#include <ccomp/engine/host/isa.hpp>
+#include <ccomp/engine/host/statistic.hpp>
+#include <cstring>
+
+CCOMP_BEGIN
+namespace detail {
+
+/// Values handled at once: what a tile needs (values, codes, random bits) stays in the first-level cache. Blocks are
+/// powers of two up to this, so that tiles hold whole blocks.
+inline constexpr std::size_t tile_values = 4096;
+
+/// Parameters are floats, so that a foreign payload can be judged: a block is good if all of them are finite.
+template <class P> bool good_parameters(P const& p) {
+  static_assert(sizeof(P) % sizeof(float) == 0 && std::is_trivially_copyable_v<P>,
+                "ccomp: a quantizer's parameters are floats");
+  float words[sizeof(P) / sizeof(float)];
+  std::memcpy(words, &p, sizeof(P));
+  bool good = true;
+  for (float const w : words) good = good && is_finite(w);
+  return good;
+}
+/// A block with NaN or Inf in it: codes 0, the first parameter the canonical NaN.
+template <class P> P bad_parameters() {
+  P p{};
+  float const nan = canonical_nan();
+  std::memcpy(&p, &nan, sizeof nan);
+  return p;
+}
+template <class P> P load_parameters(std::byte const* at) {
+  P p;
+  std::memcpy(&p, at, sizeof p);
+  return p;
+}
+
+template <class S> constexpr bool needs_random = requires { requires S::stochastic; };
+
+template <class S>
+void code_loop(S const& s, typename S::parameters const p, float const* CCOMP_RESTRICT x, std::size_t n,
+               std::uint8_t* CCOMP_RESTRICT codes, std::uint16_t const* CCOMP_RESTRICT random) {
+  S const pieces = s;  // a copy no store can alias
+  for (std::size_t i = 0; i < n; ++i)
+    codes[i] = static_cast<std::uint8_t>(pieces.code(x[i], p, needs_random<S> ? random[i] : 0u));
+}
+template <class S>
+void value_loop(S const& s, typename S::parameters const p, std::uint8_t const* CCOMP_RESTRICT codes, std::size_t n,
+                float* CCOMP_RESTRICT out) {
+  S const pieces = s;
+  for (std::size_t i = 0; i < n; ++i) out[i] = pieces.value(codes[i], p);
+}
+template <class S>
+void add_value_loop(S const& s, typename S::parameters const p, std::uint8_t const* CCOMP_RESTRICT codes, std::size_t n,
+                    float* CCOMP_RESTRICT out) {
+  S const pieces = s;
+  for (std::size_t i = 0; i < n; ++i) out[i] = add(out[i], pieces.value(codes[i], p));
+}
+template <class S>
+void residual_loop(S const& s, typename S::parameters const p, std::uint8_t const* CCOMP_RESTRICT codes, std::size_t n,
+                   float const* CCOMP_RESTRICT v, float* CCOMP_RESTRICT residual) {
+  S const pieces = s;
+  for (std::size_t i = 0; i < n; ++i) residual[i] = sub(v[i], pieces.value(codes[i], p));
+}
+
+/// One tile of n values, in blocks of `block`.
+template <class S> struct quantizer_tile {
+  using parameters = typename S::parameters;
+
+  static void encode(S const& s, std::size_t block, float const* x, std::size_t n, std::byte* side, std::uint8_t* codes,
+                     std::uint16_t const* random) {
+    for (std::size_t at = 0; at < n; at += block, side += sizeof(parameters)) {
+      std::size_t const m = n - at < block ? n - at : block;
+      auto const statistic = scan<typename S::statistic>(x + at, m);
+      parameters p = bad_parameters<parameters>();
+      if (statistic.finite()) {
+        p = s.fit(statistic, m);
+        code_loop(s, p, x + at, m, codes + at, random + at);
+      } else {
+        std::memset(codes + at, 0, m);
+      }
+      std::memcpy(side, &p, sizeof p);
+    }
+  }
+  static void decode(S const& s, std::size_t block, std::byte const* side, std::uint8_t const* codes, std::size_t n,
+                     float* out) {
+    for (std::size_t at = 0; at < n; at += block, side += sizeof(parameters)) {
+      std::size_t const m = n - at < block ? n - at : block;
+      auto const p = load_parameters<parameters>(side);
+      if (good_parameters(p))
+        value_loop(s, p, codes + at, m, out + at);
+      else
+        for (std::size_t i = 0; i < m; ++i) out[at + i] = canonical_nan();
+    }
+  }
+  static void accumulate(S const& s, std::size_t block, std::byte const* side, std::uint8_t const* codes, std::size_t n,
+                         float* out) {
+    for (std::size_t at = 0; at < n; at += block, side += sizeof(parameters)) {
+      std::size_t const m = n - at < block ? n - at : block;
+      auto const p = load_parameters<parameters>(side);
+      if (good_parameters(p))
+        add_value_loop(s, p, codes + at, m, out + at);
+      else
+        for (std::size_t i = 0; i < m; ++i) out[at + i] = canonical_nan();
+    }
+  }
+  /// residual = v - decoded; a bad block leaves its residual as it was, so that no NaN ever enters it.
+  static void residual(S const& s, std::size_t block, std::byte const* side, std::uint8_t const* codes, std::size_t n,
+                       float const* v, float* residual) {
+    for (std::size_t at = 0; at < n; at += block, side += sizeof(parameters)) {
+      std::size_t const m = n - at < block ? n - at : block;
+      auto const p = load_parameters<parameters>(side);
+      if (good_parameters(p)) residual_loop(s, p, codes + at, m, v + at, residual + at);
+    }
+  }
+};
+
+}  // namespace detail
+CCOMP_END

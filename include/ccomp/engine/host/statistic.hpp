@@ -1,0 +1,36 @@
+#pragma once
+/// Computes a block's statistic with loops that vectorise and round alike on every engine.
+
+#include <ccomp/statistic.hpp>
+#include <cstddef>
+
+CCOMP_BEGIN
+namespace detail {
+
+inline constexpr std::size_t partial_sums = 128;
+
+template <class Statistic> Statistic scan(float const* x, std::size_t n) {
+  if constexpr (requires { typename Statistic::first_statistic; }) {
+    return {scan<typename Statistic::first_statistic>(x, n), scan<typename Statistic::second_statistic>(x, n)};
+  } else if constexpr (requires { typename Statistic::partial; }) {
+    Statistic result;
+    for (int k = 0; k < Statistic::sums; ++k) {
+      typename Statistic::partial p[partial_sums] = {};
+      std::size_t i = 0;
+      for (; i + partial_sums <= n; i += partial_sums)
+        for (std::size_t j = 0; j < partial_sums; ++j) p[j] = add(p[j], Statistic::term(k, x[i + j]));
+      for (std::size_t j = 0; i + j < n; ++j) p[j] = add(p[j], Statistic::term(k, x[i + j]));
+      for (std::size_t half = partial_sums / 2; half > 0; half /= 2)
+        for (std::size_t j = 0; j < half; ++j) p[j] = add(p[j], p[j + half]);
+      result.sum[k] = p[0];
+    }
+    return result;
+  } else {
+    Statistic result;
+    for (std::size_t i = 0; i < n; ++i) result.add(x[i]);
+    return result;
+  }
+}
+
+}  // namespace detail
+CCOMP_END

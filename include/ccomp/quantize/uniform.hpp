@@ -1,0 +1,127 @@
+#pragma once
+
+#include <array>
+#include <ccomp/error.hpp>
+#include <ccomp/fields.hpp>
+#include <ccomp/numeric.hpp>
+#include <ccomp/statistic.hpp>
+#include <ccomp/types.hpp>
+#include <cstdint>
+#include <string>
+
+CCOMP_BEGIN
+
+/// How codes cover a block: symmetric about zero, or from its smallest to its largest value.
+enum class code_range { symmetric, min_max };
+constexpr auto setting_names(code_range) { return std::array<std::string_view, 2>{"symmetric", "min_max"}; }
+
+namespace detail {
+
+/// Scalar pieces of symmetric codes: -levels .. levels as two's complement of the stage's width.
+template <rounding Round> struct symmetric_pieces {
+  static constexpr bool stochastic = Round == rounding::stochastic;
+  std::int32_t levels;
+  std::uint32_t mask;
+
+  using statistic = max_abs;
+  struct parameters {
+    float scale;
+  };
+  CCOMP_HD parameters fit(max_abs m, std::size_t) const {
+    return {m.key < tiny_bits ? 0.0f : round_up_scale(div(m.value(), static_cast<float>(levels)))};
+  }
+  CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
+    float const inverse = p.scale > 0 ? div(1.0f, p.scale) : 0.0f;
+    std::int32_t c;
+    if constexpr (stochastic)  // in integers: 16 bits of fraction meet 16 random bits, and nothing can be contracted
+      c = (static_cast<std::int32_t>(mul(mul(x, inverse), 65536.0f)) + static_cast<std::int32_t>(random)) >> 16;
+    else
+      c = round_to_int(mul(x, inverse));
+    c = c < -levels ? -levels : c > levels ? levels : c;
+    return static_cast<std::uint32_t>(c) & mask;
+  }
+  CCOMP_HD float value(std::uint32_t code, parameters p) const {
+    auto c = static_cast<std::int32_t>(code);
+    c = c > levels ? c - static_cast<std::int32_t>(mask) - 1 : c;
+    return mul(static_cast<float>(c), p.scale);
+  }
+};
+
+/// Scalar pieces of min-max codes: 0 .. levels from the low end.
+template <rounding Round> struct min_max_pieces {
+  static constexpr bool stochastic = Round == rounding::stochastic;
+  std::int32_t levels;
+
+  using statistic = min_max;
+  struct parameters {
+    float low, scale;
+  };
+  CCOMP_HD parameters fit(min_max m, std::size_t) const {
+    if (m.key < tiny_bits) return {0.0f, 0.0f};
+    // Halves first: the range of a block may exceed the largest float, and then saturates.
+    float const width = mul(sub(mul(m.high(), 0.5f), mul(m.low(), 0.5f)), div(2.0f, static_cast<float>(levels)));
+    return {m.low(), round_up_scale(is_finite(width) ? width : bits_float(0x7f7fff00u))};
+  }
+  CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
+    float const inverse = float_bits(p.scale) >= tiny_bits ? div(1.0f, p.scale) : 0.0f;
+    float const above = mul(sub(mul(x, 0.5f), mul(p.low, 0.5f)), mul(inverse, 2.0f));
+    std::int32_t c;
+    if constexpr (stochastic)
+      c = (static_cast<std::int32_t>(mul(above, 65536.0f)) + static_cast<std::int32_t>(random)) >> 16;
+    else
+      c = round_to_int(above);
+    return static_cast<std::uint32_t>(c < 0 ? 0 : c > levels ? levels : c);
+  }
+  CCOMP_HD float value(std::uint32_t code, parameters p) const {
+    return add(p.low, mul(static_cast<float>(static_cast<std::int32_t>(code)), p.scale));
+  }
+};
+
+}  // namespace detail
+
+/// Rounds each value to one of 2^Bits evenly spaced levels that span its block.
+///
+/// Shapes:      in [n] -> codes [n] of Bits bits, one scale (symmetric) or low end and scale (min_max) a block
+/// Payload:     pad16(4 ceil(n/block)) (8 for min_max) + pad16(ceil(n Bits / 8)) bytes; depends on n only
+/// Range:       symmetric: -L..L times scale, L = 2^(Bits-1) - 1, scale = max|x| / L rounded up to 16 significant bits,
+/// so
+///              that the extremes are not clipped (Bits >= 2); min_max: low + 0..2^Bits-1 times scale
+/// Ties:        nearest rounds half to even
+/// Guarantee:   nearest: |x - Q(x)| <= scale / 2 (and rounding of the arithmetic); stochastic: unbiased to 2^-16 of a
+/// scale, < scale Linear:      no Determinism: bitwise the same on every engine, thread count and run of the same step
+/// NaN, Inf:    make their block NaN, no other. Blocks whose max|x| < 2^-118 decode to zero.
+/// Throws:      invalid_argument: block no power of two in 16..4096; symmetric with 1 bit
+/// Source:      Dettmers, "8-Bit Approximations for Parallelism in Deep Learning", ICLR 2016 (block-wise max-abs);
+///              Alistarh et al., "QSGD", NeurIPS 2017 (stochastic levels, max norm)
+template <int Bits> struct uniform_quantize {
+  static_assert(Bits >= 1 && Bits <= 8, "ccomp: uniform_quantize takes 1 to 8 bits");
+  static constexpr std::string_view name = "uniform_quantize";
+  static constexpr int bits = Bits;
+  static std::string argument() { return std::to_string(Bits); }
+
+  std::uint32_t block = 512;
+  rounding round = rounding::nearest;
+  code_range range = Bits == 1 ? code_range::min_max : code_range::symmetric;
+  std::uint64_t seed = 0;
+
+  static constexpr auto fields() {
+    return std::tuple{field{"block", &uniform_quantize::block}, field{"round", &uniform_quantize::round},
+                      field{"range", &uniform_quantize::range}, field{"seed", &uniform_quantize::seed}};
+  }
+  void validate() const {
+    detail::expects(Bits > 1 || range == code_range::min_max,
+                    "uniform_quantize<1>: symmetric codes need at least 2 bits; use range=min_max or sign_quantize");
+  }
+  template <class F> void specialise(F const& f) const {
+    constexpr std::int32_t steps = (1 << Bits) - 1, levels = Bits == 1 ? 1 : (1 << (Bits - 1)) - 1;
+    constexpr std::uint32_t mask = steps;
+    if (range == code_range::symmetric)
+      round == rounding::nearest ? f(detail::symmetric_pieces<rounding::nearest>{levels, mask})
+                                 : f(detail::symmetric_pieces<rounding::stochastic>{levels, mask});
+    else
+      round == rounding::nearest ? f(detail::min_max_pieces<rounding::nearest>{steps})
+                                 : f(detail::min_max_pieces<rounding::stochastic>{steps});
+  }
+};
+
+CCOMP_END
