@@ -3,6 +3,7 @@
 #include <array>
 #include <ccomp/error.hpp>
 #include <ccomp/fields.hpp>
+#include <ccomp/types.hpp>
 #include <cstdint>
 #include <set>
 #include <string>
@@ -80,6 +81,13 @@ TEST_CASE("fields: values read back what was printed") {
   for (std::int32_t v : {0, -1, 2147483647}) CHECK(parse<std::int32_t>(print_value(v)) == v);
   for (bool v : {false, true}) CHECK(parse<bool>(print_value(v)) == v);
   for (flavour v : {flavour::plain, flavour::sweet, flavour::bitter}) CHECK(parse<flavour>(print_value(v)) == v);
+}
+
+TEST_CASE("fields: rounding is a setting with names") {
+  CHECK(print_value(ccomp::rounding::nearest) == "nearest");
+  CHECK(print_value(ccomp::rounding::stochastic) == "stochastic");
+  CHECK(parse<ccomp::rounding>("nearest") == ccomp::rounding::nearest);
+  CHECK(parse<ccomp::rounding>("stochastic") == ccomp::rounding::stochastic);
 }
 
 TEST_CASE("fields: numbers are read whole or refused") {

@@ -69,6 +69,15 @@ TEST_CASE("numeric: a scale has 16 significant bits, is never smaller than asked
   }
 }
 
+TEST_CASE("numeric: the scale of the largest floats is finite") {
+  for (std::uint32_t u : {0x7f7fff00u, 0x7f7fff01u, 0x7f7fffffu}) {
+    float const scale = detail::round_up_scale(detail::bits_float(u));
+    CHECK(detail::is_finite(scale));
+    CHECK((detail::float_bits(scale) & 0xffu) == 0);
+    CHECK(detail::bits_float(u) / scale < 1.0001f);
+  }
+}
+
 TEST_CASE("numeric: code times scale is exact for every 8-bit code") {
   for (std::uint32_t u : {0x3f800100u, 0x3fffff00u, 0x40490f00u, 0x0a123400u, 0x70abcd00u}) {
     float const scale = detail::round_up_scale(detail::bits_float(u));
