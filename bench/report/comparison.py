@@ -1,0 +1,148 @@
+"""The file that `ccomp-compare --json` writes, checked before anything is drawn from it."""
+
+import json
+import math
+
+
+class WrongInput(Exception):
+    """One sentence for the person at the keyboard."""
+
+
+def load(path):
+    try:
+        with open(path, encoding="utf-8") as stream:
+            document = json.load(stream)
+    except OSError as error:
+        raise WrongInput(f"'{path}' cannot be read ({error.strerror}).") from None
+    except (UnicodeDecodeError, ValueError, RecursionError):
+        raise WrongInput(f"'{path}' is not JSON.") from None
+    try:
+        return Comparison(document)
+    except _Missing as missing:
+        raise WrongInput(f"'{path}' was not written by ccomp-compare --json: {missing}.") from None
+
+
+class _Missing(Exception):
+    pass
+
+
+def _get(holder, key, where, kind):
+    if not isinstance(holder, dict) or key not in holder:
+        raise _Missing(f"{where} has no '{key}'")
+    value = holder[key]
+    if not isinstance(value, kind) or isinstance(value, bool) and kind is not bool:
+        raise _Missing(f"'{key}' of {where} has the wrong type")
+    return value
+
+
+def _number(holder, key, where, positive=False):
+    value = float(_get(holder, key, where, (int, float)))
+    if not math.isfinite(value) or value < 0 or positive and value == 0:
+        raise _Missing(f"'{key}' of {where} is out of range")
+    return value
+
+
+def _number_or_none(holder, key, where):
+    """Null stands for a number that does not exist, such as an error relative to nothing."""
+    if isinstance(holder, dict) and key in holder and holder[key] is None:
+        return None
+    value = float(_get(holder, key, where, (int, float)))
+    return value if math.isfinite(value) else None
+
+
+def _break_even(holder, key, where):
+    value = holder.get(key) if isinstance(holder, dict) else None
+    if value == "always":
+        return math.inf
+    return 0.0 if value == "never" else _number(holder, key, where, positive=True)
+
+
+class Dense:
+    def __init__(self, entry):
+        self.name = _get(entry, "name", "an entry of 'dense'", str)
+        where = f"'{self.name}'"
+        self.codec_ms = _number(entry, "codec_ms", where)
+        self.bytes_sent = _number(entry, "bytes_sent", where)
+
+    def milliseconds(self, gbit):
+        return self.codec_ms + self.bytes_sent * 8 / (gbit * 1e9) * 1e3
+
+
+class Result:
+    def __init__(self, entry, links):
+        self.name = _get(entry, "compressor", "an entry of 'results'", str)
+        where = f"'{self.name}'"
+        self.payload_bytes = _number(entry, "payload_bytes", where, positive=True)
+        self.ratio = _number(entry, "ratio", where, positive=True)
+        self.relative_error = _number_or_none(entry, "relative_error", where)
+        self.cosine = _number_or_none(entry, "cosine", where)
+        self.encode_gbps = _number(entry, "encode_gbps", where)
+        self.decode_gbps = _number(entry, "decode_gbps", where)
+        self.encode_vs_read = _number(entry, "encode_vs_read", where)
+        allreduce = _get(entry, "allreduce", where, dict)
+        self.strategy = _get(allreduce, "strategy", where, str)
+        self.allreduce_ms = _number(allreduce, "ms", where)
+        self.allreduce_bytes = _number(allreduce, "bytes_sent", where)
+        self.allreduce_error = _number_or_none(allreduce, "relative_error", where)
+        feedback = _get(entry, "feedback", where, dict)
+        self.feedback_error = _number_or_none(feedback, "relative_error", where)
+        timed = _get(entry, "timed", where, dict)
+        self.codec_ms = _number(timed, "codec_ms", where)
+        self.bytes_sent = _number(timed, "bytes_sent", where)
+        predicted = _get(entry, "predicted_ms", where, dict)
+        self.predicted_ms = [_number(predicted, name, where) for name, _ in links]
+        limits = _get(entry, "break_even_gbit", where, dict)
+        self.beats_float32_below = _break_even(limits, "dense float32", where)
+        self.beats_bf16_below = _break_even(limits, "dense bf16", where)
+
+    milliseconds = Dense.milliseconds
+
+
+class Distribution:
+    def __init__(self, entry, rank):
+        where = f"the distribution of rank {rank}"
+        self.rms = _number(entry, "rms", where)
+        self.max_abs = _number(entry, "max_abs", where)
+        self.kurtosis = _number(entry, "kurtosis", where)
+        self.counts = _get(entry, "counts", where, list)
+        self.abs_quantiles = _get(entry, "abs_quantiles", where, list)
+        counts_ok = len(self.counts) > 0 and all(isinstance(c, int) and c >= 0 for c in self.counts)
+        pairs_ok = all(
+            isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, (int, float)) for x in pair)
+            for pair in self.abs_quantiles
+        )
+        if not counts_ok or not pairs_ok:
+            raise _Missing(f"{where} has a damaged histogram")
+
+
+class Comparison:
+    def __init__(self, document):
+        where = "the file"
+        yardsticks = _get(document, "yardsticks", where, dict)
+        self.read_gbps = _number(yardsticks, "read_gbps", "'yardsticks'")
+        self.copy_gbps = _number(yardsticks, "copy_gbps", "'yardsticks'")
+        self.links = []
+        for entry in _get(document, "links", where, list):
+            name = _get(entry, "name", "an entry of 'links'", str)
+            self.links.append((name, _number(entry, "gbit_per_second", f"link '{name}'", positive=True)))
+        if not self.links:
+            raise _Missing("it names no link")
+        self.results = [Result(entry, self.links) for entry in _get(document, "results", where, list)]
+        if not self.results:
+            raise _Missing("it holds no results")
+        dense = {one.name: one for one in map(Dense, _get(document, "dense", where, list))}
+        if set(dense) != {"dense float32", "dense bf16"}:
+            raise _Missing("'dense' does not hold 'dense float32' and 'dense bf16'")
+        self.dense_float32 = dense["dense float32"]
+        self.dense_bf16 = dense["dense bf16"]
+        distribution = _get(document, "distribution", where, dict)
+        self.limit = _number(distribution, "limit", "'distribution'", positive=True)
+        ranks = _get(distribution, "ranks", "'distribution'", list)
+        self.distributions = [Distribution(entry, rank) for rank, entry in enumerate(ranks)]
+        if not self.distributions:
+            raise _Missing("'distribution' holds no rank")
+        self.environment = _get(document, "environment", where, dict)
+        for key in ("n", "n_timed", "ranks", "threads", "cores", "repetitions", "feedback_steps", "file_rows"):
+            _number(self.environment, key, "'environment'", positive=True)
+        for key in ("cpu", "compiler", "date", "input", "ccomp", "instruction_set"):
+            _get(self.environment, key, "'environment'", str)
