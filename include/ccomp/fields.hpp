@@ -2,15 +2,19 @@
 /// The settings of a stage by name: for text (`top_k(0.01)`), for printing and for the fingerprint ranks compare.
 
 #include <array>
+#include <bit>
 #include <ccomp/config.hpp>
 #include <ccomp/error.hpp>
 #include <ccomp/random.hpp>
 #include <charconv>
 #include <cmath>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <tuple>
 #include <type_traits>
 
@@ -68,9 +72,9 @@ template <class V> void parse_value(V& out, std::string_view text, std::string_v
     bool ok = status == std::errc{} && end == text.data() + text.size();
     if constexpr (std::floating_point<V>) ok = ok && std::isfinite(out);
     if (!ok)
-      bad(std::floating_point<V> ? "a number"
-          : std::is_signed_v<V>  ? "a whole number"
-                                 : "a whole number of at least 0");
+      bad(std::floating_point<V> ? std::string("a finite number")
+                                 : "a whole number from " + std::to_string(std::numeric_limits<V>::min()) + " to " +
+                                       std::to_string(std::numeric_limits<V>::max()));
   }
 }
 
@@ -78,7 +82,9 @@ template <class V> std::string print_value(V const& v) {
   if constexpr (std::same_as<V, bool>) {
     return v ? "true" : "false";
   } else if constexpr (named_enum<V>) {
-    return std::string(setting_names(V{})[static_cast<std::size_t>(v)]);
+    auto const names = setting_names(V{});
+    auto const i = static_cast<std::size_t>(v);
+    return i < names.size() ? std::string(names[i]) : "unnamed " + std::to_string(i);
   } else {
     std::array<char, 40> buffer{};
     auto const end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), v).ptr;

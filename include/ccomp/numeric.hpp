@@ -65,14 +65,14 @@ CCOMP_HD inline float div(float a, float b) {
 #endif
 }
 
-/// Round to nearest even as an integer, for |x| < 2^22. The sum rounds exactly and vectorises everywhere, where rint is
-/// a library call per value without SSE 4.1.
-CCOMP_HD inline std::int32_t round_to_int(float x) {
+/// The low bits of x + offset rounded to the nearest even integer, for |x| + offset < 2^21. The sum with 1.5 * 2^23
+/// rounds exactly and leaves the integer in the low bits of the float: two additions, which vectorise everywhere,
+/// where rint is a library call per value without SSE 4.1.
+CCOMP_HD inline std::uint32_t round_bits(float x, std::int32_t offset = 0) {
 #if defined(__CUDA_ARCH__)
-  return __float2int_rn(x);
+  return static_cast<std::uint32_t>(__float2int_rn(x) + offset);
 #else
-  float const magic = 12582912.0f;
-  return static_cast<std::int32_t>(float_bits(add(x, magic)) - float_bits(magic));
+  return float_bits(add(x, add(12582912.0f, static_cast<float>(offset))));
 #endif
 }
 

@@ -5,6 +5,7 @@
 #include <ccomp/error.hpp>
 #include <ccomp/exec/host.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <utility>
@@ -34,18 +35,17 @@ template <class Exec> class workspace {
 
   /// At least `bytes`, aligned to 16; whatever it held before is lost.
   std::span<std::byte> reserve(std::size_t bytes) {
-    bytes += 15;  // a lent buffer may start anywhere
-    if (bytes > memory_.size()) {
-      detail::expects(owns_, [&] {
-        return "workspace: the lent buffer has " + std::to_string(memory_.size()) + " bytes and the call needs " +
-               std::to_string(bytes);
-      });
-      auto* fresh = static_cast<std::byte*>(ex_.allocate(bytes));
-      release();
-      memory_ = {fresh, bytes};
-    }
-    auto const skip = (16 - reinterpret_cast<std::uintptr_t>(memory_.data()) % 16) % 16;
-    return memory_.subspan(memory_.empty() ? 0 : skip);
+    std::size_t const skip =
+        (16 - reinterpret_cast<std::uintptr_t>(memory_.data()) % 16) % 16;  // lent memory starts anywhere
+    if (bytes + skip <= memory_.size()) return memory_.subspan(skip);
+    if (bytes == 0) return {};
+    detail::expects(owns_, [&] {
+      return "workspace: the lent buffer has " + std::to_string(memory_.size()) + " bytes and the call needs " +
+             std::to_string(bytes + skip);
+    });
+    auto* fresh = static_cast<std::byte*>(ex_.allocate(bytes));
+    release();
+    return memory_ = {fresh, bytes};
   }
 
   /// Bytes held now.

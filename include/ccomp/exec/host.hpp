@@ -30,11 +30,12 @@ namespace detail {
 
 inline bool cpu_has(instruction_set isa) {
 #if CCOMP_X86_VARIANTS
+  // Half-precision conversion (f16c) and bmi come with every CPU that has avx2 and fma; clang cannot ask for them.
+  bool const avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  if (isa == instruction_set::avx2) return avx2;
   if (isa == instruction_set::avx512)
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2");
-  if (isa == instruction_set::avx2)
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 #endif
   return isa == instruction_set::baseline;
 }

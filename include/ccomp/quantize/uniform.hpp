@@ -17,11 +17,10 @@ constexpr auto setting_names(code_range) { return std::array<std::string_view, 2
 
 namespace detail {
 
-/// Scalar pieces of symmetric codes: -levels .. levels as two's complement of the stage's width.
+/// Scalar pieces of symmetric codes: -levels .. levels, stored with `bias` = levels + 1 added.
 template <rounding Round> struct symmetric_pieces {
   static constexpr bool stochastic = Round == rounding::stochastic;
-  std::int32_t levels;
-  std::uint32_t mask;
+  std::int32_t levels, bias;
 
   using statistic = max_abs;
   struct parameters {
@@ -32,18 +31,16 @@ template <rounding Round> struct symmetric_pieces {
   }
   CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
     float const inverse = p.scale > 0 ? div(1.0f, p.scale) : 0.0f;
-    std::int32_t c;
-    if constexpr (stochastic)  // in integers: 16 bits of fraction meet 16 random bits, and nothing can be contracted
-      c = (static_cast<std::int32_t>(mul(mul(x, inverse), 65536.0f)) + static_cast<std::int32_t>(random)) >> 16;
-    else
-      c = round_to_int(mul(x, inverse));
-    c = c < -levels ? -levels : c > levels ? levels : c;
-    return static_cast<std::uint32_t>(c) & mask;
+    if constexpr (stochastic) {  // in integers: 16 bits of fraction meet 16 random bits, and nothing can be contracted
+      auto const fine = static_cast<std::int32_t>(mul(mul(x, inverse), 65536.0f)) + static_cast<std::int32_t>(random);
+      std::int32_t const c = fine >> 16;
+      return static_cast<std::uint32_t>((c < -levels ? -levels : c > levels ? levels : c) + bias);
+    } else {  // the scale was rounded up: nothing rounds to more than `levels`
+      return round_bits(mul(x, inverse), bias) & static_cast<std::uint32_t>(2 * bias - 1);
+    }
   }
   CCOMP_HD float value(std::uint32_t code, parameters p) const {
-    auto c = static_cast<std::int32_t>(code);
-    c = c > levels ? c - static_cast<std::int32_t>(mask) - 1 : c;
-    return mul(static_cast<float>(c), p.scale);
+    return mul(static_cast<float>(static_cast<std::int32_t>(code) - bias), p.scale);
   }
 };
 
@@ -56,21 +53,22 @@ template <rounding Round> struct min_max_pieces {
   struct parameters {
     float low, scale;
   };
+  // Differences are of halves: the range of a block may exceed the largest float.
   CCOMP_HD parameters fit(min_max m, std::size_t) const {
     if (m.key < tiny_bits) return {0.0f, 0.0f};
-    // Halves first: the range of a block may exceed the largest float, and then saturates.
     float const width = mul(sub(mul(m.high(), 0.5f), mul(m.low(), 0.5f)), div(2.0f, static_cast<float>(levels)));
     return {m.low(), round_up_scale(is_finite(width) ? width : bits_float(0x7f7fff00u))};
   }
   CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
-    float const inverse = float_bits(p.scale) >= tiny_bits ? div(1.0f, p.scale) : 0.0f;
-    float const above = mul(sub(mul(x, 0.5f), mul(p.low, 0.5f)), mul(inverse, 2.0f));
-    std::int32_t c;
-    if constexpr (stochastic)
-      c = (static_cast<std::int32_t>(mul(above, 65536.0f)) + static_cast<std::int32_t>(random)) >> 16;
-    else
-      c = round_to_int(above);
-    return static_cast<std::uint32_t>(c < 0 ? 0 : c > levels ? levels : c);
+    float const inverse = float_bits(p.scale) >= tiny_bits ? div(2.0f, p.scale) : 0.0f;
+    float const above = mul(sub(mul(x, 0.5f), mul(p.low, 0.5f)), inverse);
+    if constexpr (stochastic) {
+      std::int32_t const c =
+          (static_cast<std::int32_t>(mul(above, 65536.0f)) + static_cast<std::int32_t>(random)) >> 16;
+      return static_cast<std::uint32_t>(c > levels ? levels : c);
+    } else {
+      return round_bits(above) & static_cast<std::uint32_t>(levels);
+    }
   }
   CCOMP_HD float value(std::uint32_t code, parameters p) const {
     return add(p.low, mul(static_cast<float>(static_cast<std::int32_t>(code)), p.scale));
@@ -113,11 +111,10 @@ template <int Bits> struct uniform_quantize {
                     "uniform_quantize<1>: symmetric codes need at least 2 bits; use range=min_max or sign_quantize");
   }
   template <class F> void specialise(F const& f) const {
-    constexpr std::int32_t steps = (1 << Bits) - 1, levels = Bits == 1 ? 1 : (1 << (Bits - 1)) - 1;
-    constexpr std::uint32_t mask = steps;
+    constexpr std::int32_t steps = (1 << Bits) - 1, bias = 1 << (Bits - 1);
     if (range == code_range::symmetric)
-      round == rounding::nearest ? f(detail::symmetric_pieces<rounding::nearest>{levels, mask})
-                                 : f(detail::symmetric_pieces<rounding::stochastic>{levels, mask});
+      round == rounding::nearest ? f(detail::symmetric_pieces<rounding::nearest>{bias - 1, bias})
+                                 : f(detail::symmetric_pieces<rounding::stochastic>{bias - 1, bias});
     else
       round == rounding::nearest ? f(detail::min_max_pieces<rounding::nearest>{steps})
                                  : f(detail::min_max_pieces<rounding::stochastic>{steps});

@@ -105,6 +105,7 @@ template <class F> void with_bits(int bits, F const& f) {
 
 /// Writes exactly `packed_bytes(n, bits)`; codes are below 2^bits.
 inline void pack_codes(instruction_set isa, int bits, std::uint8_t const* codes, std::size_t n, std::uint8_t* out) {
+  if (n == 0) return;
   if (bits == 8) {
     std::memcpy(out, codes, n);
     return;
@@ -113,6 +114,7 @@ inline void pack_codes(instruction_set isa, int bits, std::uint8_t const* codes,
 }
 /// Reads exactly `packed_bytes(n, bits)`.
 inline void unpack_codes(instruction_set isa, int bits, std::uint8_t const* in, std::size_t n, std::uint8_t* codes) {
+  if (n == 0) return;
   if (bits == 8) {
     std::memcpy(codes, in, n);
     return;
