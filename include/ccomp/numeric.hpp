@@ -65,6 +65,14 @@ CCOMP_HD inline float div(float a, float b) {
 #endif
 }
 
+CCOMP_HD inline double sqrt(double x) {
+#if defined(__CUDA_ARCH__)
+  return __dsqrt_rn(x);
+#else
+  return __builtin_sqrt(x);
+#endif
+}
+
 /// The low bits of x + offset rounded to the nearest even integer, for |x| + offset < 2^21. The sum with 1.5 * 2^23
 /// rounds exactly and leaves the integer in the low bits of the float: two additions, which vectorise everywhere,
 /// where rint is a library call per value without SSE 4.1.
@@ -81,6 +89,13 @@ CCOMP_HD inline std::uint32_t round_bits(float x, std::int32_t offset = 0) {
 CCOMP_HD constexpr float round_up_scale(float x) {
   std::uint32_t const up = (float_bits(x) + 0xffu) & ~0xffu;
   return bits_float(up < 0x7f7fff00u ? up : 0x7f7fff00u);
+}
+
+/// The scale that puts `top` (finite, not negative) on code `levels`.
+CCOMP_HD inline float scale_for(float top, float levels) {
+  float const exact = div(top, levels), up = round_up_scale(exact);
+  // Rounded up at the very end of the range, the largest code would decode to Inf: there, down.
+  return is_finite(mul(up, levels)) ? up : bits_float(float_bits(exact) & ~0xffu);
 }
 
 /// Blocks whose maximum lies below this decode to zero: their scale, or its inverse, would leave the normal range.

@@ -72,6 +72,15 @@ struct random_key {
 /// In place of a rank: all ranks draw the same bits.
 inline constexpr std::uint32_t shared_rank = 0xffffffffu;
 
+namespace detail {
+/// Uses of random bits within one tensor and step; each has two phases: a rank's own values, and the owner's
+/// re-encoding of a sum.
+enum random_use : std::uint8_t { use_rounding = 0, use_signs = 1, use_indices = 2, use_residual = 3, use_start = 4 };
+CCOMP_HD constexpr std::uint8_t random_phase(random_use use, std::uint8_t own_or_sum = 0) {
+  return static_cast<std::uint8_t>(use * 2 + own_or_sum);
+}
+}  // namespace detail
+
 /// All that fixes the bits but the index.
 struct random_stream {
   std::uint32_t key[2];

@@ -81,13 +81,13 @@ struct moments {
   CCOMP_HD bool finite() const { return sum[1] - sum[1] == 0; }
 };
 
-/// Sum and number of the values with a clear sign bit, sum and number of those with it set.
+/// Sum of the values that are not negative, sum and number of those that are; zero of either sign is not.
 struct sign_sums {
   static constexpr int sums = 3;  // non-negative sum, negative sum, number of negatives
   using partial = float;
   float sum[3] = {};
   CCOMP_HD static float term(int k, float x) {
-    bool const negative = (detail::float_bits(x) >> 31) != 0;
+    bool const negative = x < 0;
     if (k == 0) return negative ? 0.0f : x;
     if (k == 1) return negative ? x : 0.0f;
     return negative ? 1.0f : 0.0f;

@@ -15,16 +15,14 @@ struct pass_context {
   pass_options at{};
   std::uint64_t first = 0;  // index of the chunk's first value in its tensor, a multiple of 256
   std::uint8_t phase = 0;   // 0: a rank's own values, 1: the owner's re-encoding
-  int prescale_log2 = 0;    // casts carry x * 2^prescale_log2, so that a sum over ranks does not overflow
+  int prescale_log2 = 0;    // float16 carries x * 2^prescale_log2, so that a sum over ranks does not overflow
 
   pass_context() = default;
   pass_context(host_exec const& e, pass_options const& o) : ex(e), isa(resolve_isa(e)), at(o) {}
-  [[nodiscard]] random_stream stream(std::uint64_t seed, std::uint8_t use) const {
-    return {{seed, at.at}, at.tensor, at.rank, static_cast<std::uint8_t>(use * 2 + phase)};
+  [[nodiscard]] random_stream stream(std::uint64_t seed, random_use use) const {
+    return {{seed, at.at}, at.tensor, at.rank, random_phase(use, phase)};
   }
 };
-/// Uses of random bits within one tensor and step; each has its own phase.
-enum random_use : std::uint8_t { use_rounding = 0, use_signs = 1, use_indices = 2, use_residual = 3, use_start = 4 };
 
 /// A residual of either type; null: none.
 struct residual_ref {
@@ -140,7 +138,7 @@ class block_codec {
       parameter_bytes_ = quantizer_->parameter_bytes(s.end.stage);
       stochastic_ = quantizer_->stochastic(s.end.stage);
     }
-    if (s.cast()) prescale_ = std::ldexp(1.0f, c.prescale_log2);
+    if (!quantizer_ && raw_type_ == element_type::float16) prescale_ = std::ldexp(1.0f, c.prescale_log2);
   }
 
   /// Codes n values that stand at `first`; returns where their codes are (for `residual` and `decode_codes`).

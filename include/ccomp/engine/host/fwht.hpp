@@ -1,0 +1,184 @@
+#pragma once
+/// The fast Walsh-Hadamard transform of blocks that are powers of two.
+///
+/// One level of stride h replaces a = x[i], b = x[i + h] by a + b and a - b; strides ascend, the normalisation comes
+/// last. Every variant computes these very sums, so all give the same bits, however many levels a trip through memory
+/// takes at once.
+
+#include <ccomp/engine/host/random.hpp>
+#include <ccomp/numeric.hpp>
+#include <cstddef>
+#include <cstdint>
+
+CCOMP_BEGIN
+namespace detail {
+
+#if defined(__clang__)
+#define CCOMP_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define CCOMP_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
+constexpr int log2_of(std::size_t power) { return static_cast<int>(std::countr_zero(power)); }
+
+/// 1 / sqrt(m), rounded to nearest.
+constexpr float inverse_sqrt(std::size_t m) {
+  auto const k = static_cast<std::uint32_t>(log2_of(m));
+  return bits_float(((127u - (k + 1) / 2) << 23) | (k % 2 ? 0x3504f3u : 0u));
+}
+
+/// `Levels` levels from stride h on, over n values in one trip. Last: also multiplies by `scale`.
+template <int Levels, bool Last> void butterflies(float* x, std::size_t n, std::size_t h, float scale) {
+  constexpr std::size_t points = std::size_t{1} << Levels;
+  for (std::size_t base = 0; base < n; base += points * h) {
+    float* const at = x + base;
+    CCOMP_INDEPENDENT
+    for (std::size_t j = 0; j < h; ++j) {
+      float v[points];
+      for (std::size_t k = 0; k < points; ++k) v[k] = at[j + k * h];
+      for (std::size_t s = 1; s < points; s *= 2)
+        for (std::size_t k = 0; k < points; ++k)
+          if ((k & s) == 0) {
+            float const a = v[k], b = v[k + s];
+            v[k] = add(a, b);
+            v[k + s] = sub(a, b);
+          }
+      for (std::size_t k = 0; k < points; ++k) at[j + k * h] = Last ? mul(v[k], scale) : v[k];
+    }
+  }
+}
+/// The levels h, 2h, ... m / 2 of blocks of m, then the normalisation.
+inline void upper_levels(float* x, std::size_t n, std::size_t m, std::size_t h, float scale) {
+  while (m / h > 8) {
+    if (m / h == 16) {
+      butterflies<2, false>(x, n, h, scale);
+      h *= 4;
+    } else {
+      butterflies<3, false>(x, n, h, scale);
+      h *= 8;
+    }
+  }
+  if (m / h == 8) return butterflies<3, true>(x, n, h, scale);
+  if (m / h == 4) return butterflies<2, true>(x, n, h, scale);
+  if (m / h == 2) return butterflies<1, true>(x, n, h, scale);
+  for (std::size_t i = 0; i < n; ++i) x[i] = mul(x[i], scale);
+}
+
+#if CCOMP_X86_VARIANTS
+// Within a register: swap the halves of each pair, then add it to the original times 1 or -1. The product is exact, so
+// the fused operation rounds once, like the plain sum.
+// (Masked forms with a full mask: g++ 12 warns about its own header in the plain ones.)
+template <std::size_t Registers>
+[[CCOMP_INTRINSICS(CCOMP_TARGET_AVX512)]] void lower_levels_avx512(float* x, std::size_t n) {
+  __m512i const top = _mm512_set1_epi32(static_cast<int>(0x80000000u));
+  __m512 const one = _mm512_set1_ps(1.0f);
+  auto const signs = [&](__mmask16 m) __attribute__((target(CCOMP_TARGET_AVX512), always_inline)) {
+    return _mm512_castsi512_ps(_mm512_mask_xor_epi32(_mm512_castps_si512(one), m, _mm512_castps_si512(one), top));
+  };
+  __m512 const s1 = signs(0xaaaa), s2 = signs(0xcccc), s4 = signs(0xf0f0), s8 = signs(0xff00);
+  for (std::size_t base = 0; base < n; base += 16 * Registers) {
+    __m512 v[Registers];
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < Registers; ++k) {
+      __m512 a = _mm512_loadu_ps(x + base + 16 * k);
+      a = _mm512_fmadd_ps(a, s1, _mm512_maskz_permute_ps(0xffff, a, 0xb1));
+      a = _mm512_fmadd_ps(a, s2, _mm512_maskz_permute_ps(0xffff, a, 0x4e));
+      a = _mm512_fmadd_ps(a, s4, _mm512_maskz_shuffle_f32x4(0xffff, a, a, 0xb1));
+      v[k] = _mm512_fmadd_ps(a, s8, _mm512_maskz_shuffle_f32x4(0xffff, a, a, 0x4e));
+    }
+#pragma GCC unroll 3
+    for (std::size_t s = 1; s < Registers; s *= 2)
+#pragma GCC unroll 8
+      for (std::size_t k = 0; k < Registers; ++k)
+        if ((k & s) == 0) {
+          __m512 const a = v[k], b = v[k + s];
+          v[k] = a + b;
+          v[k + s] = a - b;
+        }
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < Registers; ++k) _mm512_storeu_ps(x + base + 16 * k, v[k]);
+  }
+}
+
+template <std::size_t Registers>
+[[CCOMP_INTRINSICS(CCOMP_TARGET_AVX2)]] void lower_levels_avx2(float* x, std::size_t n) {
+  __m256 const s1 = _mm256_setr_ps(1, -1, 1, -1, 1, -1, 1, -1), s2 = _mm256_setr_ps(1, 1, -1, -1, 1, 1, -1, -1),
+               s4 = _mm256_setr_ps(1, 1, 1, 1, -1, -1, -1, -1);
+  for (std::size_t base = 0; base < n; base += 8 * Registers) {
+    __m256 v[Registers];
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < Registers; ++k) {
+      __m256 a = _mm256_loadu_ps(x + base + 8 * k);
+      a = _mm256_fmadd_ps(a, s1, _mm256_permute_ps(a, 0xb1));
+      a = _mm256_fmadd_ps(a, s2, _mm256_permute_ps(a, 0x4e));
+      v[k] = _mm256_fmadd_ps(a, s4, _mm256_permute2f128_ps(a, a, 1));
+    }
+#pragma GCC unroll 3
+    for (std::size_t s = 1; s < Registers; s *= 2)
+#pragma GCC unroll 8
+      for (std::size_t k = 0; k < Registers; ++k)
+        if ((k & s) == 0) {
+          __m256 const a = v[k], b = v[k + s];
+          v[k] = a + b;
+          v[k + s] = a - b;
+        }
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < Registers; ++k) _mm256_storeu_ps(x + base + 8 * k, v[k]);
+  }
+}
+#endif
+
+/// The levels below h, where h values fill at most eight registers; returns the h reached.
+inline std::size_t lower_levels(instruction_set isa, float* x, std::size_t n, std::size_t m) {
+#if CCOMP_X86_VARIANTS
+  if (isa == instruction_set::avx512 && m >= 16) {
+    if (m >= 128) return lower_levels_avx512<8>(x, n), 128;
+    if (m == 64) return lower_levels_avx512<4>(x, n), 64;
+    if (m == 32) return lower_levels_avx512<2>(x, n), 32;
+    return lower_levels_avx512<1>(x, n), 16;
+  }
+  if (isa == instruction_set::avx2 && m >= 8) {
+    if (m >= 64) return lower_levels_avx2<8>(x, n), 64;
+    if (m == 32) return lower_levels_avx2<4>(x, n), 32;
+    if (m == 16) return lower_levels_avx2<2>(x, n), 16;
+    return lower_levels_avx2<1>(x, n), 8;
+  }
+#endif
+  if (m < 16) return 1;
+  run(isa, [=] {
+    butterflies<2, false>(x, n, 1, 1.0f);
+    butterflies<2, false>(x, n, 4, 1.0f);
+  });
+  return 16;
+}
+
+/// Transforms each block of m values (a power of two) of n (a multiple of m); orthonormal, its own inverse.
+inline void fwht(instruction_set isa, float* x, std::size_t n, std::size_t m) {
+  std::size_t const h = lower_levels(isa, x, n, m);
+  run(isa, [=, scale = inverse_sqrt(m)] { upper_levels(x, n, m, h, scale); });
+}
+
+/// Values that share one Philox counter when each takes one bit.
+inline constexpr std::size_t values_per_sign_counter = 128;
+
+/// Flips the values whose bit is set: value i takes bit i % 32 of draw i / 32 of the stream. `first`, the index of
+/// x[0] in its tensor, is a multiple of 128.
+inline void flip_signs(instruction_set isa, random_stream const& s, float* x, std::size_t n, std::uint64_t first) {
+  constexpr std::size_t words = 128;  // of a tile of 4096 values
+  std::uint32_t bits[words];
+  for (std::size_t at = 0; at < n; at += 32 * words) {
+    std::size_t const count = n - at < 32 * words ? n - at : 32 * words;
+    fill_random_words(isa, s, (first + at) / values_per_sign_counter, bits, ceil_div(count, values_per_sign_counter));
+    run(isa, [b = bits, y = x + at, count] {
+      std::size_t i = 0;
+      for (; i + 32 <= count; i += 32)
+        for (std::uint32_t j = 0; j < 32; ++j)
+          y[i + j] = bits_float(float_bits(y[i + j]) ^ ((b[i / 32] << (31 - j)) & 0x80000000u));
+      for (std::uint32_t j = 0; i + j < count; ++j)
+        y[i + j] = bits_float(float_bits(y[i + j]) ^ ((b[i / 32] << (31 - j)) & 0x80000000u));
+    });
+  }
+}
+
+}  // namespace detail
+CCOMP_END

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <ccomp/fields.hpp>
+#include <ccomp/numeric.hpp>
+#include <ccomp/statistic.hpp>
+#include <ccomp/types.hpp>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <tuple>
+
+CCOMP_BEGIN
+
+/// Stores values in a smaller floating-point type: float16, bfloat16, fp8_e4m3 or fp8_e5m2.
+template <class T> struct cast {
+  static_assert(!std::same_as<T, T>, "ccomp: cast takes float16, bfloat16, fp8_e4m3 or fp8_e5m2");
+};
+
+/// Rounds each value to a 16-bit float.
+///
+/// Shapes:      in [n] -> values [n] of 2 bytes
+/// Payload:     pad16(2 n) bytes; depends on n only
+/// Range:       that of the type: larger values become Inf (float16 beyond 65504). A collective that adds W payloads
+///              in flight multiplies by 2^-ceil(log2 W) first, so that the sum of numbers in range stays in range
+/// Ties:        round to nearest even
+/// Guarantee:   |x - Q(x)| <= 2^-11 |x| (float16, |x| >= 2^-14; below: 2^-25), 2^-8 |x| (bfloat16, normal numbers)
+/// Linear:      yes
+/// Determinism: bitwise the same on every engine, thread count and run
+/// NaN, Inf:    stay NaN (canonical) and Inf, each value on its own
+/// Throws:      nothing of its own
+/// Source:      IEEE 754-2019, binary16; Kalamkar et al., "A Study of BFLOAT16 for Deep Learning Training", 2019
+template <class T>
+requires std::same_as<T, float16> || std::same_as<T, bfloat16>
+struct cast<T> {
+  static constexpr std::string_view name = "cast";
+  static constexpr bool is_linear = true;
+  using carrier_type = T;
+  static constexpr std::string_view argument() { return element_name(element_type_of<T>); }
+  static constexpr auto fields() { return std::tuple{}; }
+};
+
+namespace detail {
+/// The largest number of an fp8 type is 1.75 x 2^`exponent`.
+template <class T> inline constexpr int top_exponent = 0;
+template <> inline constexpr int top_exponent<fp8_e4m3> = 8;   // 448
+template <> inline constexpr int top_exponent<fp8_e5m2> = 15;  // 57344
+}  // namespace detail
+
+/// Rounds each value to an 8-bit float times a scale that its block shares.
+///
+/// Shapes:      in [n] -> codes [n] of 8 bits, one scale a block
+/// Payload:     pad16(4 ceil(n/block)) + pad16(n) bytes; depends on n only
+/// Range:       the largest |x| of a block is put on the largest number of the type (448 or 57344). The scale stored is
+///              max|x| / 1.75, rounded up to 16 significant bits: 2^8 (2^15) times what a code is multiplied by, so
+///              that neither it nor its inverse leaves the range of float
+/// Ties:        round to nearest even
+/// Guarantee:   |x - Q(x)| <= u |x| + s with u = 2^-4 (e4m3), 2^-3 (e5m2) and s = half the smallest subnormal of the
+///              type times the scale: max|x| / 458752 (e4m3), max|x| / 7516192768 (e5m2); times 1 + 2^-14 for rounding
+/// Linear:      no
+/// Determinism: bitwise the same on every engine, thread count and run
+/// NaN, Inf:    make their block NaN, no other. Blocks whose max|x| < 2^-118 decode to zero.
+/// Throws:      invalid_argument: block no power of two in 16..4096
+/// Source:      Micikevicius et al., "FP8 Formats for Deep Learning", 2022; OCP 8-bit Floating Point Specification
+template <class T>
+requires std::same_as<T, fp8_e4m3> || std::same_as<T, fp8_e5m2>
+struct cast<T> {
+  static constexpr std::string_view name = "cast";
+  static constexpr int bits = 8;
+  static constexpr std::string_view argument() { return std::same_as<T, fp8_e4m3> ? "fp8_e4m3" : "fp8_e5m2"; }
+
+  std::uint32_t block = 128;
+
+  static constexpr auto fields() { return std::tuple{field{"block", &cast::block}}; }
+
+  using statistic = max_abs;
+  struct parameters {
+    float scale;
+  };
+  CCOMP_HD parameters fit(max_abs m, std::size_t) const {
+    return {m.key < detail::tiny_bits ? 0.0f : detail::scale_for(m.value(), 1.75f)};
+  }
+  CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t) const {
+    float const inverse = p.scale > 0 ? detail::div(1.0f, p.scale) : 0.0f;
+    return T(detail::mul(detail::mul(x, inverse), unit)).bits;
+  }
+  CCOMP_HD float value(std::uint32_t code, parameters p) const {
+    auto const x = static_cast<float>(T::from_bits(static_cast<std::uint8_t>(code)));
+    return detail::mul(detail::mul(x, 1.0f / unit), p.scale);
+  }
+
+ private:
+  static constexpr float unit = static_cast<float>(1 << detail::top_exponent<T>);
+};
+
+CCOMP_END

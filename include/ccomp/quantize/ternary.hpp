@@ -1,0 +1,64 @@
+#pragma once
+
+#include <ccomp/error.hpp>
+#include <ccomp/quantize/uniform.hpp>
+
+CCOMP_BEGIN
+
+namespace detail {
+
+/// -1, 0 and 1 times a scale that may lie below the block's maximum.
+struct ternary_pieces : symmetric_pieces<rounding::stochastic> {
+  using symmetric = symmetric_pieces<rounding::stochastic>;
+  using statistic = both<max_abs, sum_squares>;
+  float clip;
+  CCOMP_HD parameters fit(statistic s, std::size_t n) const {
+    float const top = s.first.value();
+    auto const sigma = static_cast<float>(sqrt(s.second.sum[0] / static_cast<double>(n)));
+    float const bound = mul(sigma, clip), limit = clip > 0 && bound < top ? bound : top;
+    return {float_bits(limit) < tiny_bits ? 0.0f : scale_for(limit, 1.0f)};
+  }
+  CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
+    float const clipped = x < -p.scale ? -p.scale : x > p.scale ? p.scale : x;
+    return symmetric::code(clipped, p, random);
+  }
+};
+
+}  // namespace detail
+
+/// Rounds each value at random to -s, 0 or s of its block, after clipping to a multiple of the block's deviation.
+///
+/// Shapes:      in [n] -> codes [n] of 2 bits, one scale a block
+/// Payload:     pad16(4 ceil(n/block)) + pad16(ceil(n / 4)) bytes; depends on n only
+/// Range:       s = min(max|x|, clip sigma) rounded up to 16 significant bits; sigma = sqrt(mean x^2), the deviation
+///              from zero, so that a block of equal values (sigma about the mean: 0) is not clipped away. clip 0: s =
+///              max|x|
+/// Rounding:    s sign(x) with probability min(|x|, s) / s, in 2^-16, else 0
+/// Guarantee:   |Q(x)| <= s; with c = x clipped to -s..s: |E Q(x) - c| <= 2^-16 s, E (Q(x) - c)^2 = |c| (s - |c|);
+///              unbiased if clip is 0
+/// Linear:      no
+/// Determinism: bitwise the same on every engine, thread count and run of the same step
+/// NaN, Inf:    make their block NaN, no other. Blocks whose s < 2^-118 decode to zero.
+/// Throws:      invalid_argument: block no power of two in 16..4096; clip neither 0 nor in 0.01..1e6
+/// Source:      Wen et al., "TernGrad: Ternary Gradients to Reduce Communication in Distributed Deep Learning", NeurIPS
+///              2017 (clip 2.5, deviation about the mean there)
+struct ternary {
+  static constexpr std::string_view name = "ternary";
+  static constexpr int bits = 2;
+
+  std::uint32_t block = 512;
+  float clip = 2.5f;
+  std::uint64_t seed = 0;
+
+  static constexpr auto fields() {
+    return std::tuple{field{"block", &ternary::block}, field{"clip", &ternary::clip}, field{"seed", &ternary::seed}};
+  }
+  void validate() const {
+    detail::expects(clip == 0 || (clip >= 0.01f && clip <= 1e6f),
+                    [&] { return "ternary: clip must be 0 (none) or from 0.01 to 1e6, got " + std::to_string(clip); });
+  }
+  template <class F> void specialise(F const& f) const { f(detail::ternary_pieces{{1, 2}, clip}); }
+  [[nodiscard]] bool is_unbiased() const { return clip == 0; }
+};
+
+CCOMP_END
