@@ -58,16 +58,19 @@ struct vector_ops {
   double (*contraction)(void const* stage, std::size_t n);
 };
 
-/// Everything a multi-round stage needs of one tensor. `in` + residual (if any) is what it sums; `out` receives the
-/// sum.
+struct stage_ref;
+
+/// Everything a multi-round stage needs of one tensor: it sums in + decay * residual over the ranks into `out`.
 struct reduce_call {
   const_values in;
   values out;
-  float* residual = nullptr;
+  std::span<stage_ref const> transforms{};  // that stand before the stage
+  void* residual = nullptr;                 // none, or in.n values of residual_type
+  element_type residual_type = element_type::float32;
   float decay = 1;
   stage_state* state = nullptr;
   bool mean = true;
-  std::span<std::byte> scratch{};
+  std::span<std::byte> memory{};
   pass_options at{};
 };
 struct protocol_ops {
@@ -78,7 +81,6 @@ struct protocol_ops {
 
 struct stage_ops {
   bool linear = false;
-  bool shared_random = false;
   std::string (*text)(void const* stage) = nullptr;
   std::uint64_t (*fingerprint)(void const* stage) = nullptr;
   void (*validate)(void const* stage) = nullptr;
@@ -88,6 +90,8 @@ struct stage_ops {
   vector_ops const* vector = nullptr;
   protocol_ops const* protocol = nullptr;
   stage_state (*make_state)(void const* stage, std::size_t n) = nullptr;
+  /// False where the error may exceed the input, so that error feedback would grow without bound.
+  bool (*contracts)(void const* stage) = nullptr;
 };
 
 struct stage_ref {
@@ -233,6 +237,14 @@ template <class S> constexpr stage_ops make_stage_ops() {
       });
     }
     if constexpr (requires { as<S>(s).validate(); }) as<S>(s).validate();
+  };
+  ops.contracts = [](void const* s) {
+    if constexpr (requires {
+                    { as<S>(s).contracts() } -> std::same_as<bool>;
+                  })
+      return as<S>(s).contracts();
+    else
+      return true;
   };
   if constexpr (quantizer_stage<S>) ops.quantizer = &quantizer_ops_of<S>;
   if constexpr (cast_stage<S>) ops.cast = &cast_type_of<S>;

@@ -1,0 +1,158 @@
+#pragma once
+/// Sums (or averages) tensors over all ranks through a compressor.
+
+#include <ccomp/engine/host/allreduce.hpp>
+#include <ccomp/error_feedback.hpp>
+#include <ccomp/workspace.hpp>
+#include <ranges>
+
+CCOMP_BEGIN
+
+struct allreduce_options {
+  reduction op = reduction::mean;
+  step at{};
+  std::uint64_t tensor = 0;  // stable id; a wrapper's own id counts instead
+};
+
+namespace detail {
+
+template <class S> constexpr strategy_kind kind_of_strategy() {
+  if constexpr (std::same_as<S, gather>) return strategy_kind::gather;
+  if constexpr (std::same_as<S, two_shot>) return strategy_kind::two_shot;
+  if constexpr (std::same_as<S, in_flight>) return strategy_kind::in_flight;
+  return strategy_kind::automatic;
+}
+template <class S>
+concept allreduce_strategy =
+    std::same_as<S, automatic> || std::same_as<S, gather> || std::same_as<S, two_shot> || std::same_as<S, in_flight>;
+
+/// Known only when it runs whether a chain of this type is linear.
+template <class C>
+concept run_time_chain = requires(C const& c) {
+  { c.stages() } -> std::convertible_to<program>;
+};
+template <class C>
+concept has_rounds = requires {
+  requires ops_of<typename last_stage<C>::type>
+  .protocol != nullptr;
+};
+template <class C>
+concept maybe_in_flight = run_time_chain<C> || linear<C> || has_rounds<C>;
+
+/// A range of tensor_view rather than one tensor.
+template <class Data>
+concept many_tensors = requires(Data const& d) {
+  { *std::ranges::begin(d) } -> std::convertible_to<tensor_view const&>;
+};
+
+/// Jobs of a call, from a compressor or either wrapper, for one tensor or several; `finish` tells wrappers that all
+/// went well.
+template <class X> class job_list {
+  using traits = feedback_traits<X>;
+
+ public:
+  template <class Data> job_list(X& x, Data& data, std::uint64_t tensor) : wrapper_(x) {
+    if constexpr (many_tensors<Data>) {
+      for (tensor_view const& t : data) add(t.data, t.id);
+      expect_distinct();
+    } else {
+      std::span const s(data);
+      add(view(s), tensor);
+    }
+  }
+  [[nodiscard]] std::span<tensor_job const> jobs() const { return jobs_; }
+  void finish() {
+    if constexpr (traits::single) wrapper_.finish();
+    if constexpr (traits::set)
+      for (auto const& j : jobs_) wrapper_.at(j.id, j.data.n).finish();
+  }
+
+ private:
+  void add(values data, std::uint64_t id) {
+    if constexpr (traits::single) {
+      expects(jobs_.empty(),
+              "error_feedback: one wrapper keeps the residual of one tensor; use error_feedback_set for several");
+      jobs_.push_back(wrapper_.begin(data));
+    } else if constexpr (traits::set) {
+      jobs_.push_back(wrapper_.at(id, data.n).begin(data));
+    } else {
+      jobs_.push_back({data, id, {}, nullptr});
+    }
+  }
+  void expect_distinct() const {
+    std::vector<std::uint64_t> ids;
+    for (auto const& j : jobs_) ids.push_back(j.id);
+    std::ranges::sort(ids);
+    auto const twice = std::ranges::adjacent_find(ids);
+    expects(twice == ids.end(), [&] { return "two tensors of one call have the id " + std::to_string(*twice); });
+  }
+
+  X& wrapper_;
+  std::vector<tensor_job> jobs_;
+};
+
+template <class X> auto const& compressor_of(X const& x) {
+  if constexpr (feedback_traits<X>::single || feedback_traits<X>::set)
+    return x.inner();
+  else
+    return x;
+}
+
+}  // namespace detail
+
+/// Replaces the tensor (anything that makes a std::span of float, float16 or bfloat16, or a range of tensor_view) on
+/// every rank by the sum or mean over ranks of what compression lets through. `c` is a compressor, an error_feedback,
+/// or an error_feedback_set.
+///
+/// Strategy:    a trailing value: automatic{} (default), gather{}, two_shot{}, in_flight{}
+/// Rounding:    fp32 accumulation in rank order, one division by the number of ranks at the end
+/// Determinism: the same bits on every rank; gather and two_shot also for any thread count and instruction set
+/// Throws:      rank_mismatch on every rank if they disagree about the call; communicator_error or timeout if a rank is
+///              gone or late; invalid_argument for unusable arguments
+template <class Comm, class C, class Data, class Strategy = automatic>
+collective_report allreduce(host_exec const& ex, Comm& comm, C&& c, Data&& data, workspace<host_exec>& ws,
+                            allreduce_options options = {}, Strategy = {}) {
+  using X = std::remove_cvref_t<C>;
+  using traits = detail::feedback_traits<X>;
+  using inner = typename traits::compressor_type;
+  constexpr bool compressor_ok = compressor<inner>;
+  constexpr bool strategy_ok = detail::allreduce_strategy<Strategy>;
+  constexpr bool flies = detail::maybe_in_flight<inner>;
+  constexpr bool in_flight_ok = !std::same_as<Strategy, in_flight> || flies;
+  constexpr bool comm_ok = communicator<Comm>;
+  constexpr bool gather_ok = std::same_as<Strategy, in_flight> || can_all_gather<Comm, host_exec>;
+  constexpr bool two_shot_ok = !std::same_as<Strategy, two_shot> || can_all_to_all<Comm, host_exec>;
+  constexpr bool sum_ok = !std::same_as<Strategy, in_flight> || can_all_reduce<Comm, host_exec>;
+  static_assert(
+      compressor_ok,
+      "ccomp::allreduce: the third argument is not a compressor; ccomp::check_stage<Stage>() names what a stage lacks");
+  static_assert(strategy_ok,
+                "ccomp::allreduce: the last argument is not a strategy; use automatic, gather, two_shot or in_flight");
+  static_assert(in_flight_ok,
+                "ccomp::allreduce: this compressor cannot be summed in flight, because a stage of its chain is not "
+                "linear; use gather or automatic");
+  static_assert(comm_ok, "ccomp::allreduce: the second argument is not a communicator; it needs rank() and size()");
+  static_assert(
+      gather_ok,
+      "ccomp::allreduce: the communicator has no all_gather(exec, span<byte const>, span<byte>) for this execution");
+  static_assert(
+      two_shot_ok,
+      "ccomp::allreduce: the communicator has no all_to_all(exec, span<byte const>, span<byte>) for this execution");
+  static_assert(
+      sum_ok,
+      "ccomp::allreduce: the communicator has no all_reduce(exec, void*, n, wire_type, wire_op) for this execution");
+  if constexpr (compressor_ok && strategy_ok && in_flight_ok && comm_ok && gather_ok && two_shot_ok && sum_ok) {
+    auto const stages = detail::stages_of(detail::compressor_of(c));
+    detail::validate(stages);
+    detail::job_list<std::remove_reference_t<C>> jobs(c, data, options.tensor);
+    communicator_ref erased(comm);
+    auto const report = detail::allreduce({ex, stages, jobs.jobs(), options.op == reduction::mean, options.at}, erased,
+                                          ws, detail::kind_of_strategy<Strategy>());
+    jobs.finish();
+    return report;
+  } else {
+    return {};
+  }
+}
+
+CCOMP_END

@@ -1,0 +1,137 @@
+#pragma once
+/// What a communicator must offer, and its erased form: collectives are written once, for any transport.
+
+#include <ccomp/concepts.hpp>
+#include <ccomp/error.hpp>
+#include <ccomp/types.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <type_traits>
+
+CCOMP_BEGIN
+
+/// Numbers that a transport can add: the element types, and the integers of shared-scale sums.
+enum class wire_type : std::uint8_t { float32, float16, bfloat16, int8, int16, int32, uint32 };
+enum class wire_op : std::uint8_t { sum, max };
+
+constexpr std::size_t wire_bytes(wire_type t) {
+  switch (t) {
+    case wire_type::int8:
+      return 1;
+    case wire_type::float16:
+    case wire_type::bfloat16:
+    case wire_type::int16:
+      return 2;
+    default:
+      return 4;
+  }
+}
+constexpr wire_type wire_type_of(element_type t) { return static_cast<wire_type>(t); }
+
+/// One tensor, rank by rank: who am I, how many are we.
+template <class C>
+concept communicator = requires(C& c) {
+  { c.rank() } -> std::convertible_to<int>;
+  { c.size() } -> std::convertible_to<int>;
+};
+/// `receive` holds size() times the bytes of `send`, in rank order.
+template <class C, class Exec>
+concept can_all_gather = communicator<C> &&
+    requires(C& c, Exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
+  c.all_gather(ex, send, receive);
+};
+/// Slot r of `send` goes to rank r, into its slot of this rank.
+template <class C, class Exec>
+concept can_all_to_all = communicator<C> &&
+    requires(C& c, Exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
+  c.all_to_all(ex, send, receive);
+};
+/// Element-wise over ranks, in place; sums of 16-bit types accumulate in float, in rank order.
+template <class C, class Exec>
+concept can_all_reduce = communicator<C> && requires(C& c, Exec const& ex, void* data, std::size_t n) {
+  c.all_reduce(ex, data, n, wire_type::float32, wire_op::sum);
+};
+template <class C, class Exec>
+concept can_broadcast = communicator<C> && requires(C& c, Exec const& ex, std::span<std::byte> data) {
+  c.broadcast(ex, data, 0);
+};
+/// Throws rank_mismatch on every rank unless all brought the same number. `describe` says what it stands for.
+template <class C>
+concept can_agree = requires(C& c, std::uint64_t fingerprint, std::string (*describe)(void const*)) {
+  c.agree(fingerprint, static_cast<void const*>(nullptr), describe);
+};
+
+/// A host communicator whose type is forgotten. Non-owning; lives as long as a call.
+class communicator_ref {
+ public:
+  template <communicator C>
+  requires(!std::same_as<std::remove_cv_t<C>, communicator_ref>) explicit communicator_ref(C& c)
+      : object_(&c), table_(&table_of<C>), rank_(c.rank()), size_(c.size()) {}
+
+  [[nodiscard]] int rank() const { return rank_; }
+  [[nodiscard]] int size() const { return size_; }
+  void all_gather(host_exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
+    table_->all_gather(object_, ex, send, receive);
+  }
+  void all_to_all(host_exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
+    table_->all_to_all(object_, ex, send, receive);
+  }
+  void all_reduce(host_exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
+    table_->all_reduce(object_, ex, data, n, type, op);
+  }
+  void broadcast(host_exec const& ex, std::span<std::byte> data, int root) {
+    table_->broadcast(object_, ex, data, root);
+  }
+  void agree(std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*)) {
+    table_->agree(object_, fingerprint, what, describe);
+  }
+
+ private:
+  struct table {
+    void (*all_gather)(void*, host_exec const&, std::span<std::byte const>, std::span<std::byte>);
+    void (*all_to_all)(void*, host_exec const&, std::span<std::byte const>, std::span<std::byte>);
+    void (*all_reduce)(void*, host_exec const&, void*, std::size_t, wire_type, wire_op);
+    void (*broadcast)(void*, host_exec const&, std::span<std::byte>, int);
+    void (*agree)(void*, std::uint64_t, void const*, std::string (*)(void const*));
+  };
+  [[noreturn]] static void lacks(char const* what) {
+    detail::fail(std::string("the communicator has no ") + what + " for host memory, which this call needs");
+  }
+  template <class C>
+  static constexpr table table_of = {
+      [](void* c, host_exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
+        if constexpr (can_all_gather<C, host_exec>)
+          static_cast<C*>(c)->all_gather(ex, send, receive);
+        else
+          lacks("all_gather");
+      },
+      [](void* c, host_exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
+        if constexpr (can_all_to_all<C, host_exec>)
+          static_cast<C*>(c)->all_to_all(ex, send, receive);
+        else
+          lacks("all_to_all");
+      },
+      [](void* c, host_exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
+        if constexpr (can_all_reduce<C, host_exec>)
+          static_cast<C*>(c)->all_reduce(ex, data, n, type, op);
+        else
+          lacks("all_reduce");
+      },
+      [](void* c, host_exec const& ex, std::span<std::byte> data, int root) {
+        if constexpr (can_broadcast<C, host_exec>)
+          static_cast<C*>(c)->broadcast(ex, data, root);
+        else
+          lacks("broadcast");
+      },
+      [](void* c, std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*)) {
+        if constexpr (can_agree<C>) static_cast<C*>(c)->agree(fingerprint, what, describe);
+      }};
+
+  void* object_;
+  table const* table_;
+  int rank_, size_;
+};
+
+CCOMP_END

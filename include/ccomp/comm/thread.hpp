@@ -1,0 +1,226 @@
+#pragma once
+/// Ranks that are threads of one process.
+
+#include <ccomp/comm/communicator.hpp>
+#include <ccomp/engine/host/typed_sum.hpp>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+CCOMP_BEGIN
+
+class thread_communicator;
+
+/// What the ranks of one process share. Create it once, then either `run` a function on every rank, or give each of
+/// your own threads a `thread_communicator{group, rank}`.
+class thread_group {
+ public:
+  explicit thread_group(int ranks, std::chrono::milliseconds patience = std::chrono::minutes(10))
+      : posts_(static_cast<std::size_t>(check(ranks))), patience_(patience), ranks_(ranks) {}
+  thread_group(thread_group const&) = delete;
+  thread_group& operator=(thread_group const&) = delete;
+
+  [[nodiscard]] int size() const noexcept { return ranks_; }
+
+  /// Calls `f(thread_communicator&)` on one thread a rank and returns when all have ended. If a rank throws, the others
+  /// are stopped at their next (or current) collective, and the first rank's exception is rethrown here.
+  template <class F> void run(F const& f);
+
+ private:
+  friend class thread_communicator;
+
+  /// What a rank shows the others during one exchange.
+  struct alignas(64) post {
+    void const* send = nullptr;
+    std::size_t bytes = 0;
+    std::uint64_t fingerprint = 0;
+    void const* what = nullptr;
+    std::string (*describe)(void const*) = nullptr;
+  };
+
+  static int check(int ranks) {
+    detail::expects(ranks >= 1, [&] { return "thread_group: needs at least 1 rank, got " + std::to_string(ranks); });
+    return ranks;
+  }
+
+  /// All ranks arrive, or everyone throws: a rank that left, failed or is late never leaves another waiting.
+  void arrive(int rank) {
+    std::unique_lock lock(mutex_);
+    if (!broken_.empty()) throw_broken();
+    std::uint64_t const round = round_;
+    if (++arrived_ == ranks_) {
+      arrived_ = 0;
+      ++round_;
+      lock.unlock();
+      changed_.notify_all();
+      return;
+    }
+    bool const woken = changed_.wait_for(lock, patience_, [&] { return round_ != round || !broken_.empty(); });
+    if (round_ != round) return;
+    if (!woken) {
+      broken_ = "rank " + std::to_string(rank) + " waited " + std::to_string(patience_.count()) + " ms and " +
+                std::to_string(ranks_ - arrived_) + " of " + std::to_string(ranks_) + " ranks did not arrive";
+      late_ = true;
+      changed_.notify_all();
+    }
+    throw_broken();
+  }
+  [[noreturn]] void throw_broken() const {
+    if (late_) detail::fail<timeout>("thread_group: " + broken_);
+    detail::fail<communicator_error>("thread_group: " + broken_);
+  }
+  void join() {
+    std::lock_guard const lock(mutex_);
+    ++present_;
+  }
+  /// A rank is gone. Harmless if the others are done as well; whoever waits, or comes to wait, is told. Once all are
+  /// gone the group can be used again.
+  void leave(std::string const& who) {
+    {
+      std::lock_guard const lock(mutex_);
+      if (broken_.empty()) broken_ = who + " has left the group";
+      if (--present_ == 0) {
+        broken_.clear();
+        late_ = false;
+        arrived_ = 0;
+      }
+    }
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<post> posts_;
+  std::chrono::milliseconds patience_;
+  std::uint64_t round_ = 0;
+  int arrived_ = 0;
+  int present_ = 0;
+  int ranks_;
+  std::string broken_;
+  bool late_ = false;
+};
+
+/// One rank of a thread_group. Used by one thread; its destruction tells the group that the rank is gone.
+class thread_communicator {
+ public:
+  thread_communicator(thread_group& group, int rank)
+      : group_(&group), rank_(rank), outer_ranks_(detail::ranks_in_process()) {
+    detail::expects(rank >= 0 && rank < group.size(), [&] {
+      return "thread_communicator: rank " + std::to_string(rank) + " of a group of " + std::to_string(group.size());
+    });
+    detail::ranks_in_process() = group.size();
+    group.join();
+  }
+  thread_communicator(thread_communicator const&) = delete;
+  thread_communicator& operator=(thread_communicator const&) = delete;
+  ~thread_communicator() {
+    detail::ranks_in_process() = outer_ranks_;
+    group_->leave("rank " + std::to_string(rank_));
+  }
+
+  [[nodiscard]] int rank() const noexcept { return rank_; }
+  [[nodiscard]] int size() const noexcept { return group_->size(); }
+
+  void all_gather(host_exec const&, std::span<std::byte const> send, std::span<std::byte> receive) {
+    exchange(send, [&] {
+      for (int r = 0; r < size(); ++r) copy(post(r).send, 0, receive, index(r) * send.size(), send.size());
+    });
+  }
+  void all_to_all(host_exec const&, std::span<std::byte const> send, std::span<std::byte> receive) {
+    std::size_t const slot = send.size() / index(size());
+    exchange(send, [&] {
+      for (int r = 0; r < size(); ++r) copy(post(r).send, index(rank_) * slot, receive, index(r) * slot, slot);
+    });
+  }
+  void broadcast(host_exec const&, std::span<std::byte> data, int root) {
+    exchange(data, [&] {
+      if (rank_ != root) copy(post(root).send, 0, data, 0, data.size());
+    });
+  }
+  /// Each rank sums one part of the vector over all ranks, in rank order, then takes the others' parts.
+  void all_reduce(host_exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
+    std::size_t const width = wire_bytes(type), ranks = index(size());
+    auto bounds = [&](int r) { return n * index(r) / ranks; };
+    std::size_t const begin = bounds(rank_), end = bounds(rank_ + 1);
+    std::span<std::byte> const bytes{static_cast<std::byte*>(data), n * width};
+    exchange(bytes, [&] {  // nobody else reads this rank's part, so it may be written in place
+      std::vector<void const*> sources(ranks);
+      for (int r = 0; r < size(); ++r) sources[index(r)] = static_cast<std::byte const*>(post(r).send) + begin * width;
+      detail::typed_sum(ex, sources, end - begin, type, op, bytes.data() + begin * width);
+    });
+    exchange(bytes, [&] {
+      for (int r = 0; r < size(); ++r)
+        if (r != rank_)
+          copy(post(r).send, bounds(r) * width, bytes, bounds(r) * width, (bounds(r + 1) - bounds(r)) * width);
+    });
+  }
+  void agree(std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*)) {
+    auto& mine = post(rank_);
+    mine.fingerprint = fingerprint;
+    mine.what = what;
+    mine.describe = describe;
+    group_->arrive(rank_);
+    std::string trouble;
+    for (int r = 0; r < size() && trouble.empty(); ++r)
+      if (post(r).fingerprint != post(0).fingerprint)
+        trouble = "rank 0 calls " + post(0).describe(post(0).what) + ", rank " + std::to_string(r) + " calls " +
+                  post(r).describe(post(r).what);
+    group_->arrive(rank_);
+    if (!trouble.empty()) detail::fail<rank_mismatch>("the ranks disagree: " + trouble);
+  }
+
+ private:
+  static std::size_t index(int r) { return static_cast<std::size_t>(r); }
+  thread_group::post& post(int r) { return group_->posts_[index(r)]; }
+  static void copy(void const* from, std::size_t offset, std::span<std::byte> to, std::size_t at, std::size_t bytes) {
+    if (bytes > 0) std::memcpy(to.data() + at, static_cast<std::byte const*>(from) + offset, bytes);
+  }
+  /// Everyone shows a buffer, everyone reads, and nobody goes on while another still does.
+  template <class F> void exchange(std::span<std::byte const> send, F const& read) {
+    auto& mine = post(rank_);
+    mine.send = send.data();
+    mine.bytes = send.size();
+    group_->arrive(rank_);
+    // A wrong size would have this rank read past another's buffer.
+    std::string trouble;
+    for (int r = 0; r < size() && trouble.empty(); ++r)
+      if (post(r).bytes != send.size())
+        trouble = "rank " + std::to_string(r) + " brought " + std::to_string(post(r).bytes) + " bytes, rank " +
+                  std::to_string(rank_) + ' ' + std::to_string(send.size());
+    if (trouble.empty()) read();
+    group_->arrive(rank_);
+    if (!trouble.empty()) detail::fail<rank_mismatch>("thread_communicator: " + trouble);
+  }
+
+  thread_group* group_;
+  int rank_;
+  int outer_ranks_;
+};
+
+template <class F> void thread_group::run(F const& f) {
+  std::exception_ptr first;
+  std::mutex first_mutex;
+  join();  // a rank that ends before another has begun must not look like the last one out
+  {
+    std::vector<std::jthread> threads;
+    threads.reserve(static_cast<std::size_t>(ranks_));
+    for (int r = 0; r < ranks_; ++r)
+      threads.emplace_back([&, r] {
+        thread_communicator comm(*this, r);
+        try {
+          f(comm);
+        } catch (...) {  // noted before `comm` goes and stops the others, whose errors only follow from this one
+          std::lock_guard const lock(first_mutex);
+          if (!first) first = std::current_exception();
+        }
+      });
+  }
+  leave("run()");
+  if (first) std::rethrow_exception(first);
+}
+
+CCOMP_END

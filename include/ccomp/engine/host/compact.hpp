@@ -1,0 +1,115 @@
+#pragma once
+/// Finds the values of a tile whose magnitude reaches a bound, without a branch per value: the cost does not depend on
+/// what the values are.
+
+#include <array>
+#include <bit>
+#include <ccomp/engine/host/quantizer.hpp>
+#include <ccomp/engine/host/random.hpp>
+#include <ccomp/numeric.hpp>
+#include <cstddef>
+#include <cstdint>
+
+CCOMP_BEGIN
+namespace detail {
+
+/// Every variant stores whole vectors, so that a buffer of offsets has room for one more than the tile has values.
+inline constexpr std::size_t offset_slack = 16;
+using tile_offsets = std::uint32_t[tile_values + offset_slack];
+
+#if CCOMP_X86_VARIANTS
+[[CCOMP_INTRINSICS(CCOMP_TARGET_AVX512)]] inline std::size_t offsets_reaching_avx512(float const* x, std::size_t n,
+                                                                                     std::uint32_t key,
+                                                                                     std::uint32_t* out) {
+  __m512i const bound = _mm512_set1_epi32(static_cast<int>(key)), magnitude = _mm512_set1_epi32(0x7fffffff),
+                next = _mm512_set1_epi32(16);
+  __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < n; i += 16) {
+    auto const inside = static_cast<__mmask16>(n - i >= 16 ? 0xffffu : (1u << (n - i)) - 1u);
+    __m512i const bits = _mm512_maskz_loadu_epi32(inside, x + i);
+    __mmask16 const hit = _mm512_mask_cmpge_epu32_mask(inside, _mm512_and_si512(bits, magnitude), bound);
+    _mm512_storeu_si512(out + found, _mm512_maskz_compress_epi32(hit, lane));
+    found += static_cast<std::size_t>(__builtin_popcount(hit));
+    lane = _mm512_add_epi32(lane, next);
+  }
+  return found;
+}
+
+/// For each set of lanes, those lanes side by side.
+struct lane_table {
+  std::uint8_t lanes[256][8];
+  constexpr lane_table() : lanes{} {
+    for (unsigned set = 0; set < 256; ++set) {
+      unsigned place = 0;
+      for (unsigned lane = 0; lane < 8; ++lane)
+        if ((set >> lane & 1u) != 0) lanes[set][place++] = static_cast<std::uint8_t>(lane);
+    }
+  }
+};
+inline constexpr lane_table lanes_of{};
+
+[[CCOMP_INTRINSICS(CCOMP_TARGET_AVX2)]] inline std::size_t offsets_reaching_avx2(float const* x, std::size_t n,
+                                                                                 std::uint32_t key,
+                                                                                 std::uint32_t* out) {
+  // Keys have a clear sign bit, so that the signed comparison serves; nothing is above a bound of 2^31 or more.
+  if (key > 0x7fffffffu) return 0;
+  __m256i const below = _mm256_set1_epi32(static_cast<int>(key) - 1), magnitude = _mm256_set1_epi32(0x7fffffff);
+  std::size_t found = 0, i = 0;
+  for (; i + 8 <= n; i += 8) {
+    __m256i const bits = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(x + i));
+    __m256i const hit = _mm256_cmpgt_epi32(_mm256_and_si256(bits, magnitude), below);
+    auto const set = static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(hit)));
+    __m128i const lanes = _mm_loadl_epi64(reinterpret_cast<__m128i const*>(lanes_of.lanes[set]));
+    __m256i const base = _mm256_set1_epi32(static_cast<int>(i));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + found), _mm256_add_epi32(_mm256_cvtepu8_epi32(lanes), base));
+    found += static_cast<std::size_t>(__builtin_popcount(set));
+  }
+  for (; i < n; ++i) {
+    out[found] = static_cast<std::uint32_t>(i);
+    found += magnitude_key(x[i]) >= key;
+  }
+  return found;
+}
+#endif
+
+/// Offsets of the values with `magnitude_key(x) >= key`, ascending; returns how many. n <= tile_values.
+inline std::size_t offsets_reaching(instruction_set isa, float const* x, std::size_t n, std::uint32_t key,
+                                    tile_offsets& out) {
+#if CCOMP_X86_VARIANTS
+  if (isa == instruction_set::avx512) return offsets_reaching_avx512(x, n, key, out);
+  if (isa == instruction_set::avx2) return offsets_reaching_avx2(x, n, key, out);
+#endif
+  static_cast<void>(isa);
+  // Without a vector instruction that compacts, groups in which nothing reaches the bound are passed over.
+  constexpr std::size_t group = 32;
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < n; i += group) {
+    std::size_t const m = n - i < group ? n - i : group;
+    std::uint32_t most = 0;
+    for (std::size_t j = 0; j < m; ++j) {
+      std::uint32_t const k = magnitude_key(x[i + j]);
+      most = k > most ? k : most;
+    }
+    if (most < key) continue;
+    for (std::size_t j = 0; j < m; ++j) {
+      out[found] = static_cast<std::uint32_t>(i + j);
+      found += magnitude_key(x[i + j]) >= key;
+    }
+  }
+  return found;
+}
+
+inline std::size_t count_equal(float const* x, std::size_t n, std::uint32_t key) {
+  std::uint32_t count = 0;
+  for (std::size_t i = 0; i < n; ++i) count += magnitude_key(x[i]) == key;
+  return count;
+}
+inline std::size_t count_above(float const* x, std::size_t n, std::uint32_t key) {
+  std::uint32_t count = 0;
+  for (std::size_t i = 0; i < n; ++i) count += magnitude_key(x[i]) > key;
+  return count;
+}
+
+}  // namespace detail
+CCOMP_END
