@@ -35,9 +35,7 @@ struct natural {
   std::uint32_t block = 1024;
   std::uint64_t seed = 0;
 
-  static constexpr auto fields() {
-    return std::tuple{field{"block", &natural::block}, field{"seed", &natural::seed}};
-  }
+  static constexpr auto fields() { return std::tuple{field{"block", &natural::block}, field{"seed", &natural::seed}}; }
 
   using statistic = max_abs;
   struct parameters {

@@ -27,7 +27,9 @@ struct signed_scale_pieces {
     float scale;
   };
   CCOMP_HD std::uint32_t code(float x, parameters, std::uint32_t) const { return sign_code(x); }
-  CCOMP_HD float value(std::uint32_t code, parameters p) const { return bits_float(float_bits(p.scale) ^ (code << 31)); }
+  CCOMP_HD float value(std::uint32_t code, parameters p) const {
+    return bits_float(float_bits(p.scale) ^ (code << 31));
+  }
 };
 struct l1_mean_pieces : signed_scale_pieces {
   using statistic = sum_abs;

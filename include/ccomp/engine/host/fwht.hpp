@@ -9,6 +9,7 @@
 #include <ccomp/numeric.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 CCOMP_BEGIN
 namespace detail {
@@ -27,24 +28,33 @@ constexpr float inverse_sqrt(std::size_t m) {
   return bits_float(((127u - (k + 1) / 2) << 23) | (k % 2 ? 0x3504f3u : 0u));
 }
 
+// Written as packs, not loops: g++ 12 vectorises the loop over j only if nothing is left to unroll in it.
+template <std::size_t Stride, std::size_t... K> void butterfly_level(float* v, std::index_sequence<K...>) {
+  auto const one = [v](std::size_t k) {
+    float const a = v[k], b = v[k + Stride];
+    v[k] = add(a, b);
+    v[k + Stride] = sub(a, b);
+  };
+  (one(K / Stride * 2 * Stride + K % Stride), ...);
+}
+template <bool Last, std::size_t... K>
+void butterflies_at(float* at, std::size_t h, float scale, std::index_sequence<K...>) {
+  constexpr std::size_t points = sizeof...(K);
+  constexpr std::make_index_sequence<points / 2> pairs;
+  float v[] = {at[K * h]...};
+  if constexpr (points > 1) butterfly_level<1>(v, pairs);
+  if constexpr (points > 2) butterfly_level<2>(v, pairs);
+  if constexpr (points > 4) butterfly_level<4>(v, pairs);
+  ((at[K * h] = Last ? mul(v[K], scale) : v[K]), ...);
+}
+
 /// `Levels` levels from stride h on, over n values in one trip. Last: also multiplies by `scale`.
 template <int Levels, bool Last> void butterflies(float* x, std::size_t n, std::size_t h, float scale) {
   constexpr std::size_t points = std::size_t{1} << Levels;
   for (std::size_t base = 0; base < n; base += points * h) {
-    float* const at = x + base;
     CCOMP_INDEPENDENT
-    for (std::size_t j = 0; j < h; ++j) {
-      float v[points];
-      for (std::size_t k = 0; k < points; ++k) v[k] = at[j + k * h];
-      for (std::size_t s = 1; s < points; s *= 2)
-        for (std::size_t k = 0; k < points; ++k)
-          if ((k & s) == 0) {
-            float const a = v[k], b = v[k + s];
-            v[k] = add(a, b);
-            v[k + s] = sub(a, b);
-          }
-      for (std::size_t k = 0; k < points; ++k) at[j + k * h] = Last ? mul(v[k], scale) : v[k];
-    }
+    for (std::size_t j = 0; j < h; ++j)
+      butterflies_at<Last>(x + base + j, h, scale, std::make_index_sequence<points>{});
   }
 }
 /// The levels h, 2h, ... m / 2 of blocks of m, then the normalisation.
@@ -170,12 +180,13 @@ inline void flip_signs(instruction_set isa, random_stream const& s, float* x, st
     std::size_t const count = n - at < 32 * words ? n - at : 32 * words;
     fill_random_words(isa, s, (first + at) / values_per_sign_counter, bits, ceil_div(count, values_per_sign_counter));
     run(isa, [b = bits, y = x + at, count] {
+      auto const flip = [](float v, std::uint32_t word, std::size_t j) {
+        return bits_float(float_bits(v) ^ ((word << (31 - j)) & 0x80000000u));
+      };
       std::size_t i = 0;
       for (; i + 32 <= count; i += 32)
-        for (std::uint32_t j = 0; j < 32; ++j)
-          y[i + j] = bits_float(float_bits(y[i + j]) ^ ((b[i / 32] << (31 - j)) & 0x80000000u));
-      for (std::uint32_t j = 0; i + j < count; ++j)
-        y[i + j] = bits_float(float_bits(y[i + j]) ^ ((b[i / 32] << (31 - j)) & 0x80000000u));
+        for (std::size_t j = 0; j < 32; ++j) y[i + j] = flip(y[i + j], b[i / 32], j);
+      for (std::size_t j = 0; i + j < count; ++j) y[i + j] = flip(y[i + j], b[i / 32], j);
     });
   }
 }
