@@ -119,6 +119,15 @@ struct vector_payload {
   }
 };
 
+/// The bytes that this payload of n values takes, by its own account.
+inline std::size_t extent(program p, std::byte const* payload, std::size_t bytes, std::size_t n, element_type type) {
+  segment const s = first_segment(p);
+  if (!s.vector()) return capacity(p, n, type);
+  type = after_transforms(s, type);
+  vector_payload const v(s, payload, bytes, n, type);
+  return (bytes - v.rest_bytes) + extent(s.tail, v.rest, v.rest_bytes, v.carrier_values, type);
+}
+
 /// The carrier of one payload as floats.
 inline std::span<float const> decode_carrier(segment const& s, pass_context const& c, vector_payload const& p,
                                              element_type type, float* buffer, scratch memory) {
