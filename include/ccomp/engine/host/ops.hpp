@@ -144,29 +144,26 @@ inline constexpr quantizer_ops quantizer_ops_of = {
     [](void const* s, instruction_set isa, float const* x, std::size_t n, std::byte* side, std::uint8_t* codes,
        std::uint16_t const* random) {
       std::size_t const block = as<S>(s).block;
-      with_pieces(as<S>(s), [&](auto const& q) {
-        run(isa, [&] { tile_of<decltype(q)>::encode(q, block, x, n, side, codes, random); });
-      });
+      with_pieces(as<S>(s),
+                  [&](auto const& q) { tile_of<decltype(q)>::encode_on(isa, q, block, x, n, side, codes, random); });
     },
     [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes, std::size_t n,
        float* out) {
       std::size_t const block = as<S>(s).block;
-      with_pieces(as<S>(s), [&](auto const& q) {
-        run(isa, [&] { tile_of<decltype(q)>::decode(q, block, side, codes, n, out); });
-      });
+      with_pieces(as<S>(s),
+                  [&](auto const& q) { tile_of<decltype(q)>::decode_on(isa, q, block, side, codes, n, out); });
     },
     [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes, std::size_t n,
        float* out) {
       std::size_t const block = as<S>(s).block;
-      with_pieces(as<S>(s), [&](auto const& q) {
-        run(isa, [&] { tile_of<decltype(q)>::accumulate(q, block, side, codes, n, out); });
-      });
+      with_pieces(as<S>(s),
+                  [&](auto const& q) { tile_of<decltype(q)>::accumulate_on(isa, q, block, side, codes, n, out); });
     },
     [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes, std::size_t n,
        float const* v, float* residual) {
       std::size_t const block = as<S>(s).block;
       with_pieces(as<S>(s), [&](auto const& q) {
-        run(isa, [&] { tile_of<decltype(q)>::residual(q, block, side, codes, n, v, residual); });
+        tile_of<decltype(q)>::residual_on(isa, q, block, side, codes, n, v, residual);
       });
     }};
 

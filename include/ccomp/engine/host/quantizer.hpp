@@ -39,37 +39,43 @@ template <class P> P load_parameters(std::byte const* at) {
 template <class S> constexpr bool needs_random = requires { requires S::stochastic; };
 
 template <class S>
-void code_loop(S const& s, typename S::parameters const p, float const* CCOMP_RESTRICT x, std::size_t n,
-               std::uint8_t* CCOMP_RESTRICT codes, std::uint16_t const* CCOMP_RESTRICT random) {
+[[gnu::always_inline]] inline void code_loop(S const& s, typename S::parameters const p, float const* CCOMP_RESTRICT x,
+                                             std::size_t n, std::uint8_t* CCOMP_RESTRICT codes,
+                                             std::uint16_t const* CCOMP_RESTRICT random) {
   S const pieces = s;  // a copy no store can alias
   for (std::size_t i = 0; i < n; ++i)
     codes[i] = static_cast<std::uint8_t>(pieces.code(x[i], p, needs_random<S> ? random[i] : 0u));
 }
 template <class S>
-void value_loop(S const& s, typename S::parameters const p, std::uint8_t const* CCOMP_RESTRICT codes, std::size_t n,
-                float* CCOMP_RESTRICT out) {
+[[gnu::always_inline]] inline void value_loop(S const& s, typename S::parameters const p,
+                                              std::uint8_t const* CCOMP_RESTRICT codes, std::size_t n,
+                                              float* CCOMP_RESTRICT out) {
   S const pieces = s;
   for (std::size_t i = 0; i < n; ++i) out[i] = pieces.value(codes[i], p);
 }
 template <class S>
-void add_value_loop(S const& s, typename S::parameters const p, std::uint8_t const* CCOMP_RESTRICT codes, std::size_t n,
-                    float* CCOMP_RESTRICT out) {
+[[gnu::always_inline]] inline void add_value_loop(S const& s, typename S::parameters const p,
+                                                  std::uint8_t const* CCOMP_RESTRICT codes, std::size_t n,
+                                                  float* CCOMP_RESTRICT out) {
   S const pieces = s;
   for (std::size_t i = 0; i < n; ++i) out[i] = add(out[i], pieces.value(codes[i], p));
 }
 template <class S>
-void residual_loop(S const& s, typename S::parameters const p, std::uint8_t const* CCOMP_RESTRICT codes, std::size_t n,
-                   float const* CCOMP_RESTRICT v, float* CCOMP_RESTRICT residual) {
+[[gnu::always_inline]] inline void residual_loop(S const& s, typename S::parameters const p,
+                                                 std::uint8_t const* CCOMP_RESTRICT codes, std::size_t n,
+                                                 float const* CCOMP_RESTRICT v, float* CCOMP_RESTRICT residual) {
   S const pieces = s;
   for (std::size_t i = 0; i < n; ++i) residual[i] = sub(v[i], pieces.value(codes[i], p));
 }
 
 /// One tile of n values, in blocks of `block`.
+/// (Inlined by force: clang's flatten reaches one call deep only, and what is not inlined into a variant is baseline
+/// code.)
 template <class S> struct quantizer_tile {
   using parameters = typename S::parameters;
 
-  static void encode(S const& s, std::size_t block, float const* x, std::size_t n, std::byte* side, std::uint8_t* codes,
-                     std::uint16_t const* random) {
+  [[gnu::always_inline]] static void encode(S const& s, std::size_t block, float const* x, std::size_t n,
+                                            std::byte* side, std::uint8_t* codes, std::uint16_t const* random) {
     for (std::size_t at = 0; at < n; at += block, side += sizeof(parameters)) {
       std::size_t const m = n - at < block ? n - at : block;
       auto const statistic = scan<typename S::statistic>(x + at, m);
@@ -83,8 +89,8 @@ template <class S> struct quantizer_tile {
       std::memcpy(side, &p, sizeof p);
     }
   }
-  static void decode(S const& s, std::size_t block, std::byte const* side, std::uint8_t const* codes, std::size_t n,
-                     float* out) {
+  [[gnu::always_inline]] static void decode(S const& s, std::size_t block, std::byte const* side,
+                                            std::uint8_t const* codes, std::size_t n, float* out) {
     for (std::size_t at = 0; at < n; at += block, side += sizeof(parameters)) {
       std::size_t const m = n - at < block ? n - at : block;
       auto const p = load_parameters<parameters>(side);
@@ -94,8 +100,8 @@ template <class S> struct quantizer_tile {
         for (std::size_t i = 0; i < m; ++i) out[at + i] = canonical_nan();
     }
   }
-  static void accumulate(S const& s, std::size_t block, std::byte const* side, std::uint8_t const* codes, std::size_t n,
-                         float* out) {
+  [[gnu::always_inline]] static void accumulate(S const& s, std::size_t block, std::byte const* side,
+                                                std::uint8_t const* codes, std::size_t n, float* out) {
     for (std::size_t at = 0; at < n; at += block, side += sizeof(parameters)) {
       std::size_t const m = n - at < block ? n - at : block;
       auto const p = load_parameters<parameters>(side);
@@ -106,13 +112,32 @@ template <class S> struct quantizer_tile {
     }
   }
   /// residual = v - decoded; a bad block leaves its residual as it was, so that no NaN ever enters it.
-  static void residual(S const& s, std::size_t block, std::byte const* side, std::uint8_t const* codes, std::size_t n,
-                       float const* v, float* residual) {
+  [[gnu::always_inline]] static void residual(S const& s, std::size_t block, std::byte const* side,
+                                              std::uint8_t const* codes, std::size_t n, float const* v,
+                                              float* residual) {
     for (std::size_t at = 0; at < n; at += block, side += sizeof(parameters)) {
       std::size_t const m = n - at < block ? n - at : block;
       auto const p = load_parameters<parameters>(side);
       if (good_parameters(p)) residual_loop(s, p, codes + at, m, v + at, residual + at);
     }
+  }
+
+  // The variants hang on the pieces alone, so that stages which differ in width only share them.
+  static void encode_on(instruction_set isa, S const& s, std::size_t block, float const* x, std::size_t n,
+                        std::byte* side, std::uint8_t* codes, std::uint16_t const* random) {
+    run(isa, [&] { encode(s, block, x, n, side, codes, random); });
+  }
+  static void decode_on(instruction_set isa, S const& s, std::size_t block, std::byte const* side,
+                        std::uint8_t const* codes, std::size_t n, float* out) {
+    run(isa, [&] { decode(s, block, side, codes, n, out); });
+  }
+  static void accumulate_on(instruction_set isa, S const& s, std::size_t block, std::byte const* side,
+                            std::uint8_t const* codes, std::size_t n, float* out) {
+    run(isa, [&] { accumulate(s, block, side, codes, n, out); });
+  }
+  static void residual_on(instruction_set isa, S const& s, std::size_t block, std::byte const* side,
+                          std::uint8_t const* codes, std::size_t n, float const* v, float* left) {
+    run(isa, [&] { residual(s, block, side, codes, n, v, left); });
   }
 };
 
