@@ -87,10 +87,10 @@ struct sign_sums {
   using partial = float;
   float sum[3] = {};
   CCOMP_HD static float term(int k, float x) {
-    bool const negative = x < 0;
-    if (k == 0) return negative ? 0.0f : x;
-    if (k == 1) return negative ? x : 0.0f;
-    return negative ? 1.0f : 0.0f;
+    std::uint32_t const u = detail::float_bits(x), negative = x < 0 ? 0xffffffffu : 0u;  // masks: no branch in the loop
+    if (k == 0) return detail::bits_float(u & ~negative);
+    if (k == 1) return detail::bits_float(u & negative);
+    return detail::bits_float(detail::float_bits(1.0f) & negative);
   }
   CCOMP_HD bool finite() const { return detail::is_finite(sum[0]) && detail::is_finite(sum[1]); }
 };

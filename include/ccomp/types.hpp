@@ -14,6 +14,12 @@ static_assert(sizeof(float) == 4 && std::numeric_limits<float>::is_iec559, "ccom
 namespace ccomp {
 namespace formats {
 
+/// All ones if a < limit, for numbers below 2^31. A comparison would do, but g++ makes branches of several that ask the
+/// same, puts the floating-point operations there, and leaves the loop scalar.
+[[gnu::always_inline]] CCOMP_HD constexpr std::uint32_t mask_below(std::uint32_t a, std::uint32_t limit) {
+  return static_cast<std::uint32_t>(static_cast<std::int32_t>(a - limit) >> 31);
+}
+
 /// Conversion between float and a smaller format with `Mantissa` stored bits and exponent bias `Bias`, on magnitudes
 /// (no sign bit). Both directions compute the normal and the subnormal result and select, so that a loop over them
 /// vectorises on any instruction set; both are right under flush-to-zero as well.
@@ -26,18 +32,19 @@ template <std::uint32_t Mantissa, std::uint32_t Bias> struct small_float {
 
   /// Nearest even code of the float with bits `a`. Beyond the largest number it goes on upwards; the caller clamps.
   [[gnu::always_inline]] CCOMP_HD static constexpr std::uint32_t narrow(std::uint32_t a) {
+    std::uint32_t const subnormal = mask_below(a, min_normal);
     std::uint32_t const normal = (a + ((1u << (shift - 1)) - 1u) + ((a >> shift) & 1u) - rebias) >> shift;
     // The addition rounds at our smallest place. Zero instead of larger inputs keeps NaN out of constant evaluation.
-    float const x = __builtin_bit_cast(float, a < min_normal ? a : 0u);
+    float const x = __builtin_bit_cast(float, a & subnormal);
     std::uint32_t const tiny = __builtin_bit_cast(std::uint32_t, x + __builtin_bit_cast(float, magic)) - magic;
-    return a < min_normal ? tiny : normal;
+    return (tiny & subnormal) | (normal & ~subnormal);
   }
 
   /// Bits of the float that code `a` stands for, NaN and Inf codes excepted. Exact.
   [[gnu::always_inline]] CCOMP_HD static constexpr std::uint32_t widen(std::uint32_t a) {
-    std::uint32_t const normal = (a << shift) + rebias;
+    std::uint32_t const subnormal = mask_below(a, 1u << Mantissa), normal = (a << shift) + rebias;
     float const x = static_cast<float>(static_cast<std::int32_t>(a)) * __builtin_bit_cast(float, smallest);
-    return a < (1u << Mantissa) ? __builtin_bit_cast(std::uint32_t, x) : normal;
+    return (__builtin_bit_cast(std::uint32_t, x) & subnormal) | (normal & ~subnormal);
   }
 };
 

@@ -41,10 +41,18 @@ struct cast<T> {
 };
 
 namespace detail {
-/// The largest number of an fp8 type is 1.75 x 2^`exponent`.
-template <class T> inline constexpr int top_exponent = 0;
-template <> inline constexpr int top_exponent<fp8_e4m3> = 8;   // 448
-template <> inline constexpr int top_exponent<fp8_e5m2> = 15;  // 57344
+/// An fp8 type in numbers: conversion of magnitudes, the code of the largest number, which is 1.75 x 2^top_exponent.
+template <class T> struct fp8_traits;
+template <> struct fp8_traits<fp8_e4m3> : formats::small_float<3, 7> {
+  static constexpr std::string_view name = "fp8_e4m3";
+  static constexpr std::uint32_t top_code = 0x7e;
+  static constexpr int top_exponent = 8;  // 448
+};
+template <> struct fp8_traits<fp8_e5m2> : formats::small_float<2, 15> {
+  static constexpr std::string_view name = "fp8_e5m2";
+  static constexpr std::uint32_t top_code = 0x7b;
+  static constexpr int top_exponent = 15;  // 57344
+};
 }  // namespace detail
 
 /// Rounds each value to an 8-bit float times a scale that its block shares.
@@ -65,9 +73,10 @@ template <> inline constexpr int top_exponent<fp8_e5m2> = 15;  // 57344
 template <class T>
 requires std::same_as<T, fp8_e4m3> || std::same_as<T, fp8_e5m2>
 struct cast<T> {
+  using traits = detail::fp8_traits<T>;
   static constexpr std::string_view name = "cast";
   static constexpr int bits = 8;
-  static constexpr std::string_view argument() { return std::same_as<T, fp8_e4m3> ? "fp8_e4m3" : "fp8_e5m2"; }
+  static constexpr std::string_view argument() { return traits::name; }
 
   std::uint32_t block = 128;
 
@@ -82,15 +91,17 @@ struct cast<T> {
   }
   CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t) const {
     float const inverse = p.scale > 0 ? detail::div(1.0f, p.scale) : 0.0f;
-    return T(detail::mul(detail::mul(x, inverse), unit)).bits;
+    std::uint32_t const u = detail::float_bits(detail::mul(detail::mul(x, inverse), unit));
+    // T(x) without its NaN and Inf, which no block that is coded holds: g++ does not vectorise those.
+    return formats::at_most(traits::narrow(u & 0x7fffffffu), traits::top_code) | ((u >> 24) & 0x80u);
   }
   CCOMP_HD float value(std::uint32_t code, parameters p) const {
-    auto const x = static_cast<float>(T::from_bits(static_cast<std::uint8_t>(code)));
+    float const x = detail::bits_float(traits::widen(code & 0x7fu) | ((code & 0x80u) << 24));
     return detail::mul(detail::mul(x, 1.0f / unit), p.scale);
   }
 
  private:
-  static constexpr float unit = static_cast<float>(1 << detail::top_exponent<T>);
+  static constexpr float unit = static_cast<float>(1 << traits::top_exponent);
 };
 
 CCOMP_END

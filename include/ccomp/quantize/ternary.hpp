@@ -7,9 +7,9 @@ CCOMP_BEGIN
 
 namespace detail {
 
-/// -1, 0 and 1 times a scale that may lie below the block's maximum.
+/// -1, 0 and 1 times a scale that may lie below the block's maximum; the clamp of the codes is the clipping. (max|x| is
+/// at most sqrt(4096) sigma, so that no code overflows before it for any clip that `validate` lets pass.)
 struct ternary_pieces : symmetric_pieces<rounding::stochastic> {
-  using symmetric = symmetric_pieces<rounding::stochastic>;
   using statistic = both<max_abs, sum_squares>;
   float clip;
   CCOMP_HD parameters fit(statistic s, std::size_t n) const {
@@ -17,10 +17,6 @@ struct ternary_pieces : symmetric_pieces<rounding::stochastic> {
     auto const sigma = static_cast<float>(sqrt(s.second.sum[0] / static_cast<double>(n)));
     float const bound = mul(sigma, clip), limit = clip > 0 && bound < top ? bound : top;
     return {float_bits(limit) < tiny_bits ? 0.0f : scale_for(limit, 1.0f)};
-  }
-  CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
-    float const clipped = x < -p.scale ? -p.scale : x > p.scale ? p.scale : x;
-    return symmetric::code(clipped, p, random);
   }
 };
 

@@ -29,8 +29,8 @@ constexpr float inverse_sqrt(std::size_t m) {
 }
 
 // Written as packs, not loops: g++ 12 vectorises the loop over j only if nothing is left to unroll in it.
-template <std::size_t Stride, std::size_t... K> void butterfly_level(float* v, std::index_sequence<K...>) {
-  auto const one = [v](std::size_t k) {
+template <std::size_t Stride, std::size_t... K> [[gnu::always_inline]] inline void butterfly_level(float* v, std::index_sequence<K...>) {
+  auto const one = [v](std::size_t k) __attribute__((always_inline)) {
     float const a = v[k], b = v[k + Stride];
     v[k] = add(a, b);
     v[k + Stride] = sub(a, b);
@@ -38,7 +38,7 @@ template <std::size_t Stride, std::size_t... K> void butterfly_level(float* v, s
   (one(K / Stride * 2 * Stride + K % Stride), ...);
 }
 template <bool Last, std::size_t... K>
-void butterflies_at(float* at, std::size_t h, float scale, std::index_sequence<K...>) {
+[[gnu::always_inline]] inline void butterflies_at(float* at, std::size_t h, float scale, std::index_sequence<K...>) {
   constexpr std::size_t points = sizeof...(K);
   constexpr std::make_index_sequence<points / 2> pairs;
   float v[] = {at[K * h]...};
@@ -49,7 +49,8 @@ void butterflies_at(float* at, std::size_t h, float scale, std::index_sequence<K
 }
 
 /// `Levels` levels from stride h on, over n values in one trip. Last: also multiplies by `scale`.
-template <int Levels, bool Last> void butterflies(float* x, std::size_t n, std::size_t h, float scale) {
+template <int Levels, bool Last>
+[[gnu::always_inline]] inline void butterflies(float* x, std::size_t n, std::size_t h, float scale) {
   constexpr std::size_t points = std::size_t{1} << Levels;
   for (std::size_t base = 0; base < n; base += points * h) {
     CCOMP_INDEPENDENT
@@ -58,7 +59,7 @@ template <int Levels, bool Last> void butterflies(float* x, std::size_t n, std::
   }
 }
 /// The levels h, 2h, ... m / 2 of blocks of m, then the normalisation.
-inline void upper_levels(float* x, std::size_t n, std::size_t m, std::size_t h, float scale) {
+[[gnu::always_inline]] inline void upper_levels(float* x, std::size_t n, std::size_t m, std::size_t h, float scale) {
   while (m / h > 8) {
     if (m / h == 16) {
       butterflies<2, false>(x, n, h, scale);

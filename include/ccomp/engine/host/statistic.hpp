@@ -3,27 +3,34 @@
 
 #include <ccomp/statistic.hpp>
 #include <cstddef>
+#include <utility>
 
 CCOMP_BEGIN
 namespace detail {
 
 inline constexpr std::size_t partial_sums = 128;
 
-template <class Statistic> Statistic scan(float const* x, std::size_t n) {
+template <class Statistic, int K>
+[[gnu::always_inline]] inline typename Statistic::partial scan_sum(float const* x, std::size_t n) {
+  typename Statistic::partial p[partial_sums] = {};
+  std::size_t i = 0;
+  for (; i + partial_sums <= n; i += partial_sums)
+    for (std::size_t j = 0; j < partial_sums; ++j) p[j] = add(p[j], Statistic::term(K, x[i + j]));
+  for (std::size_t j = 0; i + j < n; ++j) p[j] = add(p[j], Statistic::term(K, x[i + j]));
+  for (std::size_t half = partial_sums / 2; half > 0; half /= 2)
+    for (std::size_t j = 0; j < half; ++j) p[j] = add(p[j], p[j + half]);
+  return p[0];
+}
+
+template <class Statistic> [[gnu::always_inline]] inline Statistic scan(float const* x, std::size_t n) {
   if constexpr (requires { typename Statistic::first_statistic; }) {
     return {scan<typename Statistic::first_statistic>(x, n), scan<typename Statistic::second_statistic>(x, n)};
   } else if constexpr (requires { typename Statistic::partial; }) {
     Statistic result;
-    for (int k = 0; k < Statistic::sums; ++k) {
-      typename Statistic::partial p[partial_sums] = {};
-      std::size_t i = 0;
-      for (; i + partial_sums <= n; i += partial_sums)
-        for (std::size_t j = 0; j < partial_sums; ++j) p[j] = add(p[j], Statistic::term(k, x[i + j]));
-      for (std::size_t j = 0; i + j < n; ++j) p[j] = add(p[j], Statistic::term(k, x[i + j]));
-      for (std::size_t half = partial_sums / 2; half > 0; half /= 2)
-        for (std::size_t j = 0; j < half; ++j) p[j] = add(p[j], p[j + half]);
-      result.sum[k] = p[0];
-    }
+    // The number of the sum is a constant: clang vectorises no loop that asks for it.
+    [&]<int... K>(std::integer_sequence<int, K...>) __attribute__((always_inline)) {
+      ((result.sum[K] = scan_sum<Statistic, K>(x, n)), ...);
+    }(std::make_integer_sequence<int, Statistic::sums>{});
     return result;
   } else {
     Statistic result;
