@@ -14,11 +14,13 @@ namespace detail {
 /// Codes of the symmetric quantizer, on levels of the block's L2 norm.
 struct l2_pieces : symmetric_pieces<rounding::stochastic> {
   using statistic = sum_squares;
-  CCOMP_HD parameters fit(sum_squares s, std::size_t) const {
+  CCOMP_HD parameters fit(sum_squares s, std::size_t n) const {
     double const norm = sqrt(s.sum[0]);
     // A norm beyond the largest float has levels that no value of the block needs.
     float const top = norm < 0x1.fffffep127 ? static_cast<float>(norm) : 0x1.fffffep127f;
-    return {float_bits(top) < tiny_bits ? 0.0f : scale_for(top, static_cast<float>(levels))};
+    // If the maximum is tiny, so is the root mean square.
+    bool const tiny = s.sum[0] < mul(static_cast<double>(n), 0x1p-236);
+    return {tiny ? 0.0f : scale_for(top, static_cast<float>(levels))};
   }
 };
 
@@ -37,9 +39,9 @@ struct l2_pieces : symmetric_pieces<rounding::stochastic> {
 /// Guarantee:   |x - Q(x)| < scale; |E Q(x) - x| <= 2^-16 scale; E (Q(x) - x)^2 <= scale^2 / 4 a value
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run of the same step
-/// NaN, Inf:    make their block NaN, no other. Blocks whose norm < 2^-118 decode to zero.
-/// Throws:      invalid_argument: block no power of two in 16..4096
-/// Source:      Alistarh, Grubic, Li, Tomioka, Vojnovic, "QSGD: Communication-Efficient SGD via Gradient Quantization
+/// NaN, Inf:    make their block NaN, no other. Blocks whose max|x| (norm=l2: root mean square) < 2^-118 decode to
+/// zero. Throws:      invalid_argument: block no power of two in 16..4096 Source:      Alistarh, Grubic, Li, Tomioka,
+/// Vojnovic, "QSGD: Communication-Efficient SGD via Gradient Quantization
 ///              and Encoding", NeurIPS 2017, section 3 (fixed-width codes instead of Elias coding)
 template <int Bits> struct qsgd {
   static_assert(Bits >= 2 && Bits <= 8, "ccomp: qsgd takes 2 to 8 bits");
