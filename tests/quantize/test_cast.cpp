@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <ccomp/quantize/cast.hpp>
 #include <cstring>
 #include <support/block_checks.hpp>

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <ccomp/quantize/sign.hpp>
 #include <support/block_checks.hpp>
 
