@@ -142,7 +142,7 @@ class Comparison:
         if not self.distributions:
             raise _Missing("'distribution' holds no rank")
         self.environment = _get(document, "environment", where, dict)
-        for key in ("n", "n_timed", "ranks", "threads", "cores", "repetitions", "feedback_steps", "file_rows"):
+        for key in ("n", "n_timed", "ranks", "threads", "cores", "repetitions", "allreduce_repetitions", "feedback_steps", "file_rows"):
             _number(self.environment, key, "'environment'", positive=True)
         for key in ("cpu", "compiler", "date", "input", "ccomp", "instruction_set"):
             _get(self.environment, key, "'environment'", str)

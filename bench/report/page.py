@@ -195,8 +195,8 @@ def build(comparison, pictures):
         _section(
             "What it costs", "<p>Speeds count float32 bytes of the input, repeated to "
             f"{mib:.0f} MiB per rank. <b>Encode / read</b> compares with merely reading that array. "
-            f"<b>In memory</b>: all {where['ranks']} ranks as threads of this one process. <b>Predicted</b>: the codec's time "
-            "on one rank plus the bytes it sends divided by the link's speed; bold: the fastest compressor at that speed. The "
+            f"<b>In memory</b>: all {where['ranks']} ranks as threads of this one process. <b>Predicted</b>: the time "
+            "one rank works, alone with its threads, plus the bytes it sends divided by the link's speed; bold: the fastest compressor at that speed. The "
             "last columns say up to which link speed a compressor is worth its time.</p>", _speed_table(comparison)),
         _section(
             "Error against bytes", "<p>Down and to the left is better: fewer bytes, smaller error. A filled mark is one "
@@ -205,7 +205,7 @@ def build(comparison, pictures):
             _picture(pictures["error"], "Scatter plot of relative error against payload bytes, both logarithmic.")),
         _section(
             "Time against link speed", f"<p>One allreduce of {mib:.0f} MiB per rank over {where['ranks']} ranks, predicted as "
-            "the measured time of the codec plus the bytes a rank sends divided by the link's speed (marked: "
+            "the measured work of one rank (encode, decode and sum) plus the bytes it sends divided by the link's speed (marked: "
             f"{links}). On a slow link only bytes count and the lines fall steeply; on a fast one the codec's own time "
             "remains and the lines run flat. Where a line crosses a black one, compression stops paying. "
             "Latency, and work that runs while bytes travel, are left out.</p>",
@@ -221,7 +221,7 @@ def build(comparison, pictures):
     footer = (
         f"<footer><p>Yardsticks in the same run, with the same threads: reading {three_digits(comparison.read_gbps)} GB/s, "
         f"copying {three_digits(comparison.copy_gbps)} GB/s (1 GB = 10<sup>9</sup> bytes of the array). Every time is a median of "
-        f"{where['repetitions']} repetitions, each interleaved with the yardsticks. Dense float32 is counted without any codec "
+        f"{where['repetitions']} repetitions (allreduce: {where['allreduce_repetitions']}), each interleaved with the yardsticks. Dense float32 is counted without any codec "
         "time, dense bf16 with the measured casts.</p></footer>"
     )
     return (

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+
+#include "result.hpp"
+
+namespace compare {
+
+// Numbers that do not exist (an error relative to nothing, feedback refused) are null; a break-even speed is a number
+// in Gbit/s, "always" or "never".
+std::string to_json(comparison const& all);
+
+}

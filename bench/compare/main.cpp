@@ -1,0 +1,106 @@
+#include <algorithm>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "comparison.hpp"
+#include "csv_output.hpp"
+#include "json_output.hpp"
+#include "measure.hpp"
+#include "npy.hpp"
+#include "options.hpp"
+#include "output_file.hpp"
+#include "progress.hpp"
+#include "table.hpp"
+#include "user_error.hpp"
+
+namespace {
+
+using namespace compare;
+
+constexpr int wrong_input = 2;
+
+void print_stages() {
+  std::cout << "A compressor is one stage, or several joined by '|': top_k(0.01)|uniform_quantize<8>\n"
+               "A stage is name<bits>(value, key=value, ...), each part optional; the keys are its settings.\n\n";
+  auto const stages = known_stage_lines();
+  for (auto const& stage : stages) {
+    std::cout << stage.name << stage.settings << "\n    " << stage.description << '\n';
+  }
+}
+
+// A build without Eigen lacks power_sgd, for one; what is left out is added to `unknown`.
+std::vector<std::string> known_default_compressors(std::string& unknown) {
+  std::vector<std::string> known;
+  for (auto const& compressor : default_compressors()) {
+    try {
+      require_compressor(compressor);
+      known.push_back(compressor);
+    } catch (user_error const&) {
+      unknown += (unknown.empty() ? "" : ", ") + compressor;
+    }
+  }
+  return known;
+}
+
+void require_other_file(std::filesystem::path const& input, std::optional<std::filesystem::path> const& output,
+                        char const* option) {
+  std::error_code ignored;
+  if (output && std::filesystem::equivalent(input, *output, ignored)) {
+    throw user_error(std::string(option) + " would overwrite the input '" + input.string() + "'.");
+  }
+}
+
+void run(options wanted) {
+  std::string left_out;
+  if (wanted.compressors.empty()) wanted.compressors = known_default_compressors(left_out);
+  for (auto const& compressor : wanted.compressors) require_compressor(compressor);
+  gradients const input(read_npy(wanted.input), wanted.ranks);
+  require_other_file(wanted.input, wanted.json, "--json");
+  require_other_file(wanted.input, wanted.csv, "--csv");
+  std::unique_ptr<output_file> json;
+  std::unique_ptr<output_file> csv;
+  if (wanted.json) json = std::make_unique<output_file>(*wanted.json);
+  if (wanted.csv) csv = std::make_unique<output_file>(*wanted.csv);
+
+  progress line;
+  auto const all = compare_all(wanted, input, [&](std::string const& message) { line.show(message); });
+  line.clear();
+  std::cout << to_text(all);
+  if (!left_out.empty()) std::cout << "Left out, since this build does not know them: " << left_out << ".\n";
+  std::cout << std::flush;
+  if (!std::cout) throw user_error("the table cannot be written to standard output.");
+  if (json) json->write(to_json(all));
+  if (csv) csv->write(to_csv(all));
+}
+
+}
+
+int main(int argc, char** argv) {
+  try {
+    auto const wanted = parse_options(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+    if (!wanted.help.empty()) {
+      std::cout << wanted.help;
+    } else if (wanted.list) {
+      print_stages();
+    } else {
+      run(wanted);
+    }
+    return EXIT_SUCCESS;
+  } catch (user_error const& e) {
+    std::cerr << "ccomp-compare: " << e.what() << '\n';
+    return wrong_input;
+  } catch (std::bad_alloc const&) {
+    std::cerr << "ccomp-compare: there is not enough memory for this input and number of ranks.\n";
+    return wrong_input;
+  } catch (std::exception const& e) {
+    std::cerr << "ccomp-compare: internal error: " << e.what() << '\n';
+    return EXIT_FAILURE;
+  }
+}

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "gradients.hpp"
+#include "result.hpp"
+
+namespace compare {
+
+// The only door to the library.
+
+struct stage_line {
+  std::string name;      // with what may stand between < and >
+  std::string settings;  // with their defaults
+  std::string description;
+};
+std::vector<stage_line> known_stage_lines();
+std::string library_version();
+std::string instruction_set_in_use();
+int threads_in_use(int wanted);
+
+// Throws user_error with the library's sentence where `text` is no compressor.
+void require_compressor(std::string const& text);
+
+struct measure_settings {
+  int threads = 1;        // resolved: at least 1
+  bool all_cores = true;  // no --threads: the ranks of one process share all cores
+  int repetitions = 9;
+  int allreduce_repetitions = 7;  // fewer: each takes all ranks' time
+  int feedback_steps = 32;
+};
+
+// Both throw user_error where the library refuses the compressor for this input.
+fidelity measure_fidelity(std::string const& compressor, gradients const& input, measure_settings const& settings);
+
+// `timed`: rank 0's row repeated; `spare`: as large, overwritten.
+speed measure_speed(std::string const& compressor, gradients const& input, std::span<float const> timed,
+                    std::span<float> spare, measure_settings const& settings);
+
+}

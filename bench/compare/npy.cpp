@@ -1,0 +1,145 @@
+#include "npy.hpp"
+
+#include <bit>
+#include <ccomp/types.hpp>
+#include <cstdint>
+#include <fstream>
+#include <istream>
+#include <limits>
+#include <stdexcept>
+#include <string_view>
+#include <system_error>
+
+#include "npy_header.hpp"
+#include "user_error.hpp"
+
+namespace compare {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the file's bytes are read as they lie");
+
+// NumPy's own headers are 128 bytes or little more; a larger one is a damaged length, not a header.
+constexpr std::size_t longest_header = 65536;
+
+class npy_reader {
+ public:
+  npy_reader(std::istream& stream, std::size_t stream_bytes, std::string const& name)
+      : stream_(stream), left_(stream_bytes), name_(name) {}
+
+  npy_array read() {
+    auto const header = read_header();
+    npy_array array;
+    std::size_t value_bytes = 0;
+    if (header.descr == "<f4") {
+      array.type = "float32";
+      value_bytes = 4;
+    } else if (header.descr == "<f2") {
+      array.type = "float16";
+      value_bytes = 2;
+    } else {
+      refuse("its values are of type '" + printable(header.descr) +
+             "', but only little-endian float32 ('<f4') and "
+             "float16 ('<f2') are read");
+    }
+    if (header.fortran_order) refuse("it is stored in Fortran order, but only C order is read");
+    set_shape(array, header);
+    auto const count = array.rows * array.columns;
+    if (left_ / value_bytes != count || left_ % value_bytes != 0) {
+      refuse("its header announces " + std::to_string(count) + " values of " + std::to_string(value_bytes) +
+             " bytes, but " + std::to_string(left_) + " bytes follow");
+    }
+    array.values.resize(count);
+    if (value_bytes == 4) {
+      take(reinterpret_cast<char*>(array.values.data()), left_);
+    } else {
+      std::vector<std::uint16_t> halves(count);
+      take(reinterpret_cast<char*>(halves.data()), left_);
+      for (std::size_t i = 0; i < count; ++i) {
+        ccomp::float16 half;
+        half.bits = halves[i];
+        array.values[i] = static_cast<float>(half);
+      }
+    }
+    return array;
+  }
+
+ private:
+  [[noreturn]] void refuse(std::string const& why) const { throw user_error(name_ + " cannot be used: " + why + "."); }
+
+  // The text may come from a hostile file: keep it short and free of control characters.
+  static std::string printable(std::string_view text) {
+    std::string shown(text.substr(0, 16));
+    for (char& c : shown) {
+      if (c < ' ' || c > '~') c = '?';
+    }
+    return shown;
+  }
+
+  void take(char* to, std::size_t bytes) {
+    if (bytes > left_) refuse("it ends within its header");
+    stream_.read(to, static_cast<std::streamsize>(bytes));
+    if (static_cast<std::size_t>(stream_.gcount()) != bytes) refuse("it could not be read to its end");
+    left_ -= bytes;
+  }
+
+  npy_header read_header() {
+    std::string_view constexpr magic("\x93NUMPY", 6);
+    char start[8] = {};
+    if (left_ < sizeof start) refuse("it is no NumPy file");
+    take(start, sizeof start);
+    if (std::string_view(start, 6) != magic) refuse("it is no NumPy file");
+    auto const version = static_cast<unsigned char>(start[6]);
+    if (version < 1 || version > 3 || start[7] != 0) refuse("its NumPy format version is not 1.0, 2.0 or 3.0");
+    unsigned char size[4] = {};
+    take(reinterpret_cast<char*>(size), version == 1 ? 2 : 4);
+    std::size_t const bytes =
+        size[0] | std::size_t{size[1]} << 8 | std::size_t{size[2]} << 16 | std::size_t{size[3]} << 24;
+    if (bytes > longest_header) refuse("its header claims " + std::to_string(bytes) + " bytes");
+    std::string text;
+    if (bytes > left_) refuse("it ends within its header");
+    text.resize(bytes);
+    take(text.data(), bytes);
+    try {
+      return parse_npy_header(text);
+    } catch (std::invalid_argument const& e) {
+      refuse(e.what());
+    }
+  }
+
+  void set_shape(npy_array& array, npy_header const& header) const {
+    auto const& shape = header.shape;
+    if (shape.size() != 1 && shape.size() != 2) {
+      refuse("it has " + std::to_string(shape.size()) + " dimensions, but only [n] and [ranks, n] are read");
+    }
+    std::uint64_t const rows = shape.size() == 2 ? shape[0] : 1;
+    std::uint64_t const columns = shape.back();
+    if (rows == 0 || columns == 0) refuse("it holds no values");
+    if (columns > std::numeric_limits<std::size_t>::max() / 4 / rows) refuse("its header announces too many values");
+    array.rows = static_cast<std::size_t>(rows);
+    array.columns = static_cast<std::size_t>(columns);
+  }
+
+  std::istream& stream_;
+  std::size_t left_;
+  std::string const& name_;
+};
+
+}
+
+npy_array read_npy(std::istream& stream, std::size_t stream_bytes, std::string const& name) {
+  return npy_reader(stream, stream_bytes, name).read();
+}
+
+npy_array read_npy(std::filesystem::path const& path) {
+  auto const name = "the input '" + path.string() + "'";
+  std::error_code error;
+  auto const status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) throw user_error(name + " does not exist.");
+  if (!std::filesystem::is_regular_file(status)) throw user_error(name + " is not a file.");
+  auto const bytes = std::filesystem::file_size(path, error);
+  std::ifstream stream(path, std::ios::binary);
+  if (error || !stream) throw user_error(name + " cannot be opened for reading.");
+  return read_npy(stream, static_cast<std::size_t>(bytes), name);
+}
+
+}

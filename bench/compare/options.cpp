@@ -1,0 +1,137 @@
+#include "options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "number.hpp"
+#include "user_error.hpp"
+
+#ifndef CCOMP_COMPARE_DEFAULT_INPUT
+#define CCOMP_COMPARE_DEFAULT_INPUT ""
+#endif
+
+namespace compare {
+namespace {
+
+int whole(std::string const& option, std::string const& text, int least, int most) {
+  auto const value = parse_whole(text, least, most);
+  if (!value) {
+    throw user_error(option + " '" + text + "' is no whole number from " + std::to_string(least) + " to " +
+                     std::to_string(most) + ".");
+  }
+  return *value;
+}
+
+// CLI11's own messages may lack a full stop or carry several lines.
+std::string one_sentence(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  while (!text.empty() && (text.back() == ' ' || text.back() == '.')) text.pop_back();
+  return text + "; --help lists the options.";
+}
+
+std::string const footer = R"(How numbers come about:
+  Errors and ratios are of the input as given. Speeds are measured on the input
+  repeated to 64 MiB per rank (copy i scaled by 1 - i/256, i counted modulo 256),
+  as medians, each repetition interleaved with the yardsticks over the same array
+  with the same threads: "read" finds the largest |x|, "copy" copies the bytes.
+  With fewer rows than ranks, rank r takes row r mod rows, each value times a
+  factor in [0.5, 1) drawn from a hash of (r, index).
+  predicted_ms is for one allreduce of the repeated input: the time rank 0 works
+  on it, alone with --threads (what the others send comes from memory, and its
+  arrival is not counted), plus the bytes that a rank sends divided by the link.
+  Dense float32 works for nothing, dense bf16 for the measured casts. Latency, and
+  work done while bytes travel, are left out.
+  feedback repeats rank 0's gradient for --feedback-steps steps through
+  error_feedback and compares the mean of the outputs with it.
+Wrong input ends with one sentence on stderr and exit code 2.)";
+
+}
+
+std::vector<std::string> default_compressors() {
+  return {
+      "cast<bfloat16>",
+      "cast<float16>",
+      "cast<fp8_e4m3>",
+      "uniform_quantize<8>",
+      "uniform_quantize<8>(round=stochastic)",
+      "uniform_quantize<4>",
+      "uniform_quantize<2>",
+      "hadamard_rotate|uniform_quantize<4>",
+      "qsgd<4>",
+      "natural",
+      "ternary",
+      "sign_quantize",
+      "top_k(0.01)",
+      "top_k(0.01)|uniform_quantize<8>",
+      "top_k(0.001)|uniform_quantize<8>",
+      "threshold(relative=3)",
+      "random_k(0.05)",
+      "random_block(0.05, blocks=64)",
+      "power_sgd(4)",
+      "shared_scale_quantize<8>",
+  };
+}
+
+options parse_options(std::vector<std::string> arguments) {
+  options result;
+  result.input = CCOMP_COMPARE_DEFAULT_INPUT;
+  std::string input;
+  std::string ranks;
+  std::string threads;
+  std::string steps;
+  std::string mib;
+  std::string links = "1gbit,10gbit,100gbit,400gbit";
+  std::string json;
+  std::string csv;
+
+  CLI::App app("ccomp-compare: what compressors cost and save on a gradient", "ccomp-compare");
+  app.footer(footer);
+  app.add_option("--input", input, "gradients: float32 or float16, [n] or [ranks, n] (default: the shipped set)")
+      ->type_name("FILE.npy");
+  app.add_option("--compressor", result.compressors,
+                 "such as \"top_k(0.01)|uniform_quantize<8>\"; may be repeated (default: one of every kind)")
+      ->type_name("TEXT")
+      ->expected(1, CLI::detail::expected_max_vector_size)
+      ->allow_extra_args(false);  // one a mention: what follows it is no second one
+  app.add_option("--ranks", ranks, "ranks of the allreduce, 1 to 64 (default: the file's rows, or 4)")->type_name("N");
+  app.add_option("--threads", threads, "threads of one rank's codec (default: all cores)")->type_name("N");
+  app.add_option("--feedback-steps", steps, "steps with error feedback (default: 32)")->type_name("N");
+  app.add_option("--timed-mib", mib, "size of the timed input per rank in MiB (default: 64)")->type_name("N");
+  app.add_option("--link", links, "link speeds, joined by commas (default: " + links + ")")->type_name("SPEEDS");
+  app.add_option("--json", json, "write everything measured to FILE")->type_name("FILE");
+  app.add_option("--csv", csv, "write one row per compressor to FILE")->type_name("FILE");
+  app.add_flag("--list", result.list, "print the known stages and the grammar, then stop");
+  app.add_flag("--quick", result.quick, "5 repetitions in place of 9 (allreduce: 3 in place of 7)");
+
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes a vector from its back
+  try {
+    app.parse(std::move(arguments));
+  } catch (CLI::CallForHelp const&) {
+    result.help = app.help();
+    return result;
+  } catch (CLI::ParseError const& e) {
+    throw user_error(one_sentence(e.what()));
+  }
+
+  auto const given = [&app](char const* name) { return app.count(name) > 0; };
+  for (auto const* name : {"--input", "--json", "--csv"}) {
+    if (given(name) && app.get_option(name)->as<std::string>().empty()) {
+      throw user_error(std::string(name) + " needs the name of a file.");
+    }
+  }
+  if (given("--input")) result.input = input;
+  if (given("--ranks")) result.ranks = whole("--ranks", ranks, 1, most_ranks);
+  if (given("--threads")) result.threads = whole("--threads", threads, 1, 1024);
+  if (given("--feedback-steps")) result.feedback_steps = whole("--feedback-steps", steps, 1, 1000000);
+  if (given("--timed-mib")) result.timed_mib = whole("--timed-mib", mib, 1, 1024);
+  result.links = parse_links(links);
+  if (given("--json")) result.json = json;
+  if (given("--csv")) result.csv = csv;
+  if (result.json && result.csv && *result.json == *result.csv) {
+    throw user_error("--json and --csv name the same file, '" + json + "'.");
+  }
+  if (result.input.empty()) throw user_error("no gradients are shipped with this build; give --input FILE.npy.");
+  return result;
+}
+
+}

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "link.hpp"
+
+namespace compare {
+
+struct options {
+  std::string help;  // not empty: print it and stop
+  bool list = false;
+  bool quick = false;
+  std::filesystem::path input;
+  std::vector<std::string> compressors;  // empty: the default ones
+  std::optional<int> ranks;
+  int threads = 0;  // 0: every core of the machine
+  int feedback_steps = 32;
+  int timed_mib = 64;
+  std::vector<link_speed> links;
+  std::optional<std::filesystem::path> json;
+  std::optional<std::filesystem::path> csv;
+};
+
+inline constexpr int most_ranks = 64;
+
+// `arguments` without the program's name. Throws user_error.
+options parse_options(std::vector<std::string> arguments);
+
+// One of every kind, so that a run without arguments shows the whole choice.
+std::vector<std::string> default_compressors();
+
+}

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "distribution.hpp"
+#include "link.hpp"
+#include "prediction.hpp"
+
+namespace compare {
+
+// Exact numbers of the input as given.
+struct fidelity {
+  std::size_t payload_bytes = 0;
+  double ratio = 0;
+  double relative_error = 0;
+  double cosine = 0;
+  std::string strategy;
+  std::size_t bytes_sent = 0;
+  double allreduce_error = 0;
+  bool ranks_agree = false;              // the same bits on every rank
+  std::optional<double> feedback_error;  // none where error feedback refuses the compressor, with the reason:
+  std::string feedback_note;
+};
+
+// Medians over the timed input, in seconds.
+struct speed {
+  double read = 0;
+  double copy = 0;
+  double encode = 0;
+  double decode = 0;
+  double codec = 0;      // rank 0's own work during an allreduce
+  double allreduce = 0;  // all ranks in this process
+  std::string strategy;
+  std::size_t bytes_sent = 0;
+  std::size_t payload_bytes = 0;
+};
+
+struct result {
+  std::string compressor;
+  fidelity exact;
+  speed timed;
+  cost price;
+};
+
+struct dense_reference {
+  std::string name;
+  cost price;
+};
+
+struct environment {
+  std::string version;
+  std::string date;
+  std::string cpu;
+  std::string compiler;
+  std::string instruction_set;
+  int threads = 0;
+  int cores = 0;
+  int ranks = 0;
+  int file_rows = 0;
+  std::size_t n = 0;
+  std::size_t n_timed = 0;
+  int repetitions = 0;
+  int allreduce_repetitions = 0;
+  int feedback_steps = 0;
+  std::string input;
+};
+
+struct comparison {
+  environment where;
+  std::vector<link_speed> links;
+  double read_gbps = 0;
+  double copy_gbps = 0;
+  std::vector<result> results;
+  dense_reference dense_float32;
+  dense_reference dense_bf16;
+  double distribution_limit = 0;
+  std::vector<distribution> distributions;  // one per rank
+  double timed_bytes() const { return static_cast<double>(where.n_timed) * 4; }
+};
+
+inline double gigabytes_per_second(double bytes, double seconds) { return bytes / seconds / 1e9; }
+
+}

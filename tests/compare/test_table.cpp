@@ -1,0 +1,67 @@
+#include <doctest/doctest.h>
+
+#include <bench/compare/table.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+using namespace compare;
+
+namespace {
+
+comparison example(std::size_t links) {
+  comparison all;
+  all.where.n = 1000;
+  all.where.n_timed = 16 << 20;
+  all.where.ranks = 4;
+  all.where.file_rows = 4;
+  all.where.threads = 2;
+  all.where.repetitions = 7;
+  all.where.feedback_steps = 32;
+  for (std::size_t i = 1; i <= links; ++i)
+    all.links.push_back({std::to_string(100 * i) + "gbit", 1e11 * static_cast<double>(i)});
+  all.dense_float32 = {"dense float32", {0, 1e8}};
+  all.dense_bf16 = {"dense bf16", {0.01, 5e7}};
+  result one;
+  one.compressor = "hadamard_rotate|uniform_quantize<4>(block=1024, round=stochastic)";
+  one.exact = {12345678, 7.88, 0.123, 0.9912, "two_shot", 1 << 20, 0.1, true, 0.01, ""};
+  one.timed.encode = 0.01;
+  one.timed.decode = 0.02;
+  one.timed.read = 0.002;
+  one.timed.allreduce = 0.1;
+  one.price = {0.04, 1e7};
+  all.results.assign(3, one);
+  all.results[1].compressor = "sign_quantize";
+  all.results[2].exact.feedback_error.reset();
+  return all;
+}
+
+}
+
+TEST_CASE("no line is wider than 120 columns, however many links and however long the names") {
+  for (std::size_t const links : {1U, 4U, 30U}) {
+    auto const text = to_text(example(links));
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+      INFO(line);
+      CHECK(line.size() <= 120);
+    }
+    CHECK((text.find("more link speed") != std::string::npos) == (links == 30));
+  }
+}
+
+TEST_CASE("a wrong sum is shouted about, a right one is not") {
+  auto all = example(4);
+  CHECK(to_text(all).find("WARNING") == std::string::npos);
+  all.results[1].exact.ranks_agree = false;
+  CHECK(to_text(all).find("WARNING: the ranks' results differ for sign_quantize.") != std::string::npos);
+}
+
+TEST_CASE("columns are aligned and wide first cells stand alone") {
+  std::vector<table::cells> const heading = {table::cells{"name", "value"}};
+  table lines(heading);
+  lines.add({"a", "1"});
+  lines.add({std::string(table::widest_first + 1, 'x'), "22"});
+  auto const wide = std::string(table::widest_first + 1, 'x');
+  CHECK(lines.text() == "name  value\n-----------\na         1\n" + wide + "\n         22\n");
+}
