@@ -30,6 +30,14 @@ constexpr std::size_t wire_bytes(wire_type t) {
 }
 constexpr wire_type wire_type_of(element_type t) { return static_cast<wire_type>(t); }
 
+namespace detail {
+/// What a rank sends when `bytes` bytes are summed over `ranks` ranks by reduce-scatter and all-gather.
+constexpr std::size_t all_reduce_bytes(std::size_t bytes, int ranks) {
+  auto const w = static_cast<std::size_t>(ranks);
+  return 2 * (w - 1) * bytes / w;
+}
+}  // namespace detail
+
 /// One tensor, rank by rank: who am I, how many are we.
 template <class C>
 concept communicator = requires(C& c) {

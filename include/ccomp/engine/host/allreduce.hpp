@@ -203,7 +203,9 @@ inline collective_report allreduce_rounds(collective_frame const& f, workspace<h
   auto const& call = f.call;
   auto const& ops = *call.stages.back().ops->protocol;
   std::size_t most = 0, sent = 0, payload = 0;
-  for (auto const& j : call.jobs) most = std::max(most, ops.scratch_bytes(call.stages.back().stage, j.data.n));
+  for (auto const& j : call.jobs)
+    most =
+        std::max(most, ops.scratch_bytes(call.stages.back().stage, {j.data.n, f.comm.size(), call.stages.size() > 1}));
   auto const memory = ws.reserve(most);
   for (auto const& j : call.jobs) {
     reduce_call const one{.in = j.data,

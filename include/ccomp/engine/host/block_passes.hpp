@@ -43,33 +43,37 @@ struct tile_buffers {
   alignas(64) std::uint16_t random[tile_values];
 };
 
-inline void add_residual(float const* CCOMP_RESTRICT r, float decay, float const* CCOMP_RESTRICT x, std::size_t n,
-                         float* CCOMP_RESTRICT v) {
+[[gnu::always_inline]] inline void add_residual(float const* CCOMP_RESTRICT r, float decay,
+                                                float const* CCOMP_RESTRICT x, std::size_t n, float* CCOMP_RESTRICT v) {
   if (decay == 1.0f)
     for (std::size_t i = 0; i < n; ++i) v[i] = add(r[i], x[i]);
   else
     for (std::size_t i = 0; i < n; ++i) v[i] = add(mul(decay, r[i]), x[i]);
 }
 /// residual = v - decoded, except where decoded is not finite: there it stays.
-inline void keep_rest(float const* CCOMP_RESTRICT v, float const* CCOMP_RESTRICT decoded, std::size_t n,
-                      float* CCOMP_RESTRICT r) {
+[[gnu::always_inline]] inline void keep_rest(float const* CCOMP_RESTRICT v, float const* CCOMP_RESTRICT decoded,
+                                             std::size_t n, float* CCOMP_RESTRICT r) {
   for (std::size_t i = 0; i < n; ++i) {
     float const rest = sub(v[i], decoded[i]);
     r[i] = is_finite(decoded[i]) && is_finite(rest) ? rest : r[i];
   }
 }
 /// residual += error, where that is finite.
-inline void add_error(float const* CCOMP_RESTRICT error, std::size_t n, float* CCOMP_RESTRICT r) {
+[[gnu::always_inline]] inline void add_error(float const* CCOMP_RESTRICT error, std::size_t n,
+                                             float* CCOMP_RESTRICT r) {
   for (std::size_t i = 0; i < n; ++i) {
     float const sum = add(r[i], error[i]);
     r[i] = is_finite(sum) ? sum : r[i];
   }
 }
+[[gnu::always_inline]] inline void fill_nan(float* out, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = canonical_nan();
+}
 inline void scale_loop(float* x, std::size_t n, float factor) {
   for (std::size_t i = 0; i < n; ++i) x[i] = mul(x[i], factor);
 }
 /// The end of every sum: one division by the number of ranks (1: none), and one kind of NaN.
-inline void finish_sum(float* x, std::size_t n, float divisor) {
+[[gnu::always_inline]] inline void finish_sum(float* x, std::size_t n, float divisor) {
   float const inverse = div(1.0f, divisor);
   if ((float_bits(divisor) & 0x7fffffu) == 0)  // a power of two: its inverse is exact, and cheaper
     for (std::size_t i = 0; i < n; ++i) x[i] = canonical(mul(x[i], inverse));
@@ -78,8 +82,9 @@ inline void finish_sum(float* x, std::size_t n, float divisor) {
 }
 
 /// bfloat16 by stochastic rounding: a residual rounded to nearest stalls, because small steps vanish.
-inline void narrow_stochastic(float const* CCOMP_RESTRICT x, std::uint16_t const* CCOMP_RESTRICT random, std::size_t n,
-                              bfloat16* CCOMP_RESTRICT out) {
+[[gnu::always_inline]] inline void narrow_stochastic(float const* CCOMP_RESTRICT x,
+                                                     std::uint16_t const* CCOMP_RESTRICT random, std::size_t n,
+                                                     bfloat16* CCOMP_RESTRICT out) {
   for (std::size_t i = 0; i < n; ++i) {
     std::uint32_t const u = float_bits(x[i]), up = u + random[i];
     bool const overflow = (up & 0x7fffffffu) >= inf_bits;
@@ -124,6 +129,20 @@ inline void inverse(program transforms, pass_context const& c, float* x, std::si
     transforms[i].ops->transform->inverse(transforms[i].stage, c.isa, x, n, c.first + first, c.at);
 }
 
+[[gnu::always_inline]] inline void add_loop(float* CCOMP_RESTRICT acc, float const* CCOMP_RESTRICT x, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) acc[i] = add(acc[i], x[i]);
+}
+/// A tile of floats to memory past the caches, converted first if need be.
+inline void store_streaming(instruction_set isa, float const* x, std::size_t n, values out, std::size_t first,
+                            tile_buffers& b) {
+  void const* from = x;
+  if (out.type != element_type::float32) {
+    store(isa, x, n, {b.random, out.type, n}, 0);
+    from = b.random;
+  }
+  stream(isa, from, n * element_bytes(out.type), advance(out.data, out.type, first));
+}
+
 /// A block segment with the sizes of one tensor or chunk worked out: codes and decodes single tiles of it.
 class block_codec {
  public:
@@ -138,12 +157,13 @@ class block_codec {
       parameter_bytes_ = quantizer_->parameter_bytes(s.end.stage);
       stochastic_ = quantizer_->stochastic(s.end.stage);
     }
+    streaming_ = !quantizer_ && n * element_bytes(raw_type_) >= streaming_bytes;
     if (!quantizer_ && raw_type_ == element_type::float16) prescale_ = std::ldexp(1.0f, c.prescale_log2);
   }
 
   /// Codes n values that stand at `first`; returns where their codes are (for `residual` and `decode_codes`).
-  std::uint8_t const* encode(float const* x, std::size_t first, std::size_t n, std::byte* payload,
-                             tile_buffers& b) const {
+  std::uint8_t const* encode(float const* x, std::size_t first, std::size_t n, std::byte* payload, tile_buffers& b,
+                             float const* ahead) const {
     if (!quantizer_) {
       if (prescale_ != 1.0f) {
         run(context_.isa, [&] {
@@ -151,7 +171,15 @@ class block_codec {
         });
         x = b.decoded;
       }
-      store(context_.isa, x, n, {payload, raw_type_, 0}, first);
+      constexpr std::size_t piece = 512;
+      for (std::size_t i = 0; i < n; i += piece) {
+        std::size_t const m = std::min(piece, n - i);
+        prefetch_values(ahead + i, m);
+        if (streaming_)
+          store_streaming(context_.isa, x + i, m, {payload, raw_type_, 0}, first + i, b);
+        else
+          store(context_.isa, x + i, m, {payload, raw_type_, 0}, first + i);
+      }
       return nullptr;
     }
     if (stochastic_)
@@ -160,7 +188,7 @@ class block_codec {
     std::byte* const packed = payload + layout_.side + packed_bytes(first, quantizer_->bits);
     std::uint8_t* const codes = quantizer_->bits == 8 ? reinterpret_cast<std::uint8_t*>(packed) : b.codes;
     quantizer_->encode(segment_.end.stage, context_.isa, x, n, payload + first / block_ * parameter_bytes_, codes,
-                       b.random);
+                       b.random, ahead);
     if (quantizer_->bits != 8)
       pack_codes(context_.isa, quantizer_->bits, codes, n, reinterpret_cast<std::uint8_t*>(packed));
     return codes;
@@ -175,9 +203,7 @@ class block_codec {
       return quantizer_->accumulate(segment_.end.stage, context_.isa, payload + first / block_ * parameter_bytes_,
                                     unpack(payload, first, n, b), n, out);
     decode_raw(payload, first, n, b.decoded);
-    run(context_.isa, [&] {
-      for (std::size_t i = 0; i < n; ++i) out[i] = add(out[i], b.decoded[i]);
-    });
+    run(context_.isa, [&] { add_loop(out, b.decoded, n); });
   }
   /// residual = v - what was just encoded; `codes` is what encode returned.
   void residual(std::byte const* payload, std::uint8_t const* codes, std::size_t first, std::size_t n, float const* v,
@@ -209,7 +235,7 @@ class block_codec {
   element_type raw_type_;
   quantizer_layout layout_{};
   std::size_t block_ = 1, parameter_bytes_ = 0;
-  bool stochastic_ = false;
+  bool stochastic_ = false, streaming_ = false;
   float prescale_ = 1;
 };
 
@@ -228,6 +254,7 @@ template <class F> void for_each_tile(pass_context const& c, std::size_t n, F co
   parallel_ranges(c.ex, ceil_div(n, tile_values), tile_values, [&](std::size_t begin, std::size_t end) {
     tile_buffers buffers;
     for (std::size_t t = begin; t < end; ++t) f(t * tile_values, std::min(tile_values, n - t * tile_values), buffers);
+    stream_end();  // for tiles that were stored past the caches
   });
 }
 
@@ -237,13 +264,19 @@ inline void encode_blocks(segment const& s, pass_context const& c, const_values 
   block_codec const codec(s, c, in.n, type);
   for_each_tile(c, in.n, [&](std::size_t first, std::size_t n, tile_buffers& b) {
     float const* x = load(c.isa, in, first, n, b.values);
+    // While a tile in the cache is coded, the memory fetches what comes next: a little further on where the values are
+    // read as they are coded, the whole next tile where they were summed with the residual first.
+    bool const direct = in.type == element_type::float32;
+    float const* const soon = direct && !r && s.transforms.empty() ? x + prefetch_distance
+                              : direct                             ? x + tile_values
+                                                                   : x;
     if (!r) {
       if (!s.transforms.empty()) {
         if (x != b.values) std::memcpy(b.values, x, n * sizeof(float));
         forward(s.transforms, c, b.values, n, first);
         x = b.values;
       }
-      codec.encode(x, first, n, payload, b);
+      codec.encode(x, first, n, payload, b, soon);
       return;
     }
     residual_tile const rest(c, r, first, n, b);
@@ -253,14 +286,14 @@ inline void encode_blocks(segment const& s, pass_context const& c, const_values 
         x = b.decoded;
       }
       run(c.isa, [&] { add_residual(rest.data(), r.decay, x, n, b.values); });
-      auto const* const codes = codec.encode(b.values, first, n, payload, b);
+      auto const* const codes = codec.encode(b.values, first, n, payload, b, soon);
       codec.residual(payload, codes, first, n, b.values, rest.data(), b);
     } else {
       alignas(64) float sum[tile_values];
       run(c.isa, [&] { add_residual(rest.data(), r.decay, x, n, sum); });
       std::memcpy(b.values, sum, n * sizeof(float));
       forward(s.transforms, c, b.values, n, first);
-      codec.encode(b.values, first, n, payload, b);
+      codec.encode(b.values, first, n, payload, b, soon);
       codec.decode(payload, first, n, b.values, b);
       inverse(s.transforms, c, b.values, n, first);
       run(c.isa, [&] { keep_rest(sum, b.values, n, rest.data()); });
@@ -274,7 +307,8 @@ inline void encode_blocks(segment const& s, pass_context const& c, const_values 
 inline void decode_blocks(segment const& s, pass_context const& c, std::span<std::byte const* const> payloads,
                           element_type type, values out, float divisor, bool add_to_out = false) {
   block_codec const codec(s, c, out.n, type);
-  bool const in_place = out.type == element_type::float32;
+  bool const streaming = !add_to_out && out.n * element_bytes(out.type) >= streaming_bytes;
+  bool const in_place = out.type == element_type::float32 && !streaming;
   for_each_tile(c, out.n, [&](std::size_t first, std::size_t n, tile_buffers& b) {
     alignas(64) float sum[tile_values];
     float* const acc = in_place ? static_cast<float*>(out.data) + first : sum;
@@ -290,13 +324,13 @@ inline void decode_blocks(segment const& s, pass_context const& c, std::span<std
       codec.decode(payloads[0], first, n, acc, b);
     for (std::size_t p = 1; p < payloads.size(); ++p) codec.accumulate(payloads[p], first, n, acc, b);
     inverse(s.transforms, c, acc, n, first);
-    if (add_to_out && !onto)
-      run(c.isa, [&] {
-        for (std::size_t i = 0; i < n; ++i) acc[i] = add(b.residual[i], acc[i]);
-      });
+    if (add_to_out && !onto) run(c.isa, [&] { add_loop(acc, b.residual, n); });
     if (payloads.size() > 1 || divisor != 1.0f || add_to_out || !s.transforms.empty())
       run(c.isa, [&] { finish_sum(acc, n, divisor); });
-    if (!in_place) store(c.isa, acc, n, out, first);
+    if (streaming)
+      store_streaming(c.isa, acc, n, out, first, b);
+    else if (!in_place)
+      store(c.isa, acc, n, out, first);
   });
 }
 
@@ -310,7 +344,7 @@ inline void reduce_blocks(segment const& s, pass_context const& decode, pass_con
     alignas(64) float sum[tile_values];
     source.decode(payloads[0], first, n, sum, b);
     for (std::size_t p = 1; p < payloads.size(); ++p) source.accumulate(payloads[p], first, n, sum, b);
-    auto const* const codes = target.encode(sum, first, n, result, b);
+    auto const* const codes = target.encode(sum, first, n, result, b, sum);
     if (!r) return;
     for (std::size_t i = 0; i < n; ++i) b.values[i] = 0;  // a bad block leaves no error behind
     target.residual(result, codes, first, n, sum, b.values, b);

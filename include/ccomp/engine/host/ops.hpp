@@ -23,6 +23,7 @@ struct transform_ops {
                   pass_options const&);
 };
 
+/// `ahead`: the values that will be wanted next, to be fetched while the processor codes.
 struct quantizer_ops {
   int bits;
   std::size_t (*block)(void const* stage);
@@ -30,7 +31,7 @@ struct quantizer_ops {
   bool (*stochastic)(void const* stage);
   std::uint64_t (*seed)(void const* stage);
   void (*encode)(void const* stage, instruction_set, float const* x, std::size_t n, std::byte* side,
-                 std::uint8_t* codes, std::uint16_t const* random);
+                 std::uint8_t* codes, std::uint16_t const* random, float const* ahead);
   void (*decode)(void const* stage, instruction_set, std::byte const* side, std::uint8_t const* codes, std::size_t n,
                  float* out);
   void (*accumulate)(void const* stage, instruction_set, std::byte const* side, std::uint8_t const* codes,
@@ -73,8 +74,14 @@ struct reduce_call {
   std::span<std::byte> memory{};
   pass_options at{};
 };
+/// What decides the memory that a multi-round stage needs.
+struct reduce_shape {
+  std::size_t n;
+  int ranks;
+  bool transformed;  // transforms stand before the stage
+};
 struct protocol_ops {
-  std::size_t (*scratch_bytes)(void const* stage, std::size_t n);
+  std::size_t (*scratch_bytes)(void const* stage, reduce_shape const&);
   /// Returns the bytes this rank sent.
   std::size_t (*reduce)(void const* stage, host_exec const&, communicator_ref&, reduce_call const&);
 };
@@ -142,10 +149,11 @@ inline constexpr quantizer_ops quantizer_ops_of = {
         return 0;
     },
     [](void const* s, instruction_set isa, float const* x, std::size_t n, std::byte* side, std::uint8_t* codes,
-       std::uint16_t const* random) {
+       std::uint16_t const* random, float const* ahead) {
       std::size_t const block = as<S>(s).block;
-      with_pieces(as<S>(s),
-                  [&](auto const& q) { tile_of<decltype(q)>::encode_on(isa, q, block, x, n, side, codes, random); });
+      with_pieces(as<S>(s), [&](auto const& q) {
+        tile_of<decltype(q)>::encode_on(isa, q, block, x, n, side, codes, random, ahead);
+      });
     },
     [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes, std::size_t n,
        float* out) {
@@ -213,7 +221,7 @@ concept has_reduce = requires(S const& s, host_exec const& ex, communicator_ref&
 };
 template <class S>
 inline constexpr protocol_ops protocol_ops_of = {
-    [](void const* s, std::size_t n) { return as<S>(s).reduce_scratch_bytes(n); },
+    [](void const* s, reduce_shape const& shape) { return as<S>(s).reduce_scratch_bytes(shape); },
     [](void const* s, host_exec const& ex, communicator_ref& comm, reduce_call const& call) {
       return as<S>(s).reduce(ex, comm, call);
     }};

@@ -3,6 +3,7 @@
 
 #include <ccomp/concepts.hpp>
 #include <ccomp/engine/host/isa.hpp>
+#include <ccomp/engine/host/memory.hpp>
 #include <ccomp/engine/host/statistic.hpp>
 #include <cstring>
 
@@ -37,6 +38,9 @@ template <class P> P load_parameters(std::byte const* at) {
 }
 
 template <class S> constexpr bool needs_random = requires { requires S::stochastic; };
+
+/// Values coded between two rounds of prefetching.
+inline constexpr std::size_t coding_run = 128;
 
 template <class S>
 [[gnu::always_inline]] inline void code_loop(S const& s, typename S::parameters const p, float const* CCOMP_RESTRICT x,
@@ -75,14 +79,20 @@ template <class S> struct quantizer_tile {
   using parameters = typename S::parameters;
 
   [[gnu::always_inline]] static void encode(S const& s, std::size_t block, float const* x, std::size_t n,
-                                            std::byte* side, std::uint8_t* codes, std::uint16_t const* random) {
+                                            std::byte* side, std::uint8_t* codes, std::uint16_t const* random,
+                                            float const* ahead) {
     for (std::size_t at = 0; at < n; at += block, side += sizeof(parameters)) {
       std::size_t const m = n - at < block ? n - at : block;
       auto const statistic = scan<typename S::statistic>(x + at, m);
       parameters p = bad_parameters<parameters>();
       if (statistic.finite()) {
         p = s.fit(statistic, m);
-        code_loop(s, p, x + at, m, codes + at, random + at);
+        std::size_t i = 0;
+        for (; i + coding_run <= m; i += coding_run) {
+          prefetch_values(ahead + at + i, coding_run);
+          code_loop(s, p, x + at + i, coding_run, codes + at + i, random + at + i);
+        }
+        code_loop(s, p, x + at + i, m - i, codes + at + i, random + at + i);
       } else {
         std::memset(codes + at, 0, m);
       }
@@ -118,14 +128,15 @@ template <class S> struct quantizer_tile {
     for (std::size_t at = 0; at < n; at += block, side += sizeof(parameters)) {
       std::size_t const m = n - at < block ? n - at : block;
       auto const p = load_parameters<parameters>(side);
+      prefetch_values(residual + at + tile_values, m);
       if (good_parameters(p)) residual_loop(s, p, codes + at, m, v + at, residual + at);
     }
   }
 
   // The variants hang on the pieces alone, so that stages which differ in width only share them.
   static void encode_on(instruction_set isa, S const& s, std::size_t block, float const* x, std::size_t n,
-                        std::byte* side, std::uint8_t* codes, std::uint16_t const* random) {
-    run(isa, [&] { encode(s, block, x, n, side, codes, random); });
+                        std::byte* side, std::uint8_t* codes, std::uint16_t const* random, float const* ahead) {
+    run(isa, [&] { encode(s, block, x, n, side, codes, random, ahead); });
   }
   static void decode_on(instruction_set isa, S const& s, std::size_t block, std::byte const* side,
                         std::uint8_t const* codes, std::size_t n, float* out) {
