@@ -37,9 +37,10 @@ struct index_layout {
     coding = how;
     if (how == index_coding::automatic) {
       for (auto const each : {index_coding::raw, index_coding::packed, index_coding::bitmap})
-        if (index_layout const other(each, n, room); each == index_coding::raw || other.bytes() < bytes()) *this = other;
+        if (index_layout const other(each, n, room); each == index_coding::raw || other.bytes() < bytes())
+          *this = other;
     } else if (how == index_coding::packed) {
-      low_bits = std::bit_width(n / room) - 1;
+      low_bits = static_cast<int>(std::bit_width(n / room)) - 1;
       low_bytes = words_for(room * static_cast<std::size_t>(low_bits));
       map_bytes = words_for(room + (n >> low_bits) + 1);
     } else if (how == index_coding::bitmap) {

@@ -17,6 +17,12 @@ namespace detail {
 inline constexpr std::size_t offset_slack = 16;
 using tile_offsets = std::uint32_t[tile_values + offset_slack];
 
+/// Asks for the line 4 KiB further on. The loops below do too much for the processor to run that far ahead by itself:
+/// without this they take half again as long (measured); with it, as long as reading.
+[[gnu::always_inline]] inline void fetch_ahead(float const* x) {
+  __builtin_prefetch(reinterpret_cast<void const*>(reinterpret_cast<std::uintptr_t>(x) + 4096));
+}
+
 #if CCOMP_X86_VARIANTS
 [[CCOMP_INTRINSICS(CCOMP_TARGET_AVX512)]] inline std::size_t offsets_reaching_avx512(float const* x, std::size_t n,
                                                                                      std::uint32_t key,
@@ -26,6 +32,7 @@ using tile_offsets = std::uint32_t[tile_values + offset_slack];
   __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   std::size_t found = 0;
   for (std::size_t i = 0; i < n; i += 16) {
+    fetch_ahead(x + i);
     auto const inside = static_cast<__mmask16>(n - i >= 16 ? 0xffffu : (1u << (n - i)) - 1u);
     __m512i const bits = _mm512_maskz_loadu_epi32(inside, x + i);
     __mmask16 const hit = _mm512_mask_cmpge_epu32_mask(inside, _mm512_and_si512(bits, magnitude), bound);
@@ -57,6 +64,7 @@ inline constexpr lane_table lanes_of{};
   __m256i const below = _mm256_set1_epi32(static_cast<int>(key) - 1), magnitude = _mm256_set1_epi32(0x7fffffff);
   std::size_t found = 0, i = 0;
   for (; i + 8 <= n; i += 8) {
+    fetch_ahead(x + i);
     __m256i const bits = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(x + i));
     __m256i const hit = _mm256_cmpgt_epi32(_mm256_and_si256(bits, magnitude), below);
     auto const set = static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(hit)));
@@ -82,9 +90,10 @@ inline std::size_t offsets_reaching(instruction_set isa, float const* x, std::si
 #endif
   static_cast<void>(isa);
   // Without a vector instruction that compacts, groups in which nothing reaches the bound are passed over.
-  constexpr std::size_t group = 32;
+  constexpr std::size_t group = 16;
   std::size_t found = 0;
   for (std::size_t i = 0; i < n; i += group) {
+    fetch_ahead(x + i);
     std::size_t const m = n - i < group ? n - i : group;
     std::uint32_t most = 0;
     for (std::size_t j = 0; j < m; ++j) {
@@ -98,17 +107,6 @@ inline std::size_t offsets_reaching(instruction_set isa, float const* x, std::si
     }
   }
   return found;
-}
-
-inline std::size_t count_equal(float const* x, std::size_t n, std::uint32_t key) {
-  std::uint32_t count = 0;
-  for (std::size_t i = 0; i < n; ++i) count += magnitude_key(x[i]) == key;
-  return count;
-}
-inline std::size_t count_above(float const* x, std::size_t n, std::uint32_t key) {
-  std::uint32_t count = 0;
-  for (std::size_t i = 0; i < n; ++i) count += magnitude_key(x[i]) > key;
-  return count;
 }
 
 }  // namespace detail

@@ -53,7 +53,7 @@ inline void encode_indices(host_exec const& ex, index_layout const& l, std::span
   instruction_set const isa = resolve_isa(ex);
   auto const bits = static_cast<unsigned>(l.low_bits);
   // 64 entries fill whole words of the first row, so that threads never share a word.
-  parallel_ranges(ex, ceil_div(l.room, 64), 256, [&](std::size_t begin, std::size_t end) {
+  parallel_ranges(ex, ceil_div(l.room, 64), 16, [&](std::size_t begin, std::size_t end) {
     if (l.low_bytes == 0) return;
     run(isa, [&] {
       std::uint64_t const mask = (std::uint64_t{1} << bits) - 1;
@@ -78,7 +78,7 @@ inline void encode_indices(host_exec const& ex, index_layout const& l, std::span
   });
   std::byte* const row = side + l.low_bytes;
   std::size_t const words = l.map_bytes / 8;
-  parallel_ranges(ex, words, 256, [&](std::size_t begin, std::size_t end) {
+  parallel_ranges(ex, words, 8, [&](std::size_t begin, std::size_t end) {
     std::memset(row + 8 * begin, 0, 8 * (end - begin));
     std::size_t const first = first_entry_from(l, from, count, 64 * begin);
     std::size_t const last = first_entry_from(l, from, count, 64 * end);

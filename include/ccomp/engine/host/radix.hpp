@@ -7,11 +7,22 @@
 #include <ccomp/numeric.hpp>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <cstring>
 #include <mutex>
 
 CCOMP_BEGIN
 namespace detail {
+
+inline std::size_t count_equal(float const* x, std::size_t n, std::uint32_t key) {
+  std::uint32_t count = 0;
+  for (std::size_t i = 0; i < n; ++i) count += magnitude_key(x[i]) == key;
+  return count;
+}
+inline std::size_t count_above(float const* x, std::size_t n, std::uint32_t key) {
+  std::uint32_t count = 0;
+  for (std::size_t i = 0; i < n; ++i) count += magnitude_key(x[i]) > key;
+  return count;
+}
 
 inline constexpr std::uint32_t key_end = 0x80000000u;  // one past the largest key
 inline constexpr int histogram_bits = 11;
@@ -95,24 +106,25 @@ inline key_range narrow_range(host_exec const& ex, instruction_set isa, float co
   return {0, r.low, above, h.count[histogram_bins + 1]};
 }
 
-/// The k-th largest key of x, 1 <= k <= n. `guess`: a range that should contain it; a wrong one costs a trip.
-inline std::uint32_t kth_key(host_exec const& ex, instruction_set isa, float const* x, std::size_t n, std::size_t k,
-                             key_range guess = {}) {
+/// The k-th largest key of x, 1 <= k <= n, as a range of one key. `guess`: a range that should contain it; a wrong one
+/// costs a trip.
+inline key_range kth_key(host_exec const& ex, instruction_set isa, float const* x, std::size_t n, std::size_t k,
+                         key_range guess = {}) {
   constexpr std::size_t few = 2048;  // bit by bit, in the first-level cache, no tables to clear
   if (n <= few) {
-    std::uint32_t key = 0;
+    key_range r{0, 1, 0, 0};
     run(isa, [&] {
-      for (std::uint32_t bit = key_end >> 1; bit > 0; bit >>= 1) {
-        std::uint32_t const raised = key | bit;
-        std::uint32_t count = 0;
-        for (std::size_t i = 0; i < n; ++i) count += magnitude_key(x[i]) >= raised;
-        key = count >= k ? raised : key;
-      }
+      for (std::uint32_t bit = key_end >> 1; bit > 0; bit >>= 1)
+        r.low = count_above(x, n, (r.low | bit) - 1) >= k ? r.low | bit : r.low;
+      r.above = count_above(x, n, r.low);
+      r.inside = count_equal(x, n, r.low);
     });
-    return key;
+    r.end = r.low + 1;
+    return r;
   }
-  while (!guess.exact()) guess = narrow_range(ex, isa, x, n, k, guess);
-  return guess.low;
+  do guess = narrow_range(ex, isa, x, n, k, guess);
+  while (!guess.exact());
+  return guess;
 }
 
 }  // namespace detail

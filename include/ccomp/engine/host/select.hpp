@@ -29,7 +29,7 @@ struct selection_plan {
 
   selection_plan(std::size_t values, std::size_t wanted) : n(values), k(wanted), room(values) {
     if (n <= 2048) return;
-    sample = std::clamp<std::size_t>(n / 32, 128, std::size_t{1} << 15);
+    sample = std::clamp<std::size_t>(n / 32, 128, std::size_t{1} << 14);
     double const s = static_cast<double>(sample), per_sample = static_cast<double>(n) / s;
     double const mean = static_cast<double>(k) / per_sample;
     // Five standard deviations, and a little more where the distribution is no bell: a miss in a million calls.
@@ -123,7 +123,7 @@ inline collected collect(host_exec const& ex, instruction_set isa, std::span<flo
 inline void draw_sample(host_exec const& ex, instruction_set isa, std::span<float const> in, std::size_t count,
                         float* out) {
   std::uint64_t const stride = (static_cast<std::uint64_t>(in.size()) << 16) / count, width = in.size() / count;
-  parallel_ranges(ex, count, 64, [&](std::size_t begin, std::size_t end) {  // each value is a miss of all caches
+  parallel_ranges(ex, count, 4, [&](std::size_t begin, std::size_t end) {
     run(isa, [=] {
       for (std::size_t i = begin; i < end; ++i) {
         auto h = static_cast<std::uint32_t>(i) * 0x9E3779B1u + 0x7F4A7C15u;
@@ -151,8 +151,8 @@ inline selection_bound sampled_bound(host_exec const& ex, instruction_set isa, s
   draw_sample(ex, isa, in, plan.sample, sample);
   host_exec const alone{1, isa};
   selection_bound b;
-  b.low = kth_key(alone, isa, sample, plan.sample, plan.low_rank);
-  if (plan.high_rank > 0) b.end = kth_key(alone, isa, sample, plan.sample, plan.high_rank, {b.low, key_end}) + 1;
+  b.low = kth_key(alone, isa, sample, plan.sample, plan.low_rank).low;
+  if (plan.high_rank > 0) b.end = kth_key(alone, isa, sample, plan.sample, plan.high_rank, {b.low, key_end}).end;
   std::size_t reaching = 0;
   run(isa, [&] { reaching = b.low == 0 ? plan.sample : count_above(sample, plan.sample, b.low - 1); });
   b.tied = reaching > plan.most_equal;
@@ -168,26 +168,29 @@ inline selection_bound counted_bound(host_exec const& ex, instruction_set isa, s
   return {r.low, r.above + r.inside > plan.room, r.end};
 }
 
-/// Writes the candidates of a tile that belong to the result: keys above `key`, and the first `kept_ties` equal to it.
-inline void thin_out(instruction_set isa, candidate_tile const& tile, std::uint32_t const* index, float const* value,
-                     std::size_t count, std::uint32_t key, std::uint32_t* out_index, float* out_value) {
-  std::uint32_t kept_index[tile_values + 1];
+/// Writes the candidates that belong to the result: keys above `key`, and the first `ties` equal to it, of which it
+/// counts down. Returns how many.
+inline std::size_t thin_out(instruction_set isa, std::uint32_t const* index, float const* value, std::size_t count,
+                            std::uint32_t key, std::size_t& ties, std::uint32_t* out_index, float* out_value) {
+  std::uint32_t kept_index[tile_values + 1];  // without a branch, what is not kept is written, too
   float kept_value[tile_values + 1];
-  std::size_t const kept = std::size_t{tile.above} + tile.kept_ties;
+  std::size_t kept = 0;
   run(isa, [&] {
-    std::size_t at = 0;
-    std::uint32_t left = tile.kept_ties;
+    std::size_t at = 0, left = ties;
     for (std::size_t j = 0; j < count; ++j) {
       std::uint32_t const k = magnitude_key(value[j]);
-      bool const tie = k == key && left > 0;
+      bool const tie = (k == key) & (left > 0);
       kept_index[at] = index[j];
       kept_value[at] = value[j];
       left -= tie;
-      at += k > key || tie;
+      at += (k > key) | tie;
     }
+    kept = at;
+    ties = left;
   });
-  std::memcpy(out_index + tile.place, kept_index, kept * sizeof(std::uint32_t));
-  std::memcpy(out_value + tile.place, kept_value, kept * sizeof(float));
+  std::memcpy(out_index, kept_index, kept * sizeof(std::uint32_t));
+  std::memcpy(out_value, kept_value, kept * sizeof(float));
+  return kept;
 }
 
 /// The candidates of a tile that found no room in the pool, gathered again.
@@ -229,42 +232,55 @@ inline void select_largest(host_exec const& ex, std::span<float const> in, std::
 
   // Either the k-th largest is among the candidates, or it is the bound that repeats.
   bool const pooled = found.count >= k;
-  std::uint32_t const first_key = bound.first_key();
-  std::uint32_t const key =
-      pooled ? kth_key(ex, isa, c.value, found.count, k, {first_key, std::max(bound.end, first_key + 1)}) : bound.low;
-  std::size_t const work = pooled ? found.count / c.tile_count * 4 + 1 : tile_values;
-  parallel_ranges(ex, c.tile_count, work, [&](std::size_t begin, std::size_t end) {
-    run(isa, [&] {
-      for (std::size_t t = begin; t < end; ++t) {
-        candidate_tile& tile = c.tiles[t];
-        tile.above = tile.count;
-        if (!pooled) continue;
-        float const* const value = c.value + tile.start;
-        tile.ties = tile.count ? static_cast<std::uint32_t>(count_equal(value, tile.count, key)) : 0;
-        tile.above = tile.count ? static_cast<std::uint32_t>(count_above(value, tile.count, key)) : 0;
-      }
+  key_range kth{bound.low, bound.low + 1, found.count, found.ties};
+  if (pooled) {
+    std::uint32_t const first_key = bound.first_key();
+    kth = kth_key(ex, isa, c.value, found.count, k, {first_key, std::max(bound.end, first_key + 1)});
+  }
+  std::uint32_t const key = kth.low;
+  std::size_t const ties = k - kth.above;
+  auto const keep = [&](std::size_t t, std::size_t& ties_left, std::size_t place) -> std::size_t {
+    candidate_tile const& tile = c.tiles[t];
+    if (pooled || tile.ties == 0 || ties_left == 0) {
+      if (tile.count == 0) return 0;
+      return thin_out(isa, c.index + tile.start, c.value + tile.start, tile.count, key, ties_left, out_index + place,
+                      out_value + place);
+    }
+    tile_rescan const again(isa, in, t, key);
+    return thin_out(isa, again.index, again.value, again.count, key, ties_left, out_index + place, out_value + place);
+  };
+
+  // A team costs more than it saves while the candidates are few.
+  std::size_t const work = ceil_div(found.count, 2 * c.tile_count) + (pooled ? 0 : tile_values);
+  if (team_size(ex, c.tile_count * work) == 1) {
+    std::size_t place = 0, ties_left = ties;
+    for (std::size_t t = 0; t < c.tile_count && place < k; ++t) place += keep(t, ties_left, place);
+    return;
+  }
+  if (pooled)
+    parallel_ranges(ex, c.tile_count, work, [&](std::size_t begin, std::size_t end) {
+      run(isa, [&] {
+        for (std::size_t t = begin; t < end; ++t) {
+          candidate_tile& tile = c.tiles[t];
+          if (tile.count == 0) continue;
+          float const* const value = c.value + tile.start;
+          tile.ties = static_cast<std::uint32_t>(count_equal(value, tile.count, key));
+          tile.above = static_cast<std::uint32_t>(count_above(value, tile.count, key));
+        }
+      });
     });
-  });
-  std::size_t above = 0, place = 0;
-  for (std::size_t t = 0; t < c.tile_count; ++t) above += c.tiles[t].above;
-  std::size_t ties_left = k - above;
+  std::size_t place = 0, ties_left = ties;
   for (std::size_t t = 0; t < c.tile_count; ++t) {
     candidate_tile& tile = c.tiles[t];
-    tile.kept_ties = static_cast<std::uint32_t>(std::min<std::size_t>(tile.ties, ties_left));
     tile.place = static_cast<std::uint32_t>(place);
+    tile.kept_ties = static_cast<std::uint32_t>(std::min<std::size_t>(tile.ties, ties_left));
     ties_left -= tile.kept_ties;
-    place += tile.above + tile.kept_ties;
+    place += (pooled ? tile.above : tile.count) + tile.kept_ties;
   }
   parallel_ranges(ex, c.tile_count, work, [&](std::size_t begin, std::size_t end) {
     for (std::size_t t = begin; t < end; ++t) {
-      candidate_tile const& tile = c.tiles[t];
-      if (tile.above + tile.kept_ties == 0) continue;
-      if (pooled || tile.kept_ties == 0) {
-        thin_out(isa, tile, c.index + tile.start, c.value + tile.start, tile.count, key, out_index, out_value);
-      } else {
-        tile_rescan const again(isa, in, t, key);
-        thin_out(isa, tile, again.index, again.value, again.count, key, out_index, out_value);
-      }
+      std::size_t kept_ties = c.tiles[t].kept_ties;
+      keep(t, kept_ties, c.tiles[t].place);
     }
   });
 }
@@ -273,32 +289,58 @@ struct reaching {
   std::size_t kept = 0, left_out = 0;
 };
 
-/// The values with keys from `bound` on, by index: the first `most` of them.
+/// The values with keys from `bound` on, by index; of more than `most`, the first from index `start` on, around the
+/// end.
 inline reaching select_reaching(host_exec const& ex, std::span<float const> in, std::uint32_t bound, std::size_t most,
-                                scratch memory, std::uint32_t* out_index, float* out_value) {
+                                std::size_t start, scratch memory, std::uint32_t* out_index, float* out_value) {
   instruction_set const isa = resolve_isa(ex);
   candidates const c(memory, in.size(), most);
   std::size_t const found = collect(ex, isa, in, bound, false, c).count;
+
+  // In the order of preference the tile of `start` comes twice: its later candidates first, its earlier ones last.
+  std::size_t const middle = start / tile_values;
+  std::size_t head = 0, head_kept = 0, tail_kept = 0;
+  for (std::size_t t = 0; t < c.tile_count; ++t) c.tiles[t].above = c.tiles[t].count;
+  if (found > most) {
+    tile_rescan const split(isa, in, middle, bound);
+    while (head < split.count && split.index[head] < start) ++head;
+    std::size_t left = most;
+    tail_kept = std::min(left, split.count - head);
+    left -= tail_kept;
+    for (std::size_t i = 1; i < c.tile_count; ++i) {
+      candidate_tile& tile = c.tiles[(middle + i) % c.tile_count];
+      tile.above = static_cast<std::uint32_t>(std::min<std::size_t>(tile.count, left));
+      left -= tile.above;
+    }
+    head_kept = left;  // fewer than there are, or all would have fitted
+    c.tiles[middle].above = static_cast<std::uint32_t>(head_kept + tail_kept);
+  }
   std::size_t place = 0;
   for (std::size_t t = 0; t < c.tile_count; ++t) {
-    candidate_tile& tile = c.tiles[t];
-    tile.place = static_cast<std::uint32_t>(place);
-    tile.above = static_cast<std::uint32_t>(std::min<std::size_t>(tile.count, most - place));
-    place += tile.above;
+    c.tiles[t].place = static_cast<std::uint32_t>(place);
+    place += c.tiles[t].above;
   }
-  parallel_ranges(ex, c.tile_count, found / c.tile_count * 4 + 1, [&](std::size_t begin, std::size_t end) {
-    auto const copy = [&](candidate_tile const& tile, std::uint32_t const* index, float const* value) {
-      std::memcpy(out_index + tile.place, index, tile.above * sizeof(std::uint32_t));
-      std::memcpy(out_value + tile.place, value, tile.above * sizeof(float));
-    };
+  parallel_ranges(ex, c.tile_count, ceil_div(found, 2 * c.tile_count), [&](std::size_t begin, std::size_t end) {
     for (std::size_t t = begin; t < end; ++t) {
       candidate_tile const& tile = c.tiles[t];
       if (tile.above == 0) continue;
+      auto const copy = [&](std::uint32_t const* index, float const* value) {
+        auto const piece = [&](std::size_t from, std::size_t m, std::size_t to) {
+          std::memcpy(out_index + to, index + from, m * sizeof(std::uint32_t));
+          std::memcpy(out_value + to, value + from, m * sizeof(float));
+        };
+        if (found > most && t == middle) {
+          piece(0, head_kept, tile.place);
+          piece(head, tail_kept, tile.place + head_kept);
+        } else {
+          piece(0, tile.above, tile.place);
+        }
+      };
       if (tile.start != candidate_tile::not_stored) {
-        copy(tile, c.index + tile.start, c.value + tile.start);
+        copy(c.index + tile.start, c.value + tile.start);
       } else {
         tile_rescan const again(isa, in, t, bound);
-        copy(tile, again.index, again.value);
+        copy(again.index, again.value);
       }
     }
   });

@@ -1,0 +1,44 @@
+#pragma once
+/// Puts a carrier back where its values came from.
+
+#include <ccomp/engine/host/index_code.hpp>
+#include <ccomp/numeric.hpp>
+
+CCOMP_BEGIN
+namespace detail {
+
+/// A value looked up out of order costs about as much as this many in a row.
+inline constexpr std::size_t scatter_weight = 16;
+
+/// out = 0 but for carrier[i] at index i. Nothing is written unless the side bytes are good.
+inline void scatter(host_exec const& ex, index_layout const& l, std::span<std::byte const> side,
+                    std::span<float const> carrier, std::span<float> out, std::string_view stage) {
+  if (carrier.empty()) {
+    parallel_ranges(ex, out.size(), 1, [&](std::size_t begin, std::size_t end) {
+      std::memset(out.data() + begin, 0, (end - begin) * sizeof(float));
+    });
+    return;
+  }
+  std::size_t const weight = std::max(scatter_weight, out.size() / carrier.size());
+  coded_indices const indices(ex, l, side, carrier.size(), weight, stage);
+  indices.visit_ranges([&](std::size_t entry, std::span<std::uint32_t const> index, std::size_t from, std::size_t to) {
+    std::memset(out.data() + from, 0, (to - from) * sizeof(float));
+    for (std::size_t i = 0; i < index.size(); ++i) out[index[i]] = canonical(carrier[entry + i]);
+  });
+}
+
+/// out += sign * carrier, value by value. Taking away (sign < 0: error feedback) leaves alone what is not finite.
+inline void scatter_add(host_exec const& ex, index_layout const& l, std::span<std::byte const> side,
+                        std::span<float const> carrier, std::span<float> out, float sign, std::string_view stage) {
+  if (carrier.empty()) return;
+  coded_indices const indices(ex, l, side, carrier.size(), scatter_weight, stage);
+  indices.visit([&](std::size_t entry, std::span<std::uint32_t const> index) {
+    for (std::size_t i = 0; i < index.size(); ++i) {
+      float const term = mul(sign, carrier[entry + i]);
+      if (sign > 0 || is_finite(term)) out[index[i]] = add(out[index[i]], term);
+    }
+  });
+}
+
+}  // namespace detail
+CCOMP_END

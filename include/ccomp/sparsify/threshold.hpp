@@ -1,0 +1,188 @@
+#pragma once
+
+#include <algorithm>
+#include <ccomp/concepts.hpp>
+#include <ccomp/engine/host/scatter.hpp>
+#include <ccomp/engine/host/select.hpp>
+#include <ccomp/engine/host/statistic.hpp>
+#include <ccomp/sparsify/kept.hpp>
+#include <cmath>
+#include <cstring>
+
+CCOMP_BEGIN
+namespace detail {
+
+/// sum of the squares of what is finite, in double.
+struct finite_squares {
+  static constexpr int sums = 1;
+  using partial = double;
+  double sum[1] = {};
+  CCOMP_HD static double term(int, float x) {
+    auto const d = static_cast<double>(is_finite(x) ? x : 0.0f);
+    return mul(d, d);
+  }
+};
+
+}  // namespace detail
+
+/// Keeps the values whose magnitude reaches a bound, as far as they fit.
+///
+/// Shapes:      in [n] -> m indices, carrier [m] in ascending order of index; m <= max(1, floor(capacity_ratio n))
+/// Bound:       |x| >= value; with value = 0, |x| >= relative * sqrt(sum x^2 / n) over the finite x, in double, rounded
+///              to float, or |x| >= max|x| if that is smaller. Zeros are never kept.
+/// Payload:     pad16(8 + coded indices for the capacity) + the payload of m values; the side bytes start with m and
+/// the
+///              number of values left out, u32 each
+/// Overflow:    of more values than fit, the first from a place s on are kept, going on at the front when the end is
+///              reached; s = hash64(hash64(0, step), tensor id) mod n, so that no value waits for ever. The others stay
+///              in the residual of error feedback, and `threshold::overflow(payload)` counts them
+/// Guarantee:   what is left out and did not overflow is smaller than the bound. Contraction: 0 with a value (a tensor
+/// may
+///              have none that large, but what error feedback leaves stays below the bound), min(1, relative^2) / n
+///              without. Under error feedback a relative bound above 1 rises with the residual it leaves, and less and
+///              less is sent: choose a value, or a relative of at most 1
+/// Linear:      no
+/// Determinism: bitwise the same on every engine, thread count and run
+/// NaN, Inf:    always reach the bound and are kept as they are
+/// Throws:      invalid_argument: a negative or infinite value or relative, both 0, capacity_ratio outside (0, 1],
+///              n >= 2^32; payload_error: counts and indices that no encode produces, found before anything is written
+/// Source:      Strom, "Scalable distributed DNN training using commodity GPU cloud computing", Interspeech 2015
+struct threshold {
+  static constexpr std::string_view name = "threshold";
+  static constexpr bool is_linear = false;
+  static constexpr bool is_unbiased = false;
+
+  float value = 0;
+  float relative = 1;
+  double capacity_ratio = 0.05;
+  index_coding indices = index_coding::automatic;
+
+  static constexpr auto fields() {
+    return std::tuple{field{"value", &threshold::value}, field{"relative", &threshold::relative},
+                      field{"capacity_ratio", &threshold::capacity_ratio}, field{"indices", &threshold::indices}};
+  }
+  void validate() const {
+    detail::expects(value >= 0 && detail::is_finite(value),
+                    [&] { return "threshold: value must be finite and at least 0, got " + std::to_string(value); });
+    detail::expects(relative >= 0 && detail::is_finite(relative), [&] {
+      return "threshold: relative must be finite and at least 0, got " + std::to_string(relative);
+    });
+    detail::expects(value > 0 || relative > 0, "threshold: one of value and relative must be above 0");
+    detail::expect_ratio(capacity_ratio, name, "capacity_ratio");
+  }
+
+  [[nodiscard]] std::size_t carrier_size(std::size_t n) const {
+    return detail::kept_values(capacity_ratio, 0, n, name);
+  }
+  [[nodiscard]] std::size_t side_bytes(std::size_t n) const { return n == 0 ? 0 : header_bytes + layout(n).bytes(); }
+  [[nodiscard]] std::size_t scratch_bytes(std::size_t n) const {
+    std::size_t const most = carrier_size(n);
+    return detail::scratch::bytes_for<std::uint32_t>(most) + detail::candidates::bytes(n, most) +
+           detail::scratch::bytes_for<tile_norm>(detail::ceil_div(n, detail::tile_values));
+  }
+  [[nodiscard]] double contraction(std::size_t n) const {
+    if (n == 0) return 1;
+    double const r = std::min(static_cast<double>(relative), 1.0);
+    return value > 0 ? 0 : r * r / static_cast<double>(n);
+  }
+
+  /// How many values reached the bound and found no room; `side` may be the whole payload.
+  static std::size_t overflow(std::span<std::byte const> side) { return read_header(side).left_out; }
+
+  std::size_t encode(host_exec const& ex, std::span<float const> in, std::span<std::byte> side,
+                     std::span<float> carrier, std::span<std::byte> scratch, pass_options const& at) const {
+    if (in.empty()) return 0;
+    std::size_t const most = carrier_size(in.size());
+    detail::scratch memory(scratch);
+    auto* const index = memory.take<std::uint32_t>(most);
+    auto* const tiles = memory.take<tile_norm>(detail::ceil_div(in.size(), detail::tile_values));
+    float const bound = value > 0 ? value : relative_bound(ex, in, tiles);
+    std::uint32_t const key = std::max(detail::magnitude_key(bound), 1u);
+    auto const start = static_cast<std::size_t>(hash64(hash64(0, at.at), at.tensor) % in.size());
+    auto const found = detail::select_reaching(ex, in, key, most, start, memory, index, carrier.data());
+    header const h{static_cast<std::uint32_t>(found.kept), static_cast<std::uint32_t>(found.left_out)};
+    std::memcpy(side.data(), &h, sizeof h);
+    detail::encode_indices(ex, layout(in.size()), {index, found.kept}, side.data() + header_bytes);
+    return found.kept;
+  }
+  [[nodiscard]] std::size_t carrier_count(std::span<std::byte const> side, std::size_t n) const {
+    if (n == 0) return 0;
+    header const h = read_header(side);
+    std::size_t const most = carrier_size(n);
+    detail::expects<payload_error>(h.kept <= most && std::uint64_t{h.kept} + h.left_out <= n, [&] {
+      return "threshold: the payload claims " + std::to_string(h.kept) + " values and " + std::to_string(h.left_out) +
+             " left out; " + std::to_string(most) + " of " + std::to_string(n) + " fit";
+    });
+    return h.kept;
+  }
+  void decode(host_exec const& ex, std::span<std::byte const> side, std::span<float const> carrier,
+              std::span<float> out, std::span<std::byte>, pass_options const&) const {
+    expect_count(side, carrier.size(), out.size());
+    detail::scatter(ex, layout(out.size()), after_header(side), carrier, out, name);
+  }
+  void accumulate(host_exec const& ex, std::span<std::byte const> side, std::span<float const> carrier,
+                  std::span<float> out, float sign, pass_options const&) const {
+    expect_count(side, carrier.size(), out.size());
+    detail::scatter_add(ex, layout(out.size()), after_header(side), carrier, out, sign, name);
+  }
+
+ private:
+  struct header {
+    std::uint32_t kept, left_out;
+  };
+  static constexpr std::size_t header_bytes = sizeof(header);
+
+  static header read_header(std::span<std::byte const> side) {
+    if (side.empty()) return {0, 0};
+    detail::expects<payload_error>(side.size() >= header_bytes, "threshold: the payload ends within its counts");
+    header h;
+    std::memcpy(&h, side.data(), sizeof h);
+    return h;
+  }
+  static std::span<std::byte const> after_header(std::span<std::byte const> side) {
+    return side.empty() ? side : side.subspan(header_bytes);
+  }
+  void expect_count(std::span<std::byte const> side, std::size_t carried, std::size_t n) const {
+    std::size_t const counted = carrier_count(side, n);
+    detail::expects<payload_error>(counted == carried, [&] {
+      return "threshold: the payload counts " + std::to_string(counted) + " values, the carrier holds " +
+             std::to_string(carried);
+    });
+  }
+  [[nodiscard]] index_layout layout(std::size_t n) const { return {indices, n, carrier_size(n)}; }
+
+  struct tile_norm {
+    double squares;
+    float largest;
+  };
+  [[nodiscard]] float relative_bound(host_exec const& ex, std::span<float const> in, tile_norm* norms) const {
+    instruction_set const isa = detail::resolve_isa(ex);
+    std::size_t const tiles = detail::ceil_div(in.size(), detail::tile_values);
+    detail::parallel_ranges(ex, tiles, detail::tile_values, [&](std::size_t begin, std::size_t end) {
+      detail::run(isa, [&] {
+        for (std::size_t t = begin; t < end; ++t) {
+          std::size_t const first = t * detail::tile_values, left = in.size() - first;
+          std::size_t const n = left < detail::tile_values ? left : detail::tile_values;
+          float const* const x = in.data() + first;
+          std::uint32_t largest = 0;
+          for (std::size_t i = 0; i < n; ++i) {
+            std::uint32_t const key = detail::magnitude_key(detail::is_finite(x[i]) ? x[i] : 0.0f);
+            largest = key > largest ? key : largest;
+          }
+          norms[t] = {detail::scan<detail::finite_squares>(x, n).sum[0], detail::bits_float(largest)};
+        }
+      });
+    });
+    double squares = 0;
+    float largest = 0;
+    for (std::size_t t = 0; t < tiles; ++t) {
+      squares = detail::add(squares, norms[t].squares);
+      largest = std::max(largest, norms[t].largest);
+    }
+    double const mean = std::sqrt(squares / static_cast<double>(in.size()));
+    double const bound = detail::mul(static_cast<double>(relative), mean);
+    return bound < static_cast<double>(largest) ? static_cast<float>(bound) : largest;
+  }
+};
+
+CCOMP_END
