@@ -141,7 +141,7 @@ std::string to_text(comparison const& all) {
   auto const plural = [](std::size_t count, std::string const& word) {
     return std::to_string(count) + ' ' + word + (count == 1 ? "" : "s");
   };
-  std::string out = "Input as given: " + std::to_string(where.n) + " values per rank, " +
+  std::string out = "Input as given: " + plural(where.n, "value") + " per rank, " +
                     plural(static_cast<std::size_t>(where.ranks), "rank") +
                     "; feedback: " + plural(static_cast<std::size_t>(where.feedback_steps), "step") + ".\n";
   if (where.file_rows < where.ranks) {
