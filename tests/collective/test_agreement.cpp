@@ -1,9 +1,10 @@
+#include <doctest/doctest.h>
+
 #include <array>
 #include <ccomp/collective/broadcast.hpp>
 #include <ccomp/collective/reduce_scatter.hpp>
 #include <ccomp/quantize/qsgd.hpp>
 #include <ccomp/quantize/uniform.hpp>
-#include <doctest/doctest.h>
 #include <functional>
 #include <support/ranks.hpp>
 
@@ -113,10 +114,8 @@ TEST_CASE("ranks that disagree about an allreduce all learn it, with both sides 
       {"block", [](call& c) { c.c = erase(uniform_quantize<8>{.block = 256}); }, "uniform_quantize<8>,", "block=256"},
       {"bits", [](call& c) { c.c = erase(uniform_quantize<7>{}); }, "uniform_quantize<8>", "uniform_quantize<7>"},
       {"seed", [](call& c) { c.c = erase(uniform_quantize<8>{.seed = 3}); }, "uniform_quantize<8>,", "seed=3"},
-      {"rounding",
-       [](call& c) { c.c = erase(uniform_quantize<8>{.round = ccomp::rounding::stochastic}); },
-       "uniform_quantize<8>,",
-       "round=stochastic"},
+      {"rounding", [](call& c) { c.c = erase(uniform_quantize<8>{.round = ccomp::rounding::stochastic}); },
+       "uniform_quantize<8>,", "round=stochastic"},
       {"compressor", [](call& c) { c.c = erase(ccomp::qsgd<8>{}); }, "uniform_quantize<8>", "qsgd<8>"},
       {"operation", [](call& c) { c.options.op = ccomp::reduction::sum; }, "mean", "sum"},
       {"step", [](call& c) { c.options.at = 4; }, "step 0", "step 4"},
@@ -194,7 +193,8 @@ TEST_CASE("ranks that disagree about the collective, the root or a shard's size 
     expect_mismatch(group, odd, broadcast(0, 600), broadcast(0, 601), "n = 600", "n = 601");
     expect_mismatch(group, odd, gather(600), reduce, "allgather(", "allreduce(");
     expect_mismatch(group, odd, gather(600), gather(599), "n = 600", "n = 599");
-    expect_mismatch(group, odd, scatter(6, reduction::sum), scatter(7, reduction::sum), "sum", "n = " + std::to_string(7 * w));
+    expect_mismatch(group, odd, scatter(6, reduction::sum), scatter(7, reduction::sum), "sum",
+                    "n = " + std::to_string(7 * w));
     expect_mismatch(group, odd, scatter(6, reduction::sum), scatter(6, reduction::mean), "sum", "mean");
     expect_mismatch(group, odd, scatter(6, reduction::sum), gather(6 * w), "reduce_scatter(", "allgather(");
   }

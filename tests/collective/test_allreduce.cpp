@@ -1,3 +1,5 @@
+#include <doctest/doctest.h>
+
 #include <ccomp/passes.hpp>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/sign.hpp>
@@ -5,7 +7,6 @@
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
 #include <ccomp/transform/scale.hpp>
-#include <doctest/doctest.h>
 #include <limits>
 #include <support/codec.hpp>
 #include <support/ranks.hpp>
@@ -125,16 +126,13 @@ template <class T> void sweep(sweep_case const& s) {
       CAPTURE(support::name_of(c.h));
       CAPTURE(used);
       CHECK(support::all_same(c.out));
-      double const over =
-          error_over_bound(c.in, c.out[0], s.model, used == "two_shot", c.op == ccomp::reduction::mean);
+      double const over = error_over_bound(c.in, c.out[0], s.model, used == "two_shot", c.op == ccomp::reduction::mean);
       CHECK(over <= 1);
       if (c.n > 4000 && s.model.of_block_max > 0) CHECK(over > 0.05);  // the bound is no blank cheque
 
       std::size_t const whole = ccomp::payload_bytes<T>(s.compressor, c.n);
       std::size_t const chunk = ccomp::payload_bytes<T>(s.compressor, chunk_values(c.n, count, s.flies ? 256 : 512));
-      how const resolved = used == "gather"     ? how::gather
-                           : used == "two_shot" ? how::two_shot
-                                                : how::in_flight;
+      how const resolved = used == "gather" ? how::gather : used == "two_shot" ? how::two_shot : how::in_flight;
       if (c.h != how::automatic) CHECK(resolved == c.h);
       for (auto const& report : c.reports) {
         CHECK(report.strategy == used);

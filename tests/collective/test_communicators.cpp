@@ -1,6 +1,7 @@
+#include <doctest/doctest.h>
+
 #include <ccomp/comm/self.hpp>
 #include <ccomp/quantize/uniform.hpp>
-#include <doctest/doctest.h>
 #include <numeric>
 #include <support/codec.hpp>
 #include <support/ranks.hpp>

@@ -1,9 +1,10 @@
+#include <doctest/doctest.h>
+
 #include <atomic>
 #include <ccomp/collective/broadcast.hpp>
 #include <ccomp/collective/reduce_scatter.hpp>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/uniform.hpp>
-#include <doctest/doctest.h>
 #include <support/ranks.hpp>
 
 using namespace std::chrono_literals;
@@ -92,7 +93,8 @@ void expect_usable(thread_group& group) {
 
 }  // namespace
 
-TEST_CASE("a rank that throws before, between or instead of collectives stops all others; the group can be used again") {
+TEST_CASE(
+    "a rank that throws before, between or instead of collectives stops all others; the group can be used again") {
   support::watchdog const guard("a rank throws");
   for (int const ranks : {2, 3, 7}) {
     thread_group group(ranks);
@@ -133,7 +135,8 @@ TEST_CASE("a rank that leaves early stops the others") {
     }
   }
 }
-TEST_CASE("a rank whose lent workspace is too small throws, in the middle of every collective; the others are stopped") {
+TEST_CASE(
+    "a rank whose lent workspace is too small throws, in the middle of every collective; the others are stopped") {
   support::watchdog const guard("a small workspace");
   for (int const ranks : {2, 3}) {
     thread_group group(ranks);
@@ -161,7 +164,8 @@ TEST_CASE("a lent workspace of the size that the report names is enough, one byt
       return run(group, [&](thread_communicator& comm) {
         auto& mine = lent[static_cast<std::size_t>(comm.rank())];
         auto const start = reinterpret_cast<std::uintptr_t>(mine.data());
-        workspace ws = lent_bytes == 0 ? workspace{} : workspace({1}, std::span(mine).subspan((16 - start % 16) % 16, lent_bytes));
+        workspace ws =
+            lent_bytes == 0 ? workspace{} : workspace({1}, std::span(mine).subspan((16 - start % 16) % 16, lent_bytes));
         collective(which, comm, ws);
         if (comm.rank() == 0) size = ws.size();
       });
