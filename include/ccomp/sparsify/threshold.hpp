@@ -12,13 +12,18 @@
 CCOMP_BEGIN
 namespace detail {
 
+/// x, or zero where x is not finite; by a mask, so that loops over it vectorise.
+CCOMP_HD constexpr float finite_or_zero(float x) {
+  return bits_float(float_bits(x) & (magnitude_key(x) < inf_bits ? 0xffffffffu : 0u));
+}
+
 /// sum of the squares of what is finite, in double.
 struct finite_squares {
   static constexpr int sums = 1;
   using partial = double;
   double sum[1] = {};
   CCOMP_HD static double term(int, float x) {
-    auto const d = static_cast<double>(is_finite(x) ? x : 0.0f);
+    auto const d = static_cast<double>(finite_or_zero(x));
     return mul(d, d);
   }
 };
@@ -166,7 +171,7 @@ struct threshold {
           float const* const x = in.data() + first;
           std::uint32_t largest = 0;
           for (std::size_t i = 0; i < n; ++i) {
-            std::uint32_t const key = detail::magnitude_key(detail::is_finite(x[i]) ? x[i] : 0.0f);
+            std::uint32_t const key = detail::magnitude_key(detail::finite_or_zero(x[i]));
             largest = key > largest ? key : largest;
           }
           norms[t] = {detail::scan<detail::finite_squares>(x, n).sum[0], detail::bits_float(largest)};

@@ -219,6 +219,11 @@ inline std::size_t selection_bytes(selection_plan const& plan) {
 inline void select_largest(host_exec const& ex, std::span<float const> in, std::size_t k, scratch memory,
                            std::uint32_t* out_index, float* out_value) {
   instruction_set const isa = resolve_isa(ex);
+  if (k == in.size())
+    return parallel_ranges(ex, k, 1, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin; i < end; ++i) out_index[i] = static_cast<std::uint32_t>(i);
+      std::memcpy(out_value + begin, in.data() + begin, (end - begin) * sizeof(float));
+    });
   selection_plan const plan(in.size(), k);
   candidates const c(memory, plan.n, plan.room);
   float* const sample = memory.take<float>(plan.sample);
