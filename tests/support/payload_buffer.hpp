@@ -16,7 +16,6 @@ class payload_buffer {
     // On 16 but not on 32: code that relies on more alignment than was promised must fail.
     offset_ = margin + (16 - start % 16) % 16;
     if ((reinterpret_cast<std::uintptr_t>(memory_.data()) + offset_) % 32 == 0) offset_ += 16;
-    for (std::byte& b : this->bytes()) b = std::byte{0xee};
   }
   // The offset belongs to this very allocation.
   payload_buffer(payload_buffer const&) = delete;
