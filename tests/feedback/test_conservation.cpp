@@ -23,6 +23,7 @@ std::vector<erased> compressors() {
           erase(cast<float16>{}),
           erase(cast<fp8_e5m2>{}),
           erase(hadamard_rotate{.seed = 5} | uniform_quantize<4>{}),
+          erase(random_k{.ratio = 0.2}),
           erase(top_k{.ratio = 0.05}),
           erase(top_k{.ratio = 0.05} | uniform_quantize<4>{}),
           erase(top_k{.ratio = 0.1} | uniform_quantize<3>{.round = rounding::stochastic}),
@@ -77,7 +78,8 @@ TEST_CASE("nothing is lost: inputs and old residuals are the sum and the new res
             double worst = 0;
             // A cast rounds the sum in flight, and nobody keeps that error; a rotation spreads rounding over its block.
             double unit = 0x1p-21;
-            if (h == how::in_flight) unit = c.text().find("bfloat16") != std::string::npos ? 0x1p-9 : 0x1p-12;
+            if (h == how::in_flight && c.text().find("cast") != std::string::npos)
+              unit = c.text().find("bfloat16") != std::string::npos ? 0x1p-9 : 0x1p-12;
             std::size_t const span = c.text().find("hadamard") != std::string::npos || h == how::in_flight ? 1024 : 1;
             run(
                 6, [&](int r, int t) { return gradient_of(r, t, n); },
@@ -171,7 +173,7 @@ TEST_CASE("a gradient that is not finite spoils its block for one step; residual
           CAPTURE(c.text());
           CAPTURE(support::name_of(h));
           CAPTURE(bad);
-          bool const sparse = c.text().find("top_k") != std::string::npos;
+          bool const sparse = c.text().find("_k(") != std::string::npos;
           feedback_run run{.ranks = 3,
                            .c = c,
                            .options = {.residual = residual},
@@ -209,7 +211,8 @@ TEST_CASE("a gradient that is not finite spoils its block for one step; residual
           CHECK(finite_rest);
           CHECK(later_finite);
           if (overflow) continue;
-          CHECK(seen);
+          // A value that random_k does not draw is not sent, be it what it may.
+          if (c.text().find("random") == std::string::npos) CHECK(seen);
           CHECK(spoiled <= 2048);
           if (residual == ccomp::element_type::float32) CHECK(changed_in_spoiled == 0);
         }

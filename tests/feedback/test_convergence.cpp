@@ -83,6 +83,16 @@ TEST_CASE("without feedback the same runs do not converge: the test above can te
     CHECK(e[0] < biased / 10);
   }
 }
+TEST_CASE("sparse carriers of float32 keep 1/T in flight, too") {
+  for (int const ranks : {2, 3, 7})
+    for (schedule const& calls : {schedule{"in_flight", [](int) { return how::in_flight; }},
+                                  schedule{"automatic", [](int) { return how::automatic; }},
+                                  schedule{"all three", [](int t) { return static_cast<how>(1 + t % 3); }}}) {
+      auto const e = support::running_errors(
+          {.ranks = ranks, .c = erase(ccomp::random_k{.ratio = 0.25}), .calls = calls}, 2000, {64, 256, 1024});
+      check_decay("random_k, " + calls.name, e);
+    }
+}
 TEST_CASE("casts summed in flight: the error ends at one rounding of the sum, and never grows") {
   for (int const ranks : {2, 3, 7}) {
     schedule const flight{"in_flight", [](int) { return how::in_flight; }};

@@ -3,7 +3,6 @@
 #include <ccomp/collective/broadcast.hpp>
 #include <ccomp/collective/reduce_scatter.hpp>
 #include <ccomp/comm/self.hpp>
-#include <ccomp/quantize/qsgd.hpp>
 #include <support/feedback.hpp>
 
 using ccomp::element_type;

@@ -4,6 +4,7 @@
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/sign.hpp>
 #include <ccomp/quantize/uniform.hpp>
+#include <ccomp/sparsify/random_k.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
 #include <functional>
