@@ -40,7 +40,7 @@ template <compressor C> class error_feedback {
     auto const stages = detail::stages_of(inner_);
     detail::validate(stages);
     for (auto const& s : stages)
-      detail::expects(s.ops->contracts(s.stage), [&] {
+      detail::expects(s.ops->contracts(s.stage, n), [&] {
         return "error_feedback: " + s.ops->text(s.stage) +
                " is no contraction (its error may exceed its input), so its residual would grow without bound; use it "
                "without feedback";

@@ -39,9 +39,9 @@ struct l2_pieces : symmetric_pieces<rounding::stochastic> {
 /// Guarantee:   |x - Q(x)| < scale; |E Q(x) - x| <= 2^-16 scale; E (Q(x) - x)^2 <= scale^2 / 4 a value
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run of the same step
-/// NaN, Inf:    make their block NaN, no other. Blocks whose max|x| (norm=l2: root mean square) < 2^-118 decode to
-/// zero. Throws:      invalid_argument: block no power of two in 16..4096 Source:      Alistarh, Grubic, Li, Tomioka,
-/// Vojnovic, "QSGD: Communication-Efficient SGD via Gradient Quantization
+/// NaN, Inf:    make their block NaN, no other. Blocks whose max|x| (norm=l2: root mean square) < 2^-118 decode to zero.
+/// Throws:      invalid_argument: block no power of two in 16..4096
+/// Source:      Alistarh, Grubic, Li, Tomioka, Vojnovic, "QSGD: Communication-Efficient SGD via Gradient Quantization
 ///              and Encoding", NeurIPS 2017, section 3 (fixed-width codes instead of Elias coding)
 template <int Bits> struct qsgd {
   static_assert(Bits >= 2 && Bits <= 8, "ccomp: qsgd takes 2 to 8 bits");
@@ -56,6 +56,11 @@ template <int Bits> struct qsgd {
 
   static constexpr auto fields() {
     return std::tuple{field{"block", &qsgd::block}, field{"norm", &qsgd::norm}, field{"seed", &qsgd::seed}};
+  }
+  /// The error stays below the largest value: error feedback stays bounded.
+  [[nodiscard]] bool contracts() const {
+    constexpr std::uint32_t levels = (1u << (Bits - 1)) - 1;
+    return norm == level_norm::max ? levels > 1 : block < levels * levels;
   }
   template <class F> void specialise(F const& f) const {
     constexpr std::int32_t bias = 1 << (Bits - 1);

@@ -81,12 +81,13 @@ template <rounding Round> struct min_max_pieces {
 ///
 /// Shapes:      in [n] -> codes [n] of Bits bits, one scale (symmetric) or low end and scale (min_max) a block
 /// Payload:     pad16(4 ceil(n/block)) (8 for min_max) + pad16(ceil(n Bits / 8)) bytes; depends on n only
-/// Range:       symmetric: -L..L times scale, L = 2^(Bits-1) - 1, scale = max|x| / L rounded up to 16 significant bits,
-/// so
-///              that the extremes are not clipped (Bits >= 2); min_max: low + 0..2^Bits-1 times scale
+/// Range:       symmetric: -L..L times scale, L = 2^(Bits-1) - 1, stored offset by L + 1; scale = max|x| / L rounded up to
+///              16 significant bits, so that the extremes are not clipped (Bits >= 2); min_max: low + 0..2^Bits-1 times scale
 /// Ties:        nearest rounds half to even
-/// Guarantee:   nearest: |x - Q(x)| <= scale / 2 (and rounding of the arithmetic); stochastic: unbiased to 2^-16 of a
-/// scale, < scale Linear:      no Determinism: bitwise the same on every engine, thread count and run of the same step
+/// Guarantee:   nearest: |x - Q(x)| <= scale / 2 (and the rounding of the arithmetic); stochastic: < scale, unbiased to
+///              2^-16 of a scale
+/// Linear:      no
+/// Determinism: bitwise the same on every engine, thread count and run of the same step
 /// NaN, Inf:    make their block NaN, no other. Blocks whose max|x| < 2^-118 decode to zero.
 /// Throws:      invalid_argument: block no power of two in 16..4096; symmetric with 1 bit
 /// Source:      Dettmers, "8-Bit Approximations for Parallelism in Deep Learning", ICLR 2016 (block-wise max-abs);
@@ -109,6 +110,10 @@ template <int Bits> struct uniform_quantize {
   void validate() const {
     detail::expects(Bits > 1 || range == code_range::min_max,
                     "uniform_quantize<1>: symmetric codes need at least 2 bits; use range=min_max or sign_quantize");
+  }
+  /// The error stays below the largest value: error feedback stays bounded.
+  [[nodiscard]] bool contracts() const {
+    return Bits > (round == rounding::stochastic && range == code_range::symmetric ? 2 : 1);
   }
   template <class F> void specialise(F const& f) const {
     constexpr std::int32_t steps = (1 << Bits) - 1, bias = 1 << (Bits - 1);

@@ -98,7 +98,7 @@ struct stage_ops {
   protocol_ops const* protocol = nullptr;
   stage_state (*make_state)(void const* stage, std::size_t n) = nullptr;
   /// False where the error may exceed the input, so that error feedback would grow without bound.
-  bool (*contracts)(void const* stage) = nullptr;
+  bool (*contracts)(void const* stage, std::size_t n) = nullptr;
 };
 
 struct stage_ref {
@@ -243,11 +243,13 @@ template <class S> constexpr stage_ops make_stage_ops() {
     }
     if constexpr (requires { as<S>(s).validate(); }) as<S>(s).validate();
   };
-  ops.contracts = [](void const* s) {
+  ops.contracts = [](void const* s, std::size_t n) {
     if constexpr (requires {
                     { as<S>(s).contracts() } -> std::same_as<bool>;
                   })
       return as<S>(s).contracts();
+    else if constexpr (requires { as<S>(s).contraction(n); })
+      return as<S>(s).contraction(n) >= 0;  // 0: bounded by other means, below: the usual unbiased scaling
     else
       return true;
   };
