@@ -1,0 +1,43 @@
+// Encode, decode and decode-accumulate of every kind of stage.
+#include "suite/timed.hpp"
+
+namespace suite {
+namespace {
+
+std::vector<std::string> const compressors = {
+    "cast<bfloat16>", "cast<float16>", "cast<fp8_e4m3>", "uniform_quantize<8>", "uniform_quantize<4>",
+    "uniform_quantize<8>(round=stochastic)", "uniform_quantize<4>(range=min_max)", "qsgd<4>", "sign_quantize", "ternary", "natural",
+    "hadamard_rotate|uniform_quantize<4>", "top_k(0.01)", "top_k(0.01)|uniform_quantize<8>", "threshold(0.003)", "random_k(0.01)",
+    "random_block(0.01)"};
+
+void add_passes(std::string const& text, kind k, std::size_t n, int threads) {
+  std::string const suffix = '/' + text + '/' + name_of(k) + '/' + size_name(n) + "/threads:" + std::to_string(threads);
+  add("encode" + suffix, n, [=](benchmark::State& state) {
+    bench_codec c(text, values(k, n), threads);
+    time_against_memory(state, c.x, threads, [&] { c.encode(); });
+    c.report(state);
+  });
+  add("decode" + suffix, n, [=](benchmark::State& state) {
+    bench_codec c(text, values(k, n), threads);
+    time_against_memory(state, c.x, threads, [&] { c.decode(); });
+    c.report(state);
+  });
+  add("accumulate" + suffix, n, [=](benchmark::State& state) {
+    bench_codec c(text, values(k, n), threads);
+    time_against_memory(state, c.x, threads, [&] { c.decode_accumulate(); });
+    c.report(state);
+  });
+}
+
+int const registered = [] {
+  for (auto const& text : compressors) {
+    for (std::size_t const n : sizes)
+      for (int const threads : {1, 2}) add_passes(text, kind::gaussian, n, threads);
+    for (kind const k : {kind::heavy, kind::gradient}) add_passes(text, k, large, 2);
+  }
+  for (std::string const text : {"cast<bfloat16>", "uniform_quantize<8>", "top_k(0.01)"}) add_passes(text, kind::gaussian, huge, 2);
+  return 0;
+}();
+
+}
+}
