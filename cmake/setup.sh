@@ -1,6 +1,9 @@
 # Sourced by tests/run, bench/run and .ci/run, from the top of the source tree.
 # shellcheck shell=bash
 
+# Threads that wait must not take the cores that others compute on: several programs, or several ranks, run at a time.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
+
 # setup_packages <package>...: on Debian and its kin, has these packages installed. Root installs what is missing;
 # anybody else is told the one command that does, and the script ends with 2.
 setup_packages() {
