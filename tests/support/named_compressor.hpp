@@ -1,0 +1,26 @@
+#pragma once
+/// A compressor known by its text, without the text of every stage: any_compressor is compiled once, into the library
+/// ccomp-test-named, and not again in each test.
+
+#include <ccomp/chain.hpp>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace support {
+
+class named_compressor {
+ public:
+  explicit named_compressor(std::string const& text);
+  [[nodiscard]] std::span<ccomp::detail::stage_ref const> stages() const { return stages_; }
+
+ private:
+  std::shared_ptr<void const> owner_;
+  std::span<ccomp::detail::stage_ref const> stages_;
+};
+
+/// `uniform_quantize<8>` and so on: every stage that text can name.
+std::vector<std::string> known_stage_names();
+
+}  // namespace support
