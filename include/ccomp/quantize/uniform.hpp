@@ -27,7 +27,7 @@ template <rounding Round> struct symmetric_pieces {
     float scale;
   };
   CCOMP_HD parameters fit(max_abs m, std::size_t) const {
-    return {m.key < tiny_bits ? 0.0f : round_up_scale(div(m.value(), static_cast<float>(levels)))};
+    return {m.key < tiny_bits ? 0.0f : scale_for(m.value(), static_cast<float>(levels))};
   }
   CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
     float const inverse = p.scale > 0 ? div(1.0f, p.scale) : 0.0f;
@@ -44,34 +44,40 @@ template <rounding Round> struct symmetric_pieces {
   }
 };
 
-/// Scalar pieces of min-max codes: 0 .. levels from the low end.
+/// Scalar pieces of min-max codes: 0 .. levels, counted from the low end and placed about the middle, so that no
+/// difference or product exceeds half the block's range, which itself may exceed the largest float.
 template <rounding Round> struct min_max_pieces {
   static constexpr bool stochastic = Round == rounding::stochastic;
   std::int32_t levels;
 
   using statistic = min_max;
   struct parameters {
-    float low, scale;
+    float middle, scale;
   };
-  // Differences are of halves: the range of a block may exceed the largest float.
+  CCOMP_HD float half() const { return mul(static_cast<float>(levels), 0.5f); }
   CCOMP_HD parameters fit(min_max m, std::size_t) const {
     if (m.key < tiny_bits) return {0.0f, 0.0f};
-    float const width = mul(sub(mul(m.high(), 0.5f), mul(m.low(), 0.5f)), div(2.0f, static_cast<float>(levels)));
-    return {m.low(), round_up_scale(is_finite(width) ? width : bits_float(0x7f7fff00u))};
+    float const low = mul(m.low(), 0.5f), high = mul(m.high(), 0.5f), middle = add(low, high);
+    float const exact = div(sub(high, low), half()), up = round_up_scale(exact), reach = mul(up, half());
+    // Rounded up at the very end of the range, an end would decode to Inf: there, down.
+    bool const fits = is_finite(add(middle, reach)) && is_finite(sub(middle, reach));
+    return {middle, fits ? up : bits_float(float_bits(exact) & ~0xffu)};
   }
   CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
-    float const inverse = float_bits(p.scale) >= tiny_bits ? div(2.0f, p.scale) : 0.0f;
-    float const above = mul(sub(mul(x, 0.5f), mul(p.low, 0.5f)), inverse);
+    float const inverse = float_bits(p.scale) >= tiny_bits ? div(1.0f, p.scale) : 0.0f;
+    float const above = add(mul(sub(x, p.middle), inverse), half());
     if constexpr (stochastic) {
       std::int32_t const c =
           (static_cast<std::int32_t>(mul(above, 65536.0f)) + static_cast<std::int32_t>(random)) >> 16;
-      return static_cast<std::uint32_t>(c > levels ? levels : c);
+      return static_cast<std::uint32_t>(c < 0 ? 0 : c > levels ? levels : c);
     } else {
-      return round_bits(above) & static_cast<std::uint32_t>(levels);
+      float const reached = above < 0.0f ? 0.0f : above;  // the ends may come out a rounding error off
+      std::uint32_t const c = round_bits(reached) & 0x1ffu;
+      return c > static_cast<std::uint32_t>(levels) ? static_cast<std::uint32_t>(levels) : c;
     }
   }
   CCOMP_HD float value(std::uint32_t code, parameters p) const {
-    return add(p.low, mul(static_cast<float>(static_cast<std::int32_t>(code)), p.scale));
+    return add(p.middle, mul(sub(static_cast<float>(static_cast<std::int32_t>(code)), half()), p.scale));
   }
 };
 
@@ -79,10 +85,10 @@ template <rounding Round> struct min_max_pieces {
 
 /// Rounds each value to one of 2^Bits evenly spaced levels that span its block.
 ///
-/// Shapes:      in [n] -> codes [n] of Bits bits, one scale (symmetric) or low end and scale (min_max) a block
+/// Shapes:      in [n] -> codes [n] of Bits bits, one scale (symmetric) or middle and scale (min_max) a block
 /// Payload:     pad16(4 ceil(n/block)) (8 for min_max) + pad16(ceil(n Bits / 8)) bytes; depends on n only
 /// Range:       symmetric: -L..L times scale, L = 2^(Bits-1) - 1, stored offset by L + 1; scale = max|x| / L rounded up to
-///              16 significant bits, so that the extremes are not clipped (Bits >= 2); min_max: low + 0..2^Bits-1 times scale
+///              16 significant bits, so that the extremes are not clipped (Bits >= 2); min_max: middle + (0..2^Bits-1 - (2^Bits-1)/2) times scale
 /// Ties:        nearest rounds half to even
 /// Guarantee:   nearest: |x - Q(x)| <= scale / 2 (and the rounding of the arithmetic); stochastic: < scale, unbiased to
 ///              2^-16 of a scale
