@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Writes what `ccomp-compare --json` measured into Markdown pages, between
+
+  <!-- table:begin -->        and <!-- table:end -->: ratio, error and speed of each compressor
+  <!-- table:begin full -->   and <!-- table:end -->: everything, with bytes sent and break-even speeds
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import sys
+
+MARKS = re.compile(r"(<!-- table:begin(?: (\w+))? -->\n).*?(<!-- table:end -->)", re.S)
+
+
+def number(value, digits=3):
+    """Significant digits, never more than they are worth."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    if value == 0:
+        return "0"
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text else text
+
+
+def feedback(result):
+    return number(result["feedback"]["relative_error"], 2) if result["feedback"]["relative_error"] is not None else "refused"
+
+
+SUMMARY = [
+    ("compressor", lambda r: "`" + r["compressor"].replace("|", "\\|") + "`"),
+    ("ratio", lambda r: number(r["ratio"])),
+    ("relative error", lambda r: number(r["relative_error"], 2)),
+    ("with feedback", feedback),
+    ("encode, of read", lambda r: number(r["encode_vs_read"], 2)),
+]
+FULL = [
+    SUMMARY[0],
+    ("payload, bytes", lambda r: str(r["payload_bytes"])),
+    *SUMMARY[1:4],
+    ("encode, GB/s", lambda r: number(r["encode_gbps"])),
+    ("of read", lambda r: number(r["encode_vs_read"], 2)),
+    ("decode, GB/s", lambda r: number(r["decode_gbps"])),
+    ("allreduce", lambda r: r["allreduce"]["strategy"]),
+    ("sent, bytes", lambda r: str(r["allreduce"]["bytes_sent"])),
+    ("its relative error", lambda r: number(r["allreduce"]["relative_error"], 2)),
+    ("faster than float32 below, Gbit/s", lambda r: number(r["break_even_gbit"]["dense float32"], 2)),
+    ("than bf16", lambda r: number(r["break_even_gbit"]["dense bf16"], 2)),
+]
+KINDS = {"summary": SUMMARY, "full": FULL}
+
+
+def table(measured, kind):
+    columns, where, yard = KINDS[kind], measured["environment"], measured["yardsticks"]
+    lines = [
+        "| " + " | ".join(name for name, _ in columns) + " |",
+        "|---" + "|---:" * (len(columns) - 1) + "|",
+        *("| " + " | ".join(of(result) for _, of in columns) + " |" for result in measured["results"]),
+        "",
+        f"ccomp {where['ccomp']}, {where['date'][:10]}, {where['cpu']}, {where['compiler']}, {where['instruction_set']}, "
+        f"{where['threads']} threads; read {number(yard['read_gbps'])} GB/s, copy {number(yard['copy_gbps'])} GB/s.",
+        f"Errors: {where['input']}, {where['n']} values a rank, {where['ranks']} ranks; with feedback: of the mean of "
+        f"{where['feedback_steps']} steps. Speeds: {where['n_timed'] * 4 / 2**20:g} MiB a rank.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def fail(sentence):
+    print(f"table.py: {sentence}", file=sys.stderr)
+    sys.exit(2)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("json", metavar="COMPARE.json")
+    parser.add_argument("pages", metavar="PAGE.md", nargs="+")
+    wanted = parser.parse_args()
+    try:
+        measured = json.loads(pathlib.Path(wanted.json).read_text())
+        fresh = {kind: table(measured, kind) for kind in KINDS}
+    except (OSError, ValueError, KeyError) as error:
+        fail(f"'{wanted.json}' is not what ccomp-compare --json writes ({error}).")
+    for name in wanted.pages:
+        page = pathlib.Path(name)
+        text = page.read_text()
+        kinds = [kind or "summary" for _, kind, _ in MARKS.findall(text)]
+        if not kinds or set(kinds) - set(KINDS):
+            fail(f"'{name}' has no marks table:begin and table:end, or of an unknown kind.")
+        page.write_text(MARKS.sub(lambda m: m[1] + fresh[m[2] or "summary"] + m[3], text))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""table.py writes measured numbers between its marks, touches nothing else, and refuses what it cannot read."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+result = {"compressor": "top_k(0.01)|uniform_quantize<8>", "payload_bytes": 4321, "ratio": 185.26, "relative_error": 0.8765,
+          "cosine": 0.5, "encode_gbps": 12.34, "decode_gbps": 5.678, "encode_vs_read": 0.256,
+          "allreduce": {"strategy": "two_shot", "ms": 1.0, "bytes_sent": 1234567, "relative_error": 0.0},
+          "feedback": {"steps": 32, "relative_error": None},
+          "break_even_gbit": {"dense float32": "always", "dense bf16": 7.89}}
+measured = {"yardsticks": {"read_gbps": 40.0, "copy_gbps": 20.0}, "results": [result],
+            "environment": {"ccomp": "0.1.0", "date": "2026-01-02T03:04:05Z", "cpu": "a CPU", "compiler": "g++", "threads": 2,
+                            "instruction_set": "avx2", "input": "a.npy", "n": 1000, "ranks": 4, "feedback_steps": 32,
+                            "n_timed": 2**24}}
+tool = pathlib.Path(__file__).with_name("table.py")
+
+with tempfile.TemporaryDirectory() as folder:
+    source, page = pathlib.Path(folder, "compare.json"), pathlib.Path(folder, "page.md")
+    source.write_text(json.dumps(measured))
+    page.write_text("before\n<!-- table:begin -->\nold\n<!-- table:end -->\nbetween\n"
+                    "<!-- table:begin full -->\n<!-- table:end -->\nafter\n")
+    for _ in range(2):  # the second run finds the tables of the first
+        subprocess.run([sys.executable, tool, source, page], check=True)
+    text = page.read_text()
+    short, full = text.split("between\n")
+    row = "| `top_k(0.01)\\|uniform_quantize<8>` |"
+    assert f"{row} 185 | 0.88 | refused | 0.26 |\n" in short, short
+    assert f"{row} 4321 | 185 | 0.88 | refused | 12.3 | 0.26 | 5.68 | two_shot | 1234567 | 0 | always | 7.9 |\n" in full, full
+    assert "old" not in text and short.startswith("before\n") and full.endswith("<!-- table:end -->\nafter\n"), text
+    assert text.count("64 MiB") == 2, text
+
+    page.write_text("no marks\n")
+    assert subprocess.run([sys.executable, tool, source, page], stderr=subprocess.DEVNULL).returncode == 2
+    source.write_text("{}")
+    assert subprocess.run([sys.executable, tool, source, page], stderr=subprocess.DEVNULL).returncode == 2
+print("table.py: good")
