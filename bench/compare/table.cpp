@@ -149,6 +149,10 @@ std::string to_text(comparison const& all) {
            plural(static_cast<std::size_t>(where.file_rows), "row") + ".\n";
   }
   out += '\n' + fidelity_table(all);
+  auto const refused = [](result const& one) { return !one.exact.feedback_note.empty(); };
+  if (std::any_of(all.results.begin(), all.results.end(), refused)) {
+    out += "-: error feedback refuses this compressor; the JSON file says why.\n";
+  }
   out += "\nInput repeated to " + one_decimal(all.timed_bytes() / 1048576) + " MiB per rank, " +
          plural(static_cast<std::size_t>(where.threads), "thread") + "; read " + one_decimal(all.read_gbps) +
          " GB/s, copy " + one_decimal(all.copy_gbps) + " GB/s; medians of " + std::to_string(where.repetitions) +

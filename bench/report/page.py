@@ -190,7 +190,8 @@ def build(comparison, pictures):
             "What arrives", "<p>A <b>ratio</b> of 8 sends an eighth of the float32 bytes. A <b>relative error</b> of 0.01 "
             "means that what arrives differs from the gradient by 1 % of its length; 1 is as far off as sending zeros. With "
             "<b>error feedback</b> each step adds what the last one left out, so the mean over steps comes closer to the "
-            "gradient than one step: this is what training feels. The <b>allreduce error</b> is that of the sum over all "
+            "gradient than one step: this is what training feels (a dash: "
+            "the library refuses feedback for this compressor). The <b>allreduce error</b> is that of the sum over all "
             "ranks, against a sum in float64. All of the input as given.</p>", _fidelity_table(comparison)),
         _section(
             "What it costs", "<p>Speeds count float32 bytes of the input, repeated to "
