@@ -39,6 +39,12 @@ constexpr auto setting_names(rounding) { return std::array<std::string_view, 2>{
 
 namespace detail {
 
+/// a, b, c
+inline void append_listed(std::string& list, std::string_view item) {
+  if (!list.empty()) list += ", ";
+  list += item;
+}
+
 inline std::uint64_t hash_bytes(std::string_view s, std::uint64_t h = 0xcbf29ce484222325ull) {
   for (char const c : s) h = hash64(h, static_cast<unsigned char>(c));
   return h;
@@ -109,9 +115,13 @@ template <class Stage> std::string stage_text(Stage const& stage) {
   std::string settings;
   for_each_field<Stage>([&](auto const& f) {
     if (stage.*f.member == plain.*f.member) return;
-    settings += (settings.empty() ? "" : ", ") + std::string(f.name) + '=' + print_value(stage.*f.member);
+    append_listed(settings, f.name);
+    settings += '=';
+    settings += print_value(stage.*f.member);
   });
-  return stage_type_text<Stage>() + (settings.empty() ? "" : '(' + settings + ')');
+  std::string text = stage_type_text<Stage>();
+  if (!settings.empty()) text.append(1, '(').append(settings).append(1, ')');
+  return text;
 }
 
 template <class Stage> std::uint64_t stage_fingerprint(Stage const& stage) {

@@ -52,7 +52,9 @@ class stage_registry {
     if constexpr (requires { S::argument(); }) argument = S::argument();
     S const plain{};
     detail::for_each_field<S>([&](auto const& f) {
-      settings += (settings.empty() ? "" : ", ") + std::string(f.name) + '=' + detail::print_value(plain.*f.member);
+      detail::append_listed(settings, f.name);
+      settings += '=';
+      settings += detail::print_value(plain.*f.member);
     });
     entries_.push_back({std::string(S::name), std::move(argument), std::move(settings), std::move(summary), &make<S>});
     return *this;
@@ -64,8 +66,8 @@ class stage_registry {
     std::string known, arguments, last;
     for (auto const& e : entries_) {
       if (e.name == text.name && (text.argument.empty() || text.argument == e.argument)) return e.make(text);
-      if (e.name == text.name) arguments += (arguments.empty() ? "" : ", ") + e.argument;
-      if (e.name != last) known += (known.empty() ? "" : ", ") + e.name;
+      if (e.name == text.name) detail::append_listed(arguments, e.argument);
+      if (e.name != last) detail::append_listed(known, e.name);
       last = e.name;
     }
     if (arguments.find_first_not_of(", ") != std::string::npos)
@@ -126,7 +128,7 @@ class stage_registry {
         while (at < keys.size() && keys[at] != s.key) ++at;
         detail::expects(at < keys.size(), [&] {
           std::string known;
-          for (auto const k : keys) known += (known.empty() ? "" : ", ") + std::string(k);
+          for (auto const k : keys) detail::append_listed(known, k);
           return "compressor text: " + text.name + " has no setting '" + s.key + "'; " +
                  (known.empty() ? "it has none" : "it has " + known);
         });

@@ -60,7 +60,10 @@ inline std::uint64_t fingerprint(program p) {
 }
 inline std::string text(program p) {
   std::string t;
-  for (auto const& s : p) t += (t.empty() ? "" : "|") + s.ops->text(s.stage);
+  for (auto const& s : p) {
+    if (!t.empty()) t += '|';
+    t += s.ops->text(s.stage);
+  }
   return t;
 }
 
