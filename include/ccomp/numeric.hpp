@@ -43,6 +43,12 @@ CCOMP_HD inline float sub(float a, float b) {
   CCOMP_NO_CONTRACTION return a - b;
 #endif
 }
+/// old + sign * term. Taking away (sign < 0: error feedback) leaves `old` where nothing finite would remain: what was
+/// not sent as a finite value stays in the residual.
+CCOMP_HD inline float add_signed(float old, float sign, float term) {
+  float const sum = add(old, mul(sign, term));
+  return sign > 0 || is_finite(sum) ? sum : old;
+}
 CCOMP_HD inline double mul(double a, double b) {
 #if defined(__CUDA_ARCH__)
   return __dmul_rn(a, b);
@@ -75,13 +81,9 @@ CCOMP_HD inline double sqrt(double x) {
 
 /// The low bits of x + offset rounded to the nearest even integer, for |x| + offset < 2^21. The sum with 1.5 * 2^23
 /// rounds exactly and leaves the integer in the low bits of the float: two additions, which vectorise everywhere,
-/// where rint is a library call per value without SSE 4.1.
+/// where rint is a library call per value without SSE 4.1, and a conversion at a quarter of the speed on a GPU.
 CCOMP_HD inline std::uint32_t round_bits(float x, std::int32_t offset = 0) {
-#if defined(__CUDA_ARCH__)
-  return static_cast<std::uint32_t>(__float2int_rn(x) + offset);
-#else
   return float_bits(add(x, add(12582912.0f, static_cast<float>(offset))));
-#endif
 }
 
 /// Scales keep 16 significant bits, rounded up, so that code x scale is exact for codes of up to 8 bits, and the

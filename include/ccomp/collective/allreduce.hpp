@@ -32,10 +32,7 @@ concept run_time_chain = requires(C const& c) {
   { c.stages() } -> std::convertible_to<program>;
 };
 template <class C>
-concept has_rounds = requires {
-  requires ops_of<typename last_stage<C>::type>
-  .protocol != nullptr;
-};
+concept has_rounds = has_reduce<typename last_stage<C>::type>;
 template <class C>
 concept maybe_in_flight = run_time_chain<C> || linear<C> || has_rounds<C>;
 

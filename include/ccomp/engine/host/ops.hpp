@@ -228,6 +228,16 @@ inline constexpr protocol_ops protocol_ops_of = {
 
 template <class S> inline constexpr element_type cast_type_of = element_type_of<typename S::carrier_type>;
 
+// Concepts of their own: clang 16 crashes on a constrained requirement inside a lambda.
+template <class S>
+concept has_contracts = requires(S const& s) {
+  { s.contracts() } -> std::same_as<bool>;
+};
+template <class S>
+concept has_state = requires(S const& s, std::size_t n) {
+  { s.make_state(n) } -> std::same_as<stage_state>;
+};
+
 template <class S> constexpr stage_ops make_stage_ops() {
   stage_ops ops;
   ops.linear = linear<S>;
@@ -244,9 +254,7 @@ template <class S> constexpr stage_ops make_stage_ops() {
     if constexpr (requires { as<S>(s).validate(); }) as<S>(s).validate();
   };
   ops.contracts = [](void const* s, std::size_t n) {
-    if constexpr (requires {
-                    { as<S>(s).contracts() } -> std::same_as<bool>;
-                  })
+    if constexpr (has_contracts<S>)
       return as<S>(s).contracts();
     else if constexpr (requires { as<S>(s).contraction(n); })
       return as<S>(s).contraction(n) >= 0;  // 0: bounded by other means, below: the usual unbiased scaling
@@ -258,10 +266,7 @@ template <class S> constexpr stage_ops make_stage_ops() {
   if constexpr (transform_stage<S>) ops.transform = &transform_ops_of<S>;
   if constexpr (vector_stage<S>) ops.vector = &vector_ops_of<S>;
   if constexpr (has_reduce<S>) ops.protocol = &protocol_ops_of<S>;
-  if constexpr (requires(S const& s, std::size_t n) {
-                  { s.make_state(n) } -> std::same_as<stage_state>;
-                })
-    ops.make_state = [](void const* s, std::size_t n) { return as<S>(s).make_state(n); };
+  if constexpr (has_state<S>) ops.make_state = [](void const* s, std::size_t n) { return as<S>(s).make_state(n); };
   return ops;
 }
 template <class S> inline constexpr stage_ops ops_of = make_stage_ops<S>();

@@ -1,0 +1,330 @@
+#pragma once
+/// Opt-in: needs Eigen (link ccomp::eigen); not part of ccomp.hpp.
+
+#include <ccomp/comm/communicator.hpp>
+#include <ccomp/engine/host/low_rank.hpp>
+#include <ccomp/low_rank/orthonormal.hpp>
+#include <cmath>
+
+CCOMP_BEGIN
+
+/// Sends the tensor, seen as a matrix, as the product of two thin factors found by one power iteration.
+///
+/// allreduce (automatic, in_flight): P = M Q summed over the ranks, orthonormalised; Q = M^T P summed; result P Q^T.
+/// With error_feedback Q is kept for the next step (warm start), so that the iteration goes on over the steps. Every
+/// other use (encode, decode, compress, gather, two_shot) does one iteration from random Q and sends P and Q.
+///
+/// Shapes:      in [n] -> matrix [rows][cols], row by row; the missing values of the last row are zeros.
+///              rows = 0: cols = ceil(sqrt n) rounded up to 16, rows = ceil(n / cols); else cols = ceil(n / rows).
+///              Carrier: P [rows][rank], then Q [rank][cols]. If rank (rows + cols) >= n: the values themselves
+/// Payload:     4 rank (rows + cols) bytes as float (or 4 n); the carrier may be coded further
+/// In flight:   allreduces of 4 rank rows and of 4 rank cols bytes, float; small tensors one of 4 n
+/// Rounding:    float, sums in an order that the shape fixes; orthonormalisation in double
+/// Guarantee:   the error is M - P P^T M, a projection: never more than M, nothing if rank(M) <= rank, close to the
+///              best of this rank once the warm start has settled
+/// Feedback:    each rank keeps M - P Q_own^T, so that what the ranks keep adds up to what the sum lacks
+/// State:       Q [rank][cols], columns of unit length; one that vanishes is drawn anew
+/// Linear:      no (P depends on the sum); brings its own rounds instead
+/// Determinism: the same bits on every rank, for any thread count and instruction set of one build. Between builds and
+///              engines (Eigen's flags, cuBLAS): a tolerance. Any build decodes another's payload
+/// NaN, Inf:    on any rank make the whole tensor NaN on every rank (so does a factor of 2^112 and more: the product
+///              could overflow); allreduce then leaves residual and warm start as they are. In small tensors only
+///              the value itself is lost. With gather and two_shot residuals take up the step's finite values
+/// Throws:      invalid_argument: rank 0 or above 1024; a state that is not this tensor's
+/// Source:      Vogels, Karimireddy, Jaggi, "PowerSGD: Practical Low-Rank Gradient Compression for Distributed
+///              Optimization", NeurIPS 2019
+struct power_sgd {
+  static constexpr std::string_view name = "power_sgd";
+  static constexpr bool is_linear = false;
+
+  std::uint32_t rank = 4;
+  std::uint64_t rows = 0;
+  std::uint64_t seed = 0;
+
+  static constexpr auto fields() {
+    return std::tuple{field{"rank", &power_sgd::rank}, field{"rows", &power_sgd::rows},
+                      field{"seed", &power_sgd::seed}};
+  }
+  void validate() const {
+    detail::expects(rank >= 1 && rank <= 1024,
+                    [&] { return "power_sgd: rank must lie in 1..1024, got " + std::to_string(rank); });
+  }
+
+  [[nodiscard]] std::size_t side_bytes(std::size_t) const { return 0; }
+  [[nodiscard]] std::size_t carrier_size(std::size_t n) const { return is_dense(n) ? n : factors(shape_of(n)); }
+  [[nodiscard]] std::size_t scratch_bytes(std::size_t n) const {
+    return is_dense(n) ? 0 : start_bytes(shape_of(n)) + partial_bytes(shape_of(n));
+  }
+  /// Nothing is promised of a matrix without structure but that the error does not grow.
+  [[nodiscard]] double contraction(std::size_t n) const { return is_dense(n) ? 1 : 0; }
+
+  std::size_t encode(host_exec const& ex, std::span<float const> in, std::span<std::byte>, std::span<float> carrier,
+                     std::span<std::byte> scratch, pass_options const& at) const {
+    if (is_dense(in.size())) {
+      if (!in.empty()) std::memcpy(carrier.data(), in.data(), in.size_bytes());
+      return in.size();
+    }
+    auto const passes = passes_of(ex, in.size());
+    detail::scratch memory(scratch);
+    auto* const start = memory.take<float>(passes.q_size());
+    auto* const partial = memory.take<float>(passes.q_size() * passes.shape.bands());
+    float *const p = carrier.data(), *const q = p + passes.p_size();
+    detail::matrix_source const m{detail::view(in)};
+    draw_start(passes, at, start);
+    passes.project(m, start, p);
+    bool good = all_below(passes.isa, p, passes.p_size(), detail::inf_bits);
+    if (good) {
+      detail::orthonormalise(p, passes.shape.rows, rank);
+      passes.back_project(m, p, q, partial);
+      good = all_below(passes.isa, q, passes.q_size(), limit_bits);
+    }
+    if (!good) std::fill(carrier.begin(), carrier.end(), detail::canonical_nan());
+    return carrier.size();
+  }
+  void decode(host_exec const& ex, std::span<std::byte const>, std::span<float const> carrier, std::span<float> out,
+              std::span<std::byte>, pass_options const&) const {
+    if (is_dense(out.size())) {
+      if (!out.empty()) std::memcpy(out.data(), carrier.data(), out.size_bytes());
+      return;
+    }
+    auto const passes = passes_of(ex, out.size());
+    float const *const p = carrier.data(), *const q = p + passes.p_size();
+    bool const good = all_below(passes.isa, p, carrier.size(), detail::inf_bits);
+    for_tiles(passes, [&](std::size_t first, std::size_t n) {
+      if (good)
+        passes.expand(p, q, first, n, out.data() + first);
+      else
+        detail::fill_nan(out.data() + first, n);
+    });
+  }
+  /// out += sign * decoded; factors that are not finite make `out` NaN, and take nothing away.
+  void accumulate(host_exec const& ex, std::span<std::byte const>, std::span<float const> carrier, std::span<float> out,
+                  float sign, pass_options const&) const {
+    if (is_dense(out.size())) {
+      for (std::size_t i = 0; i < out.size(); ++i)
+        out[i] = detail::canonical(detail::add_signed(out[i], sign, carrier[i]));
+      return;
+    }
+    auto const passes = passes_of(ex, out.size());
+    float const *const p = carrier.data(), *const q = p + passes.p_size();
+    bool const good = all_below(passes.isa, p, carrier.size(), detail::inf_bits);
+    if (!good && sign < 0) return;
+    for_tiles(passes, [&](std::size_t first, std::size_t n) {
+      if (good)
+        passes.expand_onto(p, q, first, n, sign, out.data() + first);
+      else
+        detail::fill_nan(out.data() + first, n);
+    });
+  }
+
+  /// The warm start: what `reduce` begins its next iteration from.
+  [[nodiscard]] detail::stage_state make_state(std::size_t n) const {
+    if (is_dense(n)) return {};
+    auto const passes = passes_of({.threads = 1}, n);
+    detail::stage_state state(passes.q_size());
+    draw_start(passes, {}, state.data());
+    return state;
+  }
+  [[nodiscard]] std::size_t reduce_scratch_bytes(detail::reduce_shape const& shape) const {
+    std::size_t const n = shape.n;
+    if (is_dense(n)) return detail::scratch::bytes_for<float>(n);
+    auto const m = shape_of(n);
+    return detail::scratch::bytes_for<float>(m.rows * rank) + 3 * start_bytes(m) + partial_bytes(m) +
+           (shape.transformed ? detail::scratch::bytes_for<float>(n) : 0);
+  }
+  /// The sum or mean over ranks; returns the bytes this rank sent.
+  std::size_t reduce(host_exec const& ex, communicator_ref& comm, detail::reduce_call const& call) const {
+    return is_dense(call.in.n) ? reduce_dense(ex, comm, call) : reduce_factors(ex, comm, call);
+  }
+
+ private:
+  // Factors from here on count as not finite: the sum of up to 1024 products with |p| <= 1 stays below 2^122.
+  static constexpr std::uint32_t limit_bits = (127u + 112u) << 23;
+
+  [[nodiscard]] detail::matrix_shape shape_of(std::size_t n) const {
+    if (n == 0) return {};
+    std::size_t cols = 0;
+    if (rows == 0) {
+      cols = static_cast<std::size_t>(std::sqrt(static_cast<double>(n)));
+      while (cols * cols < n) ++cols;
+      cols = detail::round_up(cols, detail::lane_count);
+    } else {
+      cols = (n - 1) / rows + 1;
+    }
+    return {n, detail::ceil_div(n, cols), cols};
+  }
+  [[nodiscard]] std::size_t factors(detail::matrix_shape const& m) const { return rank * (m.rows + m.cols); }
+  [[nodiscard]] bool is_dense(std::size_t n) const { return factors(shape_of(n)) >= n; }
+  [[nodiscard]] std::size_t start_bytes(detail::matrix_shape const& m) const {
+    return detail::scratch::bytes_for<float>(m.cols * rank);
+  }
+  [[nodiscard]] std::size_t partial_bytes(detail::matrix_shape const& m) const {
+    return detail::scratch::bytes_for<float>(m.cols * rank * m.bands());
+  }
+  [[nodiscard]] detail::low_rank_passes passes_of(host_exec const& ex, std::size_t n) const {
+    return {ex, shape_of(n), rank};
+  }
+  template <class F> static void for_tiles(detail::low_rank_passes const& passes, F const& f) {
+    std::size_t const n = passes.shape.n;
+    detail::parallel_ranges(passes.ex, detail::ceil_div(n, detail::tile_values), detail::tile_values,
+                            [&](std::size_t begin, std::size_t end) {
+                              std::size_t const first = begin * detail::tile_values;
+                              f(first, std::min(n, end * detail::tile_values) - first);
+                            });
+  }
+
+  static bool all_below(instruction_set isa, float const* x, std::size_t n, std::uint32_t bits) {
+    std::uint32_t worst = 0;
+    detail::run(isa, [&] { worst = detail::scan<max_abs>(x, n).key; });
+    return worst < bits;
+  }
+
+  /// Column k of a random Q, of length about 1; all ranks draw the same.
+  void draw_column(detail::low_rank_passes const& passes, pass_options const& at, std::size_t k, float* column) const {
+    random_stream const stream({seed, at.at}, at.tensor, shared_rank, detail::random_phase(detail::use_start));
+    std::size_t const cols = passes.shape.cols, counters = detail::ceil_div(cols, std::size_t{4});
+    auto const unit = static_cast<float>(std::sqrt(3.0 / static_cast<double>(cols)) / 2147483648.0);
+    std::uint32_t words[256];
+    for (std::size_t c = 0; c < counters; c += 64) {
+      std::size_t const count = std::min<std::size_t>(64, counters - c), first = 4 * c;
+      detail::fill_random_words(passes.isa, stream, k * counters + c, words, count);
+      for (std::size_t i = 0; i < std::min(4 * count, cols - first); ++i)
+        column[first + i] = detail::mul(static_cast<float>(static_cast<std::int32_t>(words[i])), unit);
+    }
+  }
+  void draw_start(detail::low_rank_passes const& passes, pass_options const& at, float* q) const {
+    for (std::size_t k = 0; k < rank; ++k) draw_column(passes, at, k, q + k * passes.shape.cols);
+  }
+  /// Only directions count: columns of unit length keep M Q in range at any scale of M.
+  void keep_start(detail::low_rank_passes const& passes, pass_options const& at, float const* q, float* state) const {
+    std::size_t const cols = passes.shape.cols;
+    for (std::size_t k = 0; k < rank; ++k) {
+      float const* const from = q + k * cols;
+      float* const to = state + k * cols;
+      double squares = 0;
+      detail::run(passes.isa, [&] { squares = detail::scan<sum_squares>(from, cols).sum[0]; });
+      if (squares > 0)
+        for (std::size_t j = 0; j < cols; ++j)
+          to[j] = static_cast<float>(static_cast<double>(from[j]) / std::sqrt(squares));
+      else
+        draw_column(passes, at, k, to);
+    }
+  }
+
+  std::size_t reduce_dense(host_exec const& ex, communicator_ref& comm, detail::reduce_call const& call) const;
+  std::size_t reduce_factors(host_exec const& ex, communicator_ref& comm, detail::reduce_call const& call) const;
+};
+
+/// Transforms would only add rounding to values that are sent as they are.
+inline std::size_t power_sgd::reduce_dense(host_exec const& ex, communicator_ref& comm,
+                                           detail::reduce_call const& call) const {
+  std::size_t const size = call.in.n;
+  if (size == 0) return 0;
+  detail::pass_context const c(ex, call.at);
+  detail::residual_ref const r{call.residual, call.residual_type, call.decay};
+  auto* const sum = detail::scratch(call.memory).take<float>(size);
+  detail::for_each_tile(c, size, [&](std::size_t first, std::size_t n, detail::tile_buffers& b) {
+    detail::residual_tile const rest(c, r, first, n, b);
+    float const* const x = detail::load(c.isa, call.in, first, n, b.values);
+    if (r)
+      detail::run(c.isa, [&] { detail::add_residual(rest.data(), r.decay, x, n, sum + first); });
+    else
+      std::memcpy(sum + first, x, n * sizeof(float));
+  });
+  comm.all_reduce(ex, sum, size, wire_type::float32, wire_op::sum);
+  float const divisor = call.mean ? static_cast<float>(comm.size()) : 1.0f;
+  detail::for_each_tile(c, size, [&](std::size_t first, std::size_t n, detail::tile_buffers& b) {
+    if (r) {  // all was sent, and arrived where the sum is finite
+      detail::residual_tile const rest(c, r, first, n, b);
+      for (std::size_t i = 0; i < n; ++i)
+        if (detail::is_finite(sum[first + i])) rest.data()[i] = 0;
+      rest.commit();
+    }
+    detail::run(c.isa, [&] { detail::finish_sum(sum + first, n, divisor); });
+    detail::store(c.isa, sum + first, n, call.out, first);
+  });
+  return detail::all_reduce_bytes(size * sizeof(float), comm.size());
+}
+
+inline std::size_t power_sgd::reduce_factors(host_exec const& ex, communicator_ref& comm,
+                                             detail::reduce_call const& call) const {
+  auto const passes = passes_of(ex, call.in.n);
+  std::size_t const p_size = passes.p_size(), q_size = passes.q_size();
+  detail::expects(!call.state || call.state->size() == q_size,
+                  "power_sgd: the warm start belongs to another tensor; make a new error_feedback");
+  detail::pass_context const c(ex, call.at);
+  detail::residual_ref const r{call.residual, call.residual_type, call.decay};
+  detail::scratch memory(call.memory);
+  auto* const p = memory.take<float>(p_size);
+  auto* const start = memory.take<float>(q_size);
+  auto* const own = memory.take<float>(q_size);
+  auto* const total = memory.take<float>(q_size);
+  auto* const partial = memory.take<float>(q_size * passes.shape.bands());
+
+  detail::matrix_source m{call.in, r};
+  if (!call.transforms.empty()) {
+    auto* const y = memory.take<float>(call.in.n);
+    detail::for_each_tile(c, call.in.n, [&](std::size_t first, std::size_t n, detail::tile_buffers& b) {
+      detail::residual_tile const rest(c, r, first, n, b);
+      float const* const x = detail::load(c.isa, call.in, first, n, b.values);
+      if (r)
+        detail::run(c.isa, [&] { detail::add_residual(rest.data(), r.decay, x, n, y + first); });
+      else
+        std::memcpy(y + first, x, n * sizeof(float));
+      detail::forward(call.transforms, c, y + first, n, first);
+    });
+    m = {{y, element_type::float32, call.in.n}};
+  }
+  if (call.state)
+    std::memcpy(start, call.state->data(), q_size * sizeof(float));
+  else
+    draw_start(passes, call.at, start);
+
+  passes.project(m, start, p);
+  comm.all_reduce(ex, p, p_size, wire_type::float32, wire_op::sum);
+  std::size_t sent = detail::all_reduce_bytes(p_size * sizeof(float), comm.size());
+  // Whatever was not finite on any rank has reached P on every rank: all see it, and all stop here.
+  bool good = all_below(passes.isa, p, p_size, detail::inf_bits);
+  if (good) {
+    detail::orthonormalise(p, passes.shape.rows, rank);
+    passes.back_project(m, p, own, partial);
+    std::memcpy(total, own, q_size * sizeof(float));
+    if (!all_below(passes.isa, own, q_size, limit_bits)) total[0] = detail::canonical_nan();
+    comm.all_reduce(ex, total, q_size, wire_type::float32, wire_op::sum);
+    sent += detail::all_reduce_bytes(q_size * sizeof(float), comm.size());
+    good = all_below(passes.isa, total, q_size, limit_bits);
+  }
+  if (good) {
+    if (call.state) keep_start(passes, call.at, total, call.state->data());
+    float const divisor = call.mean ? static_cast<float>(comm.size()) : 1.0f;
+    detail::run(passes.isa, [&] { detail::finish_sum(total, q_size, divisor); });
+    if (r && m.direct() && call.transforms.empty() && call.out.type == element_type::float32) {
+      passes.expand_and_keep(m, p, total, own, static_cast<float*>(call.out.data));
+      return sent;
+    }
+  }
+  detail::for_each_tile(c, call.in.n, [&](std::size_t first, std::size_t n, detail::tile_buffers& b) {
+    if (good && r) {
+      alignas(64) float sum[detail::tile_values];
+      detail::residual_tile const rest(c, r, first, n, b);
+      float const* const x = detail::load(c.isa, call.in, first, n, b.values);
+      passes.expand(p, own, first, n, b.decoded);
+      detail::inverse(call.transforms, c, b.decoded, n, first);
+      detail::run(c.isa, [&] {
+        detail::add_residual(rest.data(), r.decay, x, n, sum);
+        detail::keep_rest(sum, b.decoded, n, rest.data());
+      });
+      rest.commit();
+    }
+    if (good) {
+      passes.expand(p, total, first, n, b.values);
+      detail::inverse(call.transforms, c, b.values, n, first);
+    } else {
+      detail::fill_nan(b.values, n);
+    }
+    detail::store(c.isa, b.values, n, call.out, first);
+  });
+  return sent;
+}
+
+CCOMP_END
