@@ -60,11 +60,13 @@ template <class Strategy> void add_allreduce(std::string const& text, std::size_
 
 int const registered = [] {
   for (std::size_t const n : sizes) {
-    for (std::string const text : {"uniform_quantize<8>", "uniform_quantize<4>", "sign_quantize", "top_k(0.01)|uniform_quantize<8>"}) {
+    for (std::string const text :
+         {"uniform_quantize<8>", "uniform_quantize<4>", "sign_quantize", "top_k(0.01)|uniform_quantize<8>"}) {
       add_allreduce(text, n, ccomp::gather{});
       add_allreduce(text, n, ccomp::two_shot{});
     }
-    for (std::string const text : {"cast<bfloat16>", "cast<float16>", "random_k(0.01)"}) add_allreduce(text, n, ccomp::in_flight{});
+    for (std::string const text : {"cast<bfloat16>", "cast<float16>", "random_k(0.01)"})
+      add_allreduce(text, n, ccomp::in_flight{});
     add_allreduce("shared_scale_quantize<4>", n, ccomp::automatic{});
   }
   return 0;

@@ -4,11 +4,23 @@
 namespace suite {
 namespace {
 
-std::vector<std::string> const compressors = {
-    "cast<bfloat16>", "cast<float16>", "cast<fp8_e4m3>", "uniform_quantize<8>", "uniform_quantize<4>",
-    "uniform_quantize<8>(round=stochastic)", "uniform_quantize<4>(range=min_max)", "qsgd<4>", "sign_quantize", "ternary", "natural",
-    "hadamard_rotate|uniform_quantize<4>", "top_k(0.01)", "top_k(0.01)|uniform_quantize<8>", "threshold(0.003)", "random_k(0.01)",
-    "random_block(0.01)"};
+std::vector<std::string> const compressors = {"cast<bfloat16>",
+                                              "cast<float16>",
+                                              "cast<fp8_e4m3>",
+                                              "uniform_quantize<8>",
+                                              "uniform_quantize<4>",
+                                              "uniform_quantize<8>(round=stochastic)",
+                                              "uniform_quantize<4>(range=min_max)",
+                                              "qsgd<4>",
+                                              "sign_quantize",
+                                              "ternary",
+                                              "natural",
+                                              "hadamard_rotate|uniform_quantize<4>",
+                                              "top_k(0.01)",
+                                              "top_k(0.01)|uniform_quantize<8>",
+                                              "threshold(0.003)",
+                                              "random_k(0.01)",
+                                              "random_block(0.01)"};
 
 void add_passes(std::string const& text, kind k, std::size_t n, int threads) {
   std::string const suffix = '/' + text + '/' + name_of(k) + '/' + size_name(n) + "/threads:" + std::to_string(threads);
@@ -35,7 +47,8 @@ int const registered = [] {
       for (int const threads : {1, 2}) add_passes(text, kind::gaussian, n, threads);
     for (kind const k : {kind::heavy, kind::gradient}) add_passes(text, k, large, 2);
   }
-  for (std::string const text : {"cast<bfloat16>", "uniform_quantize<8>", "top_k(0.01)"}) add_passes(text, kind::gaussian, huge, 2);
+  for (std::string const text : {"cast<bfloat16>", "uniform_quantize<8>", "top_k(0.01)"})
+    add_passes(text, kind::gaussian, huge, 2);
   return 0;
 }();
 

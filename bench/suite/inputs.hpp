@@ -21,9 +21,12 @@ enum class kind { gaussian, heavy, gradient };
 
 inline std::string name_of(kind k) {
   switch (k) {
-    case kind::gaussian: return "gaussian";
-    case kind::heavy: return "heavy";
-    default: return "gradient";
+    case kind::gaussian:
+      return "gaussian";
+    case kind::heavy:
+      return "heavy";
+    default:
+      return "gradient";
   }
 }
 

@@ -25,15 +25,19 @@ template <class Call> double seconds_of(Call&& call) {
 //   GB/s      float32 bytes of the tensor over the time of the call
 //   of_read   that, over the speed of a max-abs pass with as many threads (the bar at 64 MiB)
 //   of_copy   the same over memcpy (the bar where the tensor fits a cache)
-template <class Call>
-void time_against_memory(benchmark::State& state, std::span<float const> x, int threads, Call&& call) {
+// `prepare` runs before each call, and is not timed.
+template <class Call, class Prepare = void (*)()>
+void time_against_memory(
+    benchmark::State& state, std::span<float const> x, int threads, Call&& call, Prepare&& prepare = [] {}) {
   compare::yardstick memory(threads);
   std::vector<float> copy(x.size());
   std::vector<double> times, reads, copies;
+  prepare();
   call();  // grows workspaces, touches pages
   for (auto _ : state) {
     reads.push_back(memory.read_seconds(x));
     copies.push_back(memory.copy_seconds(x, copy));
+    prepare();
     times.push_back(seconds_of(call));
     state.SetIterationTime(times.back());
   }
@@ -46,7 +50,11 @@ void time_against_memory(benchmark::State& state, std::span<float const> x, int 
 // Everything a pass needs, made once.
 struct bench_codec {
   bench_codec(std::string const& text, std::span<float const> values, int threads)
-      : compressor(text), x(values), ex{.threads = threads}, ws(ex), out(x.size()),
+      : compressor(text),
+        x(values),
+        ex{.threads = threads},
+        ws(ex),
+        out(x.size()),
         bytes(ccomp::payload_bytes(compressor, x.size())),
         memory(static_cast<std::byte*>(ccomp::host_exec::allocate(bytes + 16))) {
     encode();
@@ -87,7 +95,10 @@ inline std::string size_name(std::size_t n) {
 }
 
 inline void add(std::string const& name, std::size_t n, auto body) {
-  benchmark::RegisterBenchmark(name.c_str(), body)->UseManualTime()->Unit(benchmark::kMicrosecond)->MinTime(n >= huge ? 0.5 : 0.2);
+  benchmark::RegisterBenchmark(name.c_str(), body)
+      ->UseManualTime()
+      ->Unit(benchmark::kMicrosecond)
+      ->MinTime(n >= huge ? 0.5 : 0.2);
 }
 
 }
