@@ -70,7 +70,7 @@ template <class V> void parse_value(V& out, std::string_view text, std::string_v
         out = static_cast<V>(i);
         return;
       }
-      known += (i ? ", " : "") + std::string(names[i]);
+      append_listed(known, names[i]);
     }
     bad("one of " + known);
   } else {

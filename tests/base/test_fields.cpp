@@ -117,7 +117,7 @@ TEST_CASE("fields: a refusal says the stage, the key, what was given and what is
   }
   CHECK(has(refusal<flavour>("many"), "plain, sweet, bitter"));
   CHECK(has(refusal<bool>("many"), "true or false"));
-  CHECK(has(refusal<double>("many"), "a number"));
+  CHECK(has(refusal<double>("many"), "a finite number"));
   CHECK(has(refusal<std::uint32_t>("-1"), "whole number"));
 }
 

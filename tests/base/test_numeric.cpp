@@ -55,7 +55,7 @@ TEST_CASE("numeric: rounding to an integer is to nearest even, in every variant"
       });
       std::size_t wrong = 0;
       for (std::size_t i = 0; i < x.size(); ++i) {
-        auto const want = static_cast<std::int32_t>(std::nearbyint(static_cast<double>(x[i]))) + offset;
+        auto const want = static_cast<std::int32_t>(std::nearbyint(static_cast<double>(x[i]) + offset));
         wrong += ((out[i] ^ static_cast<std::uint32_t>(want)) & 0x1fffffu) != 0;  // the low 21 bits
       }
       CHECK(wrong == 0);

@@ -291,6 +291,43 @@ TEST_CASE("gather of stochastic codes draws other bits for each rank, step and t
   }
 }
 
+TEST_CASE("two_shot's second rounding draws bits of its own, by owner, place and phase") {
+  auto const c = erase(ccomp::uniform_quantize<3>{.round = ccomp::rounding::stochastic});
+  constexpr std::size_t chunk = 1024;
+  ccomp::thread_group group(2);
+  auto const in = support::gradients(2, 2 * chunk);
+  auto const out =
+      support::allreduce_all(group, how::two_shot, c, in, {.op = ccomp::reduction::sum, .at = 7, .tensor = 9}).out[0];
+  std::size_t const bytes = ccomp::payload_bytes(c, chunk);
+  auto const random_at = [](std::uint32_t rank, std::uint8_t phase, std::size_t first) {
+    ccomp::detail::pass_context context({1}, {.at = 7, .tensor = 9, .rank = rank});
+    context.phase = phase;
+    context.first = first;
+    return context;
+  };
+  using ccomp::element_type;
+  for (std::uint32_t owner = 0; owner < 2; ++owner)
+    for (std::uint8_t const phase : {std::uint8_t{0}, std::uint8_t{1}}) {
+      std::size_t const first = owner * chunk;
+      std::vector<float> sum(chunk), back(chunk);
+      support::payload_buffer payload(bytes);
+      auto const there_and_back = [&](float const* x, ccomp::detail::pass_context const& at) {
+        ccomp::detail::encode(c.stages(), at, {x, element_type::float32, chunk}, element_type::float32, {}, payload,
+                              {});
+        std::byte const* const one[] = {payload.bytes().data()};
+        ccomp::detail::sum_decoded(c.stages(), at, one, bytes, element_type::float32,
+                                   {back.data(), element_type::float32, chunk}, 1.0f, {});
+      };
+      for (std::uint32_t r = 0; r < 2; ++r) {
+        there_and_back(in[r].data() + first, random_at(r, 0, first));
+        for (std::size_t i = 0; i < chunk; ++i) sum[i] += back[i];
+      }
+      there_and_back(sum.data(), random_at(owner, phase, first));
+      bool const same = std::equal(back.begin(), back.end(), out.begin() + static_cast<std::ptrdiff_t>(first));
+      CHECK(same == (phase == 1));  // with the bits of the first rounding, errors of the two would go together
+    }
+}
+
 TEST_CASE("the same bits for every instruction set and number of threads") {
   support::watchdog const guard("every exec", std::chrono::seconds(300));
   using namespace ccomp;

@@ -3,6 +3,7 @@
 #include <ccomp/collective/broadcast.hpp>
 #include <ccomp/collective/reduce_scatter.hpp>
 #include <ccomp/comm/self.hpp>
+#include <ccomp/sparsify/random_block.hpp>
 #include <support/feedback.hpp>
 
 using ccomp::element_type;
@@ -280,6 +281,11 @@ TEST_CASE("options and compressors that cannot work are refused") {
     CHECK_THROWS_WITH_AS(make(c, {.decay = decay}), doctest::Contains("decay"), ccomp::invalid_argument);
   CHECK_THROWS_AS(make(c, {.residual = element_type::float16}), ccomp::invalid_argument);
   CHECK_THROWS_AS(make(erase(ccomp::uniform_quantize<3>{.block = 100}), {}), ccomp::invalid_argument);
+  for (auto const& wild : {erase(ccomp::random_k{.ratio = 0.1, .unbiased = true}),
+                           erase(ccomp::random_block{.ratio = 0.1, .unbiased = true}),
+                           erase(ccomp::uniform_quantize<1>{.round = ccomp::rounding::stochastic})})
+    CHECK_THROWS_WITH_AS(make(wild, {}), doctest::Contains("no contraction"), ccomp::invalid_argument);
+  make(erase(ccomp::random_k{.ratio = 0.1}), {});
   error_feedback narrow{c, 10, host_exec{}, {.residual = element_type::bfloat16}};
   CHECK_THROWS_AS(static_cast<void>(narrow.residual()), ccomp::invalid_argument);
   CHECK(narrow.residual_copy().size() == 10);

@@ -82,10 +82,7 @@ struct random_block {
       float const* const from = carrier.data() + entry;
       float* const to = out.data() + first;
       detail::run(isa, [=] {
-        for (std::size_t i = 0; i < m; ++i) {
-          float const term = detail::mul(sign, detail::mul(from[i], scale));
-          to[i] = sign > 0 || detail::is_finite(term) ? detail::add(to[i], term) : to[i];
-        }
+        for (std::size_t i = 0; i < m; ++i) to[i] = detail::add_signed(to[i], sign, detail::mul(from[i], scale));
       });
     });
   }

@@ -89,8 +89,8 @@ struct random_k {
     expect_carrier(carrier.size(), carrier_size(out.size()));
     visit(ex, out.size(), at, [&](std::size_t entry, std::size_t m, std::uint32_t const* index, float const* scale) {
       for (std::size_t i = 0; i < m; ++i) {
-        float const term = detail::mul(sign, detail::mul(carrier[entry + i], scale[i]));
-        if (sign > 0 || detail::is_finite(term)) out[index[i]] = detail::add(out[index[i]], term);
+        float& to = out[index[i]];
+        to = detail::add_signed(to, sign, detail::mul(carrier[entry + i], scale[i]));
       }
     });
   }

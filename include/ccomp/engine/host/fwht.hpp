@@ -29,7 +29,8 @@ constexpr float inverse_sqrt(std::size_t m) {
 }
 
 // Written as packs, not loops: g++ 12 vectorises the loop over j only if nothing is left to unroll in it.
-template <std::size_t Stride, std::size_t... K> [[gnu::always_inline]] inline void butterfly_level(float* v, std::index_sequence<K...>) {
+template <std::size_t Stride, std::size_t... K>
+[[gnu::always_inline]] inline void butterfly_level(float* v, std::index_sequence<K...>) {
   auto const one = [v](std::size_t k) __attribute__((always_inline)) {
     float const a = v[k], b = v[k + Stride];
     v[k] = add(a, b);

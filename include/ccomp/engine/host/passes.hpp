@@ -58,11 +58,7 @@ inline void accumulate_vector(segment const& s, pass_context const& c, std::span
   ops.decode(s.end.stage, c.ex, side, carrier, {spare, out.size()}, stage_scratch, c.at);
   for_each_tile(c, out.size(), [&](std::size_t first, std::size_t n, tile_buffers&) {
     run(c.isa, [&] {
-      for (std::size_t i = first; i < first + n; ++i) {
-        float const term = mul(sign, spare[i]);
-        // Feedback takes nothing away where nothing finite was sent.
-        out[i] = sign > 0 || is_finite(term) ? add(out[i], term) : out[i];
-      }
+      for (std::size_t i = first; i < first + n; ++i) out[i] = add_signed(out[i], sign, spare[i]);
     });
   });
 }
@@ -193,10 +189,7 @@ inline std::size_t encode_vector(segment const& s, pass_context const& c, const_
     for_each_tile(c, n, [&](std::size_t first, std::size_t k, tile_buffers&) {
       inverse(s.transforms, c, m.transformed + first, k, first);
       run(c.isa, [&] {
-        for (std::size_t i = first; i < first + k; ++i) {
-          float const left = sub(v[i], m.transformed[i]);
-          v[i] = is_finite(m.transformed[i]) ? left : v[i];
-        }
+        for (std::size_t i = first; i < first + k; ++i) v[i] = add_signed(v[i], -1.0f, m.transformed[i]);
       });
     });
   }

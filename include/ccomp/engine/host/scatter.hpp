@@ -27,15 +27,15 @@ inline void scatter(host_exec const& ex, index_layout const& l, std::span<std::b
   });
 }
 
-/// out += sign * carrier, value by value. Taking away (sign < 0: error feedback) leaves alone what is not finite.
+/// out += sign * carrier, value by value. See `add_signed`.
 inline void scatter_add(host_exec const& ex, index_layout const& l, std::span<std::byte const> side,
                         std::span<float const> carrier, std::span<float> out, float sign, std::string_view stage) {
   if (carrier.empty()) return;
   coded_indices const indices(ex, l, side, carrier.size(), scatter_weight, stage);
   indices.visit([&](std::size_t entry, std::span<std::uint32_t const> index) {
     for (std::size_t i = 0; i < index.size(); ++i) {
-      float const term = mul(sign, carrier[entry + i]);
-      if (sign > 0 || is_finite(term)) out[index[i]] = add(out[index[i]], term);
+      float& to = out[index[i]];
+      to = add_signed(to, sign, carrier[entry + i]);
     }
   });
 }
