@@ -87,8 +87,10 @@ template <rounding Round> struct min_max_pieces {
 ///
 /// Shapes:      in [n] -> codes [n] of Bits bits, one scale (symmetric) or middle and scale (min_max) a block
 /// Payload:     pad16(4 ceil(n/block)) (8 for min_max) + pad16(ceil(n Bits / 8)) bytes; depends on n only
-/// Range:       symmetric: -L..L times scale, L = 2^(Bits-1) - 1, stored offset by L + 1; scale = max|x| / L rounded up to
-///              16 significant bits, so that the extremes are not clipped (Bits >= 2); min_max: middle + (0..2^Bits-1 - (2^Bits-1)/2) times scale
+/// Range:       symmetric (Bits >= 2): (-L..L) scale, L = 2^(Bits-1) - 1, stored as code + L + 1; scale = max|x| / L
+///              min_max: middle + (0..L - L/2) scale, L = 2^Bits - 1; middle = (min + max) / 2, scale = (max - min) / L
+///              Scales are rounded up to 16 significant bits, so that the extremes are not clipped; where an extreme
+///              would then decode to Inf, down
 /// Ties:        nearest rounds half to even
 /// Guarantee:   nearest: |x - Q(x)| <= scale / 2 (and the rounding of the arithmetic); stochastic: < scale, unbiased to
 ///              2^-16 of a scale

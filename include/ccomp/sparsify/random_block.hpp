@@ -15,9 +15,8 @@ CCOMP_BEGIN
 /// Guarantee:   unbiased = true: decoding multiplies by m / b, rounded to float; the expectation is x (to 2^-23), and
 ///              the error is not bounded by x. unbiased = false: contraction b / m (the smallest) in expectation
 /// Linear:      yes
-/// Determinism: places are a function of (seed, step, tensor id, n, k, blocks), the same on every rank and engine; draw
-/// i
-///              takes words 2 i and 2 i + 1 of the shared stream, phase 4
+/// Determinism: places are a function of (seed, step, tensor id, n, k, blocks), the same on every rank and engine;
+///              draw i takes words 2 i and 2 i + 1 of the shared stream, phase 4
 /// NaN, Inf:    stay where they are if drawn
 /// Throws:      invalid_argument: ratio outside (0, 1], no blocks, n >= 2^32
 /// Source:      Xie et al., "CSER: communication-efficient SGD with error reset", NeurIPS 2020 (shared random blocks)

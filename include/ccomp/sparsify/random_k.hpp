@@ -29,8 +29,7 @@ constexpr std::uint64_t stretch_begin(std::uint64_t total, std::uint64_t parts, 
 /// Shapes:      in [n] -> carrier [k] in ascending order of index; k = count if that is not 0, else floor(ratio n); at
 ///              least 1, at most n; 0 for n = 0
 /// Places:      stratified: the tensor is cut into k stretches of floor(n / k) or ceil(n / k) values, one place is
-/// drawn
-///              uniformly from each, so that every value is kept with probability 1 / (length of its stretch)
+///              drawn uniformly from each, so that every value is kept with probability 1 / (length of its stretch)
 /// Payload:     the carrier's payload; no side bytes
 /// Guarantee:   unbiased = true: decoding multiplies by the stretch's length; the expectation is x (to 2^-32), and the
 ///              error is not bounded by x. unbiased = false: contraction 1 / ceil(n / k) in expectation

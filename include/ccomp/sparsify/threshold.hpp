@@ -36,14 +36,12 @@ struct finite_squares {
 /// Bound:       |x| >= value; with value = 0, |x| >= relative * sqrt(sum x^2 / n) over the finite x, in double, rounded
 ///              to float, or |x| >= max|x| if that is smaller. Zeros are never kept.
 /// Payload:     pad16(8 + coded indices for the capacity) + the payload of m values; the side bytes start with m and
-/// the
-///              number of values left out, u32 each
+///              the number of values left out, u32 each
 /// Overflow:    of more values than fit, the first from a place s on are kept, going on at the front when the end is
 ///              reached; s = hash64(hash64(0, step), tensor id) mod n, so that no value waits for ever. The others stay
 ///              in the residual of error feedback, and `threshold::overflow(payload)` counts them
 /// Guarantee:   what is left out and did not overflow is smaller than the bound. Contraction: 0 with a value (a tensor
-/// may
-///              have none that large, but what error feedback leaves stays below the bound), min(1, relative^2) / n
+///              may have none that large, but what error feedback leaves stays below the bound), min(1, relative^2) / n
 ///              without. Under error feedback a relative bound above 1 rises with the residual it leaves, and less and
 ///              less is sent: choose a value, or a relative of at most 1
 /// Linear:      no
