@@ -32,6 +32,14 @@ struct communicator_error : error {
 struct timeout : communicator_error {
   using communicator_error::communicator_error;
 };
+/// A call of the CUDA runtime failed.
+struct cuda_error : error {
+  using error::error;
+};
+/// NCCL reported a failure, of this rank or of the network.
+struct nccl_error : communicator_error {
+  using communicator_error::communicator_error;
+};
 
 }  // namespace ccomp
 

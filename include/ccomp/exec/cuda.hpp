@@ -1,0 +1,114 @@
+#pragma once
+/// Where work runs on a GPU: a stream and its device. Runtime calls only, no kernels: any C++ compiler takes this header.
+
+#include <cuda_runtime_api.h>
+
+#include <ccomp/config.hpp>
+#include <ccomp/error.hpp>
+#include <cstddef>
+#include <string>
+
+CCOMP_BEGIN
+namespace detail {
+
+/// Throws cuda_error that names the call; clears the runtime's sticky-until-read error, so that the next call is not
+/// blamed for it.
+inline void check_cuda(cudaError_t status, char const* call, source at = source::current()) {
+  if (status == cudaSuccess) [[likely]]
+    return;
+  static_cast<void>(cudaGetLastError());
+  fail<cuda_error>(std::string(call) + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ')', at);
+}
+
+inline int current_device() {
+  int device = 0;
+  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
+  return device;
+}
+
+}  // namespace detail
+
+/// Queues work on a stream of the device that was current when it was made. Calls return at once; results are there
+/// once the stream has come so far. Results never depend on the device or the grid.
+///
+/// Throws cuda_error where there is no driver or no device.
+class cuda_exec {
+ public:
+  explicit cuda_exec(cudaStream_t stream = nullptr) : stream_(stream), device_(detail::current_device()) {}
+
+  [[nodiscard]] cudaStream_t stream() const noexcept { return stream_; }
+  [[nodiscard]] int device() const noexcept { return device_; }
+
+  /// Waits until all that was queued so far is done.
+  void synchronize() const { detail::check_cuda(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
+  /// True while the stream records into a graph instead of running.
+  [[nodiscard]] bool capturing() const {
+    auto status = cudaStreamCaptureStatusNone;
+    detail::check_cuda(cudaStreamIsCapturing(stream_, &status), "cudaStreamIsCapturing");
+    return status != cudaStreamCaptureStatusNone;
+  }
+  /// Device memory in the stream's order.
+  [[nodiscard]] void* allocate(std::size_t bytes) const {
+    void* memory = nullptr;
+    detail::check_cuda(cudaMallocAsync(&memory, bytes, stream_), "cudaMallocAsync");
+    return memory;
+  }
+  void deallocate(void* memory) const noexcept { static_cast<void>(cudaFreeAsync(memory, stream_)); }
+
+ private:
+  cudaStream_t stream_;
+  int device_;
+};
+
+namespace detail {
+
+/// The device of the stream is current, as the runtime wants it for launches and allocations.
+inline void expect_device(cuda_exec const& ex, char const* call, source at = source::current()) {
+  int const now = current_device();
+  expects(
+      now == ex.device(),
+      [&] {
+        return std::string(call) + ": the stream belongs to device " + std::to_string(ex.device()) + ", but device " +
+               std::to_string(now) + " is current";
+      },
+      at);
+}
+
+inline char const* memory_kind(cudaMemoryType t) {
+  switch (t) {
+    case cudaMemoryTypeDevice:
+      return "device memory";
+    case cudaMemoryTypeManaged:
+      return "managed memory";
+    case cudaMemoryTypeHost:
+      return "pinned host memory";
+    default:
+      return "pageable host memory";
+  }
+}
+
+/// Kernels can reach `p`: device or managed memory. Null stands for no values.
+inline void expect_device_memory(cuda_exec const& ex, void const* p, char const* call, char const* what,
+                                 source at = source::current()) {
+  if (!p) return;
+  cudaPointerAttributes found{};
+  check_cuda(cudaPointerGetAttributes(&found, p), "cudaPointerGetAttributes", at);
+  bool const reachable = found.type == cudaMemoryTypeDevice || found.type == cudaMemoryTypeManaged;
+  expects(
+      reachable,
+      [&] {
+        return std::string(call) + ": " + what + " must be device memory for a cuda_exec, got " +
+               memory_kind(found.type);
+      },
+      at);
+  expects(
+      found.type == cudaMemoryTypeManaged || found.device == ex.device(),
+      [&] {
+        return std::string(call) + ": " + what + " lies on device " + std::to_string(found.device) +
+               ", the stream belongs to device " + std::to_string(ex.device());
+      },
+      at);
+}
+
+}  // namespace detail
+CCOMP_END
