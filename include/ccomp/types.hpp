@@ -35,7 +35,7 @@ template <std::uint32_t Mantissa, std::uint32_t Bias> struct small_float {
     std::uint32_t const subnormal = mask_below(a, min_normal);
     std::uint32_t const normal = (a + ((1u << (shift - 1)) - 1u) + ((a >> shift) & 1u) - rebias) >> shift;
     // The addition rounds at our smallest place. Zero instead of larger inputs keeps NaN out of constant evaluation.
-    float const x = __builtin_bit_cast(float, a& subnormal);
+    float const x = __builtin_bit_cast(float, (a & subnormal));
     std::uint32_t const tiny = __builtin_bit_cast(std::uint32_t, x + __builtin_bit_cast(float, magic)) - magic;
     return (tiny & subnormal) | (normal & ~subnormal);
   }

@@ -239,14 +239,17 @@ class block_codec {
   float prescale_ = 1;
 };
 
-/// Padding is zero, so that a payload is a function of its values alone.
+/// Zeros from `used` bytes on to the next multiple of 16, so that a payload is a function of its values alone; `at` may
+/// be null if nothing is used.
+inline void zero_padding(std::byte* at, std::size_t used) {
+  if (used < pad16(used)) std::memset(at + used, 0, pad16(used) - used);
+}
 inline void zero_padding(segment const& s, std::size_t n, element_type type, std::byte* payload) {
-  auto clear = [&](std::size_t used, std::size_t at) { std::memset(payload + at + used, 0, pad16(used) - used); };
   if (auto const* q = s.quantizer()) {
-    clear(ceil_div(n, q->block(s.end.stage)) * q->parameter_bytes(s.end.stage), 0);
-    clear(packed_bytes(n, q->bits), layout_of(s.end, n).side);
+    zero_padding(payload, ceil_div(n, q->block(s.end.stage)) * q->parameter_bytes(s.end.stage));
+    zero_padding(payload + layout_of(s.end, n).side, packed_bytes(n, q->bits));
   } else {
-    clear(n * element_bytes(s.cast() ? *s.cast() : after_transforms(s, type)), 0);
+    zero_padding(payload, n * element_bytes(s.cast() ? *s.cast() : after_transforms(s, type)));
   }
 }
 

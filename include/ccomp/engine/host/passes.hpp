@@ -164,7 +164,7 @@ inline std::size_t encode_vector(segment const& s, pass_context const& c, const_
 
   std::size_t const side_capacity = ops.side_bytes(s.end.stage, n), side_bytes = pad16(side_capacity);
   auto const side = payload.first(side_capacity);
-  std::memset(payload.data() + side_capacity, 0, side_bytes - side_capacity);
+  zero_padding(payload.data(), side_capacity);
   auto const rest = payload.subspan(side_bytes);
   bool const raw = s.tail.empty() && carrier_type == element_type::float32;
   std::span<float> carrier{raw ? reinterpret_cast<float*>(rest.data()) : m.carrier, ops.carrier_size(s.end.stage, n)};
@@ -172,9 +172,8 @@ inline std::size_t encode_vector(segment const& s, pass_context const& c, const_
   carrier = carrier.first(count);
   std::size_t used = side_bytes;
   if (raw) {
-    std::size_t const bytes = pad16(count * sizeof(float));
-    std::memset(rest.data() + count * sizeof(float), 0, bytes - count * sizeof(float));
-    used += bytes;
+    zero_padding(rest.data(), count * sizeof(float));
+    used += pad16(count * sizeof(float));
   } else {
     used += encode(s.tail, c, {carrier.data(), element_type::float32, count}, carrier_type, {}, rest, m.tail);
   }
