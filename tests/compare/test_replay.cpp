@@ -34,11 +34,11 @@ TEST_CASE("a rank alone gets from the log what it got from the others, under eve
     std::string strategy;
     std::size_t exchanges;
   };
-  for (auto const& [text, strategy, count] :
+  for (example const& each :
        {example{"top_k(count=3)", "gather", 1}, example{"uniform_quantize<4>(round=stochastic)", "two_shot", 2},
         example{"cast<bfloat16>", "in_flight", 1}}) {
-    INFO(text);
-    ccomp::any_compressor const compressor{text};
+    INFO(each.compressor);
+    ccomp::any_compressor const compressor{each.compressor};
     exchanges log;
     std::vector<float> together;
     ccomp::thread_group group{ranks};
@@ -47,8 +47,8 @@ TEST_CASE("a rank alone gets from the log what it got from the others, under eve
       return ccomp::allreduce(ex, comm, compressor, std::span(tensor), ws, options, strategy_value);
     };
     auto const with_strategy = [&](auto&& call) {
-      if (strategy == "gather") return call(ccomp::gather{});
-      if (strategy == "two_shot") return call(ccomp::two_shot{});
+      if (each.strategy == "gather") return call(ccomp::gather{});
+      if (each.strategy == "two_shot") return call(ccomp::two_shot{});
       return call(ccomp::in_flight{});
     };
     group.run([&](ccomp::thread_communicator& comm) {
@@ -57,7 +57,7 @@ TEST_CASE("a rank alone gets from the log what it got from the others, under eve
       with_strategy([&](auto value) { run(recording, tensor, value); });
       if (comm.rank() == 1) together = tensor;
     });
-    CHECK(log.size() == count);
+    CHECK(log.size() == each.exchanges);
 
     auto alone = tensor_of(1);
     replayer comm(1, ranks, log);

@@ -159,11 +159,12 @@ TEST_CASE("a warm start settles close to the best matrix of its rank") {
 }
 
 TEST_CASE("what was sent and what is kept add up to the input") {
-  for (auto [rank, rows] : {std::pair<std::uint32_t, std::uint64_t>{1, 0}, {3, 70}, {4, 0}, {7, 101}}) {
-    CAPTURE(rank);
+  for (auto const& c :
+       {power_sgd{.rank = 1}, power_sgd{.rank = 3, .rows = 70}, power_sgd{}, power_sgd{.rank = 7, .rows = 101}}) {
+    CAPTURE(c.rank);
     std::size_t const n = 10007;
     auto const in = support::gradients(4, n);
-    trained<> all(power_sgd{.rank = rank, .rows = rows}, 4, n);
+    trained<> all(c, 4, n);
     std::vector<double> sent(n);
     for (std::uint64_t t = 0; t < 3; ++t) {
       auto const out = all.step(in, t, reduction::sum);

@@ -36,7 +36,6 @@ struct feedback_run {
     std::vector<ccomp::error_feedback<erased>> wrappers;
     for (std::size_t r = 0; r < w; ++r) wrappers.emplace_back(c, n, ex, options);
     per_rank<float> in(w), out(w), rest(w);
-    std::mutex mutex;
     group.run([&](ccomp::thread_communicator& comm) {
       auto const r = static_cast<std::size_t>(comm.rank());
       ccomp::workspace<ccomp::host_exec> ws{ex};
