@@ -1,6 +1,6 @@
 # The components of ccomp: each is a target that adds one outside library to ccomp::ccomp.
 # Used by this build and, installed, by find_package(ccomp COMPONENTS ...), so that both know the same list.
-set(ccomp_known_components eigen)
+set(ccomp_known_components eigen cuda nccl)
 
 # Makes ccomp::<component> if its library is found; silent otherwise (ask with TARGET ccomp::<component>).
 # Global, so that a project that has ccomp as a subdirectory sees it too.
@@ -10,6 +10,23 @@ macro(ccomp_define_component component)
     if("${component}" STREQUAL "eigen") # low_rank/
       find_package(Eigen3 3.3 QUIET NO_MODULE)
       set(ccomp_component_library Eigen3::Eigen)
+    elseif("${component}" STREQUAL "cuda") # exec/cuda.hpp: the runtime
+      find_package(CUDAToolkit QUIET)
+      set(ccomp_component_library CUDA::cudart)
+    elseif("${component}" STREQUAL "nccl") # comm/nccl.hpp
+      find_package(CUDAToolkit QUIET)
+      if(TARGET CUDA::cudart AND NOT TARGET ccomp::nccl_library)
+        find_path(CCOMP_NCCL_INCLUDE nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+        find_library(CCOMP_NCCL_LIBRARY NAMES nccl libnccl.so.2 HINTS ${CUDAToolkit_LIBRARY_DIR})
+        mark_as_advanced(CCOMP_NCCL_INCLUDE CCOMP_NCCL_LIBRARY)
+        if(CCOMP_NCCL_INCLUDE AND CCOMP_NCCL_LIBRARY)
+          add_library(ccomp::nccl_library UNKNOWN IMPORTED GLOBAL)
+          set_target_properties(ccomp::nccl_library PROPERTIES IMPORTED_LOCATION "${CCOMP_NCCL_LIBRARY}"
+                                INTERFACE_INCLUDE_DIRECTORIES "${CCOMP_NCCL_INCLUDE}"
+                                INTERFACE_LINK_LIBRARIES CUDA::cudart)
+        endif()
+      endif()
+      set(ccomp_component_library ccomp::nccl_library)
     endif()
     if(TARGET ${ccomp_component_library})
       add_library(ccomp::${component} INTERFACE IMPORTED GLOBAL)

@@ -49,6 +49,10 @@ template <bool Last, std::size_t... K>
   ((at[K * h] = Last ? mul(v[K], scale) : v[K]), ...);
 }
 
+#if defined(__clang__)  // says so where it is told not to optimise
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wpass-failed"
+#endif
 /// `Levels` levels from stride h on, over n values in one trip. Last: also multiplies by `scale`.
 template <int Levels, bool Last>
 [[gnu::always_inline]] inline void butterflies(float* x, std::size_t n, std::size_t h, float scale) {
@@ -59,6 +63,9 @@ template <int Levels, bool Last>
       butterflies_at<Last>(x + base + j, h, scale, std::make_index_sequence<points>{});
   }
 }
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 /// The levels h, 2h, ... m / 2 of blocks of m, then the normalisation.
 [[gnu::always_inline]] inline void upper_levels(float* x, std::size_t n, std::size_t m, std::size_t h, float scale) {
   while (m / h > 8) {
