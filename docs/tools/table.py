@@ -3,6 +3,10 @@
 
   <!-- table:begin -->        and <!-- table:end -->: ratio, error and speed of each compressor
   <!-- table:begin full -->   and <!-- table:end -->: everything, with bytes sent and break-even speeds
+
+and, with --suite, what `ccomp-bench --benchmark_format=json` measured between
+
+  <!-- table:begin targets --> and <!-- table:end -->: the speed bars of targets.py
 """
 
 import argparse
@@ -10,6 +14,8 @@ import json
 import pathlib
 import re
 import sys
+
+import targets
 
 MARKS = re.compile(r"(<!-- table:begin(?: (\w+))? -->\n).*?(<!-- table:end -->)", re.S)
 
@@ -76,6 +82,7 @@ def fail(sentence):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("json", metavar="COMPARE.json")
+    parser.add_argument("--suite", metavar="SUITE.json", help="output of the benchmark suite")
     parser.add_argument("pages", metavar="PAGE.md", nargs="+")
     wanted = parser.parse_args()
     try:
@@ -83,13 +90,18 @@ def main():
         fresh = {kind: table(measured, kind) for kind in KINDS}
     except (OSError, ValueError, KeyError) as error:
         fail(f"'{wanted.json}' is not what ccomp-compare --json writes ({error}).")
+    try:
+        if wanted.suite:
+            fresh["targets"] = targets.table(json.loads(pathlib.Path(wanted.suite).read_text()))
+    except (OSError, ValueError, KeyError) as error:
+        fail(f"'{wanted.suite}' is not what ccomp-bench writes as JSON, or lacks a benchmark ({error}).")
     for name in wanted.pages:
         page = pathlib.Path(name)
         text = page.read_text()
         kinds = [kind or "summary" for _, kind, _ in MARKS.findall(text)]
-        if not kinds or set(kinds) - set(KINDS):
+        if not kinds or set(kinds) - set(KINDS) - {"targets"}:
             fail(f"'{name}' has no marks table:begin and table:end, or of an unknown kind.")
-        page.write_text(MARKS.sub(lambda m: m[1] + fresh[m[2] or "summary"] + m[3], text))
+        page.write_text(MARKS.sub(lambda m: m[1] + fresh[m[2] or "summary"] + m[3] if (m[2] or "summary") in fresh else m[0], text))
 
 
 if __name__ == "__main__":

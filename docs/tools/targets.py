@@ -1,0 +1,68 @@
+"""The host's speed bars, and how each follows from the benchmark suite. `ccomp-bench` runs what they need with
+--benchmark_filter="$(python3 docs/tools/targets.py)"; table.py writes the table."""
+
+import math
+import re
+
+END = "/min_time:"
+
+
+def encode(name, kind="gaussian", size="16Mi", what="encode"):
+    return lambda threads: f"{what}/{name}/{kind}/{size}/threads:{threads}"
+
+
+def power_sgd(threads):
+    return f"feedback/power_sgd(4)/gradient/4096x4096/threads:{threads}"
+
+
+def top_k(ratio, kind):
+    return encode(f"top_k({ratio})", kind, what="select")
+
+
+# what, at least, of what, benchmark, its counter
+BARS = [
+    ("`cast<bfloat16>` encode", 0.70, "read", encode("cast<bfloat16>"), "of_read"),
+    ("`cast<bfloat16>` decode", 0.70, "read", encode("cast<bfloat16>", what="decode"), "of_read"),
+    ("`cast<float16>` encode", 0.70, "read", encode("cast<float16>"), "of_read"),
+    ("`cast<float16>` decode", 0.70, "read", encode("cast<float16>", what="decode"), "of_read"),
+    ("`uniform_quantize<8>` encode", 0.65, "read", encode("uniform_quantize<8>"), "of_read"),
+    ("`uniform_quantize<8>` decode-accumulate", 0.60, "read", encode("uniform_quantize<8>", what="accumulate"), "of_read"),
+    ("`uniform_quantize<4>` encode", 0.60, "read", encode("uniform_quantize<4>"), "of_read"),
+    ("`uniform_quantize<8>(round=stochastic)` encode", 0.42, "read", encode("uniform_quantize<8>(round=stochastic)"), "of_read"),
+    ("`sign_quantize` encode", 0.50, "read", encode("sign_quantize"), "of_read"),
+    ("`hadamard_rotate\\|uniform_quantize<4>` encode", 0.30, "read", encode("hadamard_rotate|uniform_quantize<4>"), "of_read"),
+    *((f"`top_k({ratio})` encode, {kind}", 0.25, "read", top_k(ratio, kind), "of_read")
+      for ratio in ("0.01", "0.001") for kind in ("gaussian", "heavy", "gradient")),
+    *((f"the same, {kind}, `top_k({ratio})`", 5, "`std::nth_element`", top_k(ratio, kind), "against_nth_element")
+      for ratio in ("0.01", "0.001") for kind in ("gaussian", "heavy", "gradient")),
+    ("`uniform_quantize<8>` encode with feedback", 2.6, "four passes", encode("uniform_quantize<8>", "gradient", what="feedback"), "against_four_passes"),
+    ("`power_sgd(4)` with feedback, 4096 x 4096", 2, "Eigen's products and a feedback pass", power_sgd, "against_eigen"),
+]
+SIZES = ["1Ki", "256Ki", "16Mi"]
+
+
+def names():
+    for _, _, _, of, _ in BARS:
+        yield from (of(1), of(2))
+    for size in SIZES:
+        yield encode("uniform_quantize<8>", size=size)(1)
+
+
+def table(suite):
+    """Markdown from what ccomp-bench wrote with --benchmark_format=json."""
+    found = {b["name"].split(END)[0]: b for b in suite["benchmarks"]}
+    lines = ["| pass, 64 MiB | of | at least | 1 thread | 2 threads |", "|---|---|---:|---:|---:|"]
+    for what, bar, of, name, counter in BARS:
+        cells = [found[name(threads)][counter] for threads in (1, 2)]
+        lines.append(f"| {what} | {of} | {bar:g} | " + " | ".join(f"{c:.2f}{'' if c >= bar else ' (missed)'}" for c in cells) + " |")
+    one, two = (found[encode("uniform_quantize<8>")(t)]["GB/s"] for t in (1, 2))
+    lines.append(f"| `uniform_quantize<8>` encode, two threads | one thread | 1.5 | | {two / one:.2f}{'' if two >= 1.5 * one else ' (missed)'} |")
+    lines += ["", "| `uniform_quantize<8>` encode, one thread, values | microseconds | ns a value |", "|---|---:|---:|"]
+    for size in SIZES:
+        time, n = found[encode("uniform_quantize<8>", size=size)(1)]["real_time"], int(size[:-2]) << {"Ki": 10, "Mi": 20}[size[-2:]]
+        lines.append(f"| {size} | {time:.{max(0, 2 - int(math.log10(max(time, 1))))}f} | {1000 * time / n:.3f} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print("^(" + "|".join(sorted({re.escape(name) for name in names()})) + ")/")
