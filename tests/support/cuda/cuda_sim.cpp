@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdarg>
 #include <memory>
+#include <mutex>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -60,13 +61,14 @@ char const* name_of(warp_op op) {
 
 class machine {
  public:
-  static machine& here() {
+  // Not inlined: a fiber may go on under another host thread, so its address must be looked up again.
+  [[gnu::noinline]] static machine& here() {
     thread_local machine m;
     return m;
   }
   ~machine() {
-    ending_ = true;
-    for (auto& t : pool_) resume(*t);
+    std::scoped_lock const hold(idle_lock);
+    for (auto& t : pool_) idle().push_back(std::move(t));
   }
 
   void run(launch_shape const& shape, std::function<void()> const& kernel);
@@ -102,6 +104,7 @@ class machine {
     current_ = nullptr;
   }
   void pause() { give_way(*current_, host_); }
+  void need_threads(std::size_t n);
   void run_block(unsigned block);
   bool pass(std::vector<unsigned>& order);
   void complete(unsigned mask, unsigned first);
@@ -123,7 +126,14 @@ class machine {
   where barrier_at_{};
   unsigned long naps_ = 0;
   char start_tag_ = 0, end_tag_ = 0, fence_tag_ = 0;
-  bool ending_ = false;
+
+  // Fibers that no host thread uses: making one takes the sanitizers a millisecond. They go at the program's end, or
+  // TSan would take them for threads and wait a second for them.
+  static inline std::mutex idle_lock;
+  static std::vector<std::unique_ptr<device_thread>>& idle() {
+    static std::vector<std::unique_ptr<device_thread>> all;
+    return all;
+  }
 };
 
 void machine::fail(where at, char const* text, ...) {
@@ -138,16 +148,22 @@ void machine::fail(where at, char const* text, ...) {
 }
 
 void machine::entry() {
-  machine& m = here();
-  device_thread& self = *m.current_;
-  arrived(m.host_);
-  while (!m.ending_) {  // the stack is used again, by the same fiber: making one is expensive under the sanitizers
-    m.body();
-    m.leave();
-    m.pause();
+  device_thread& self = *here().current_;
+  for (;;) {
+    arrive(self, here().host_);
+    here().body();
+    here().leave();
+    depart(self, here().host_);
   }
-  give_way(self, m.host_, true);
-  std::abort();
+}
+
+void machine::need_threads(std::size_t n) {
+  std::scoped_lock const hold(idle_lock);
+  while (pool_.size() < n && !idle().empty()) {
+    pool_.push_back(std::move(idle().back()));
+    idle().pop_back();
+  }
+  while (pool_.size() < n) pool_.push_back(std::make_unique<device_thread>(&entry));
 }
 
 void machine::body() {
@@ -312,19 +328,20 @@ void machine::run(launch_shape const& shape, std::function<void()> const& kernel
   random_.seed(schedule_.seed);
   size_ = shape.block.x * shape.block.y * shape.block.z;
   if (size_ == 0 || size_ > max_threads) fail({}, "a block has 1 to %u threads, not %u", max_threads, size_);
-  // Under TSan the threads of the next block are other fibers, or it would take one thread's work in two blocks for
-  // work in order.
-  unsigned const spare = under_tsan ? 8 : 0, turn = under_tsan ? 5 : 0;
-  while (pool_.size() < size_ + spare) pool_.push_back(std::make_unique<device_thread>(&entry));
+  // Under TSan blocks take turns with two sets of fibers: what one fiber does for two blocks is in order, and a
+  // block's barriers put its fibers in order with each other. So two blocks that race do so with other fibers, unless
+  // both have even or both have odd places. Large blocks do without: TSan knows 8128 threads at most.
+  std::size_t const sets = under_tsan && size_ <= max_threads / 2 ? 2 : 1;
+  need_threads(size_ * sets);
   std::vector<unsigned> blocks(std::size_t{shape.grid.x} * shape.grid.y * shape.grid.z);
   std::iota(blocks.begin(), blocks.end(), 0u);
   if (schedule_.how == order::reverse || schedule_.how == order::runahead_reverse)
     std::reverse(blocks.begin(), blocks.end());
   if (schedule_.how == order::random) std::shuffle(blocks.begin(), blocks.end(), random_);
-  std::size_t shift = 0;
+  std::size_t set = 0;
   for (unsigned const block : blocks) {
-    for (unsigned i = 0; i < size_; ++i) threads_[i] = pool_[(i + shift) % pool_.size()].get();
-    shift += turn;
+    for (unsigned i = 0; i < size_; ++i) threads_[i] = pool_[i * sets + set].get();
+    set = (set + 1) % sets;
     arena_.next_block();
     tsan_release(&start_tag_);  // of the host thread alone: it has learnt nothing from the blocks before
     run_block(block);

@@ -102,8 +102,7 @@ struct host_side : context {
   std::size_t size = 0;
 };
 
-/// A stack of its own with a page below that must not be touched. Not reused between TSan's fibers: it would take
-/// two owners of one stack for a race.
+/// A stack of its own, with memory below that must not be touched. It is entered again and again, never ended.
 struct fiber : context {
   static constexpr std::size_t stack_size = std::size_t{256} << 10;
   static constexpr std::size_t guard = std::size_t{64} << 10;
@@ -172,22 +171,25 @@ inline void enter(host_side& host, fiber& to) {
 #endif
 }
 
-/// The first thing on a fiber's stack.
-inline void arrived([[maybe_unused]] host_side& host) {
+/// From the fiber back to the host's stack.
+inline void depart(fiber& from, [[maybe_unused]] host_side& host) {
 #if defined(CCOMP_SIM_ASAN)
-  __sanitizer_finish_switch_fiber(nullptr, &host.bottom, &host.size);
+  __sanitizer_start_switch_fiber(&from.fake_stack, host.bottom, host.size);
+#endif
+  switch_stack(from, host);
+}
+
+/// The first thing after the fiber has been entered, perhaps from another host thread than it departed to.
+inline void arrive([[maybe_unused]] fiber& to, [[maybe_unused]] host_side& host) {
+#if defined(CCOMP_SIM_ASAN)
+  __sanitizer_finish_switch_fiber(to.fake_stack, &host.bottom, &host.size);
 #endif
 }
 
-/// From the fiber back to the host's stack; returns when it is entered again. The last time frees ASan's fake stack.
-inline void give_way(fiber& from, host_side& host, [[maybe_unused]] bool last = false) {
-#if defined(CCOMP_SIM_ASAN)
-  __sanitizer_start_switch_fiber(last ? nullptr : &from.fake_stack, host.bottom, host.size);
-#endif
-  switch_stack(from, host);
-#if defined(CCOMP_SIM_ASAN)
-  __sanitizer_finish_switch_fiber(from.fake_stack, &host.bottom, &host.size);
-#endif
+/// In the middle of a kernel, which stays with its host thread.
+inline void give_way(fiber& from, host_side& host) {
+  depart(from, host);
+  arrive(from, host);
 }
 
 }  // namespace
