@@ -18,26 +18,21 @@ graph_body::~graph_body() {
   }
 }
 
-}  // namespace cudart_sim
-
-using namespace cudart_sim;
-
-namespace {
-
-/// Ends the capture for all its streams; the error that its end reports.
-cudaError_t finish(runtime& r, capture& c) {
+cudaError_t runtime::end(capture& c) {
   bool unjoined = false;
   for (auto const& s : c.streams) {
     unjoined = unjoined || (s.get() != c.origin && s->joined < s->recorded);
     s->recording.reset();
     s->recorded = s->joined = 0;
   }
-  std::erase_if(r.captures, [&](auto const& other) { return other.get() == &c; });
+  std::erase_if(captures, [&](auto const& other) { return other.get() == &c; });
   if (c.invalid) return cudaErrorStreamCaptureInvalidated;
   return unjoined ? cudaErrorStreamCaptureUnjoined : cudaSuccess;
 }
 
-}  // namespace
+}  // namespace cudart_sim
+
+using namespace cudart_sim;
 
 extern "C" {
 
@@ -72,7 +67,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
     if (c->origin != s) return cudaErrorStreamCaptureUnmatched;
     if (c->mode != cudaStreamCaptureModeRelaxed && c->thread != std::this_thread::get_id())
       return cudaErrorStreamCaptureWrongThread;
-    if (auto const error = finish(r, *c); error != cudaSuccess) return error;
+    if (auto const error = r.end(*c); error != cudaSuccess) return error;
     *graph = new CUgraph_st{c->body};
     return cudaSuccess;
   });

@@ -136,6 +136,8 @@ class runtime {
   /// What calls that a capture forbids return: invalidates the capture that does.
   cudaError_t forbidden_in_capture();
   cudaError_t forbidden_for(CUstream_st const&);
+  /// Lets go of all the capture's streams; the error that its end reports.
+  cudaError_t end(capture&);
 
  private:
   runtime();

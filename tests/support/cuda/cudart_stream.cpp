@@ -82,9 +82,14 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t* out, unsigned flags, int 
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t handle) {
-  return on_stream("cudaStreamDestroy", handle, [](runtime& r, hold&, CUstream_st& s) {
+  std::shared_ptr<graph_body> dropped;  // its memory is freed after the lock
+  return on_stream("cudaStreamDestroy", handle, [&](runtime& r, hold&, CUstream_st& s) {
     if (s.legacy) return cudaErrorInvalidResourceHandle;
-    if (s.recording) s.recording->invalid = true;
+    if (auto const c = s.recording) {
+      c->invalid = true;
+      dropped = c->body;
+      if (c->origin == &s) r.end(*c);
+    }
     auto const kept = s.shared_from_this();
     r.streams.remove(kept);
     if (!s.queue.empty() || s.busy) r.orphans.push_back(kept);  // its work still runs, when something waits for it
