@@ -1,0 +1,365 @@
+#pragma once
+/// Ranks that are GPUs, over NCCL 2.18 or later. Runtime calls only, no kernels: any C++ compiler takes this header.
+
+#include <ccomp/comm/nccl_agreement.hpp>
+#include <exception>
+#include <optional>
+#include <span>
+
+CCOMP_BEGIN
+
+/// How a communicator is made.
+struct nccl_options {
+  /// NCCL's own settings. With `config.blocking = 0` making a communicator has a deadline; without, NCCL waits as long
+  /// as it likes for ranks that do not come.
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  /// How long a non-blocking communicator may be in progress, and how long agree() waits for the other ranks.
+  std::chrono::milliseconds deadline = std::chrono::minutes(10);
+};
+
+class nccl_group;
+
+/// One rank of an NCCL communicator, owned or borrowed. Move-only; used by one thread at a time.
+///
+/// Collectives take device memory of the communicator's device and return at once: what they do happens on ex.stream().
+/// Every rank makes the same calls in the same order. A call that throws invalid_argument has queued nothing; empty
+/// buffers call nothing.
+///
+/// Throws invalid_argument for wrong sizes, host memory, or a stream of another device; nccl_error if NCCL reports a
+/// failure; timeout if a deadline is over. After a failure (wrong arguments excepted) or a timeout an owned communicator
+/// is aborted, a borrowed one is left to its owner, and every further call throws communicator_error.
+///
+/// The destructor of an owned communicator never waits and never throws. It aborts, unless finalize() was called: so
+/// other ranks do not hang when this one dies of an exception, but work still in flight is lost.
+class nccl_communicator {
+ public:
+  /// Borrows: the handle stays the caller's, who destroys it after this object.
+  explicit nccl_communicator(ncclComm_t borrowed, std::chrono::milliseconds deadline = std::chrono::minutes(10))
+      : nccl_communicator(borrowed, false, deadline) {}
+
+  /// Owns. Collective: all `size` ranks bring the same id, each its own rank and device.
+  nccl_communicator(ncclUniqueId const& id, int rank, int size, int device, nccl_options options = {})
+      : nccl_communicator(make(id, rank, size, device, options), true, options.deadline) {}
+
+  nccl_communicator(nccl_communicator&&) noexcept = default;
+  nccl_communicator& operator=(nccl_communicator&&) noexcept = default;
+
+  /// A new id, made by one rank and given to all.
+  [[nodiscard]] static ncclUniqueId unique_id() {
+    ncclUniqueId id;
+    detail::check_nccl(ncclGetUniqueId(&id), "ncclGetUniqueId");
+    return id;
+  }
+  /// One communicator a device, in this thread; rank r is devices[r]. Its collectives need an nccl_group, agree() a
+  /// thread a rank.
+  [[nodiscard]] static std::vector<nccl_communicator> init_all(
+      std::span<int const> devices, std::chrono::milliseconds deadline = std::chrono::minutes(10)) {
+    detail::expects(!devices.empty(), "nccl_communicator::init_all: needs at least 1 device");
+    std::vector<ncclComm_t> made(devices.size());
+    detail::check_nccl(ncclCommInitAll(made.data(), static_cast<int>(devices.size()), devices.data()),
+                       "ncclCommInitAll");
+    std::vector<nccl_communicator> all;
+    all.reserve(made.size());
+    for (auto* const comm : made) all.push_back(nccl_communicator(comm, true, deadline));
+    return all;
+  }
+
+  [[nodiscard]] int rank() const { return handle("nccl_communicator::rank").rank(); }
+  [[nodiscard]] int size() const { return handle("nccl_communicator::size").size(); }
+  [[nodiscard]] int device() const { return handle("nccl_communicator::device").device(); }
+  [[nodiscard]] bool owned() const { return handle("nccl_communicator::owned").owned(); }
+  /// For calls of NCCL's own; null once the communicator was aborted.
+  [[nodiscard]] ncclComm_t get() const { return handle("nccl_communicator::get").get(); }
+
+  /// Shapes: send [b bytes], receive [size() b bytes], in rank order.
+  void all_gather(cuda_exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
+    constexpr auto call = "nccl_communicator::all_gather";
+    auto& comm = usable(ex, call);
+    expect_bytes(call, "receive", receive.size(), send.size(), times(comm));
+    if (send.empty()) return;
+    expect_device(ex, call, send, receive);
+    comm.settle(ncclAllGather(send.data(), receive.data(), send.size(), ncclInt8, comm.get(), ex.stream()),
+                "ncclAllGather");
+  }
+  /// Slot r of `send` goes to rank r, into its slot of this rank. Sends and receives in one group; not in place.
+  ///
+  /// Shapes: send and receive [size() slots of equal size]
+  void all_to_all(cuda_exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive);
+
+  /// Element-wise over ranks, in place, data [n]. Sums are NCCL's own: in its order and, for 16-bit types, with its
+  /// roundings, which depend on the number of ranks, the network and NCCL's version. All ranks get the same bits.
+  ///
+  /// Throws invalid_argument for int16, which NCCL has not.
+  void all_reduce(cuda_exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
+    constexpr auto call = "nccl_communicator::all_reduce";
+    auto& comm = usable(ex, call);
+    auto const wire = detail::nccl_type(type, call);
+    if (n == 0) return;
+    expect_device(ex, call, {data, n, "data"});
+    comm.settle(ncclAllReduce(data, data, n, wire, detail::nccl_op(op), comm.get(), ex.stream()), "ncclAllReduce");
+  }
+  /// Part r of the sum (or maximum) goes to rank r: send [size() n], receive [n]. Sums as in all_reduce.
+  void reduce_scatter(cuda_exec const& ex, void const* send, void* receive, std::size_t n, wire_type type, wire_op op) {
+    constexpr auto call = "nccl_communicator::reduce_scatter";
+    auto& comm = usable(ex, call);
+    auto const wire = detail::nccl_type(type, call);
+    if (n == 0) return;
+    expect_device(ex, call, {send, n, "send"}, {receive, n, "receive"});
+    comm.settle(ncclReduceScatter(send, receive, n, wire, detail::nccl_op(op), comm.get(), ex.stream()),
+                "ncclReduceScatter");
+  }
+  /// Rank `root`'s bytes go to all; equally many on every rank.
+  void broadcast(cuda_exec const& ex, std::span<std::byte> data, int root) {
+    constexpr auto call = "nccl_communicator::broadcast";
+    auto& comm = usable(ex, call);
+    expect_rank(comm, call, "root", root);
+    if (data.empty()) return;
+    expect_device(ex, call, {data.data(), data.size(), "data"});
+    comm.settle(ncclBroadcast(data.data(), data.data(), data.size(), ncclInt8, root, comm.get(), ex.stream()),
+                "ncclBroadcast");
+  }
+  /// To one rank, which receives as many bytes. Several that cross, or one to oneself, need an nccl_group.
+  void send(cuda_exec const& ex, std::span<std::byte const> data, int to) {
+    constexpr auto call = "nccl_communicator::send";
+    auto& comm = usable(ex, call);
+    expect_rank(comm, call, "the receiver", to);
+    if (data.empty()) return;
+    expect_device(ex, call, {data.data(), data.size(), "data"});
+    comm.settle(ncclSend(data.data(), data.size(), ncclInt8, to, comm.get(), ex.stream()), "ncclSend");
+  }
+  void receive(cuda_exec const& ex, std::span<std::byte> data, int from) {
+    constexpr auto call = "nccl_communicator::receive";
+    auto& comm = usable(ex, call);
+    expect_rank(comm, call, "the sender", from);
+    if (data.empty()) return;
+    expect_device(ex, call, {data.data(), data.size(), "data"});
+    comm.settle(ncclRecv(data.data(), data.size(), ncclInt8, from, comm.get(), ex.stream()), "ncclRecv");
+  }
+
+  /// Throws nccl_error if NCCL has noticed a failure of this rank, another one or the network. Never waits.
+  void check() { usable("nccl_communicator::check").check("nccl_communicator::check"); }
+
+  /// Waits until the stream is done, and throws as check() does if meanwhile a rank fails. Throws timeout if the stream
+  /// is not done in time.
+  void wait(cuda_exec const& ex, std::chrono::milliseconds limit) {
+    constexpr auto call = "nccl_communicator::wait";
+    auto& comm = usable(ex, call);
+    expect_no_group(call);
+    detail::expects(!ex.capturing(), "nccl_communicator::wait: the stream records a graph, so nothing runs on it");
+    comm.wait(ex.stream(), limit, call);
+  }
+
+  /// Collective: throws rank_mismatch on every rank unless all brought the same number, which stands for the call they
+  /// are about to make. Waits for the other ranks and allocates at the first question; what was agreed on once costs a
+  /// look-up, so ranks must also ask in the same order.
+  void agree(std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*)) {
+    ask(fingerprint, what, describe, "nccl_communicator::agree");
+  }
+  /// The same before a call on a stream: while it records a graph nobody can be asked, and invalid_argument says so.
+  void agree(cuda_exec const& ex, std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*)) {
+    constexpr auto call = "nccl_communicator::agree";
+    usable(ex, call);
+    if (agreement_->knows(fingerprint)) return;
+    detail::expects(!ex.capturing(), [&] {
+      return std::string(call) + ": the stream records a graph, and the ranks have not agreed on " + describe(what) +
+             "; make the same call once before the capture, or prepare() it on every rank";
+    });
+    ask(fingerprint, what, describe, call);
+  }
+  /// The same ahead of time, so that a later call of that kind neither waits nor allocates.
+  void prepare(std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*)) {
+    ask(fingerprint, what, describe, "nccl_communicator::prepare");
+  }
+
+  /// Collective: one communicator for all that bring the same colour, ranked by key, then by rank here. It is owned,
+  /// whatever this one is. A rank that brings NCCL_SPLIT_NOCOLOR gets none. Without a config it has this one's.
+  [[nodiscard]] std::optional<nccl_communicator> split(int color, int key, ncclConfig_t const* config = nullptr);
+
+  /// Collective, owned communicators only: waits for what is in flight, so that the destructor has nothing to abort. No
+  /// call is possible afterwards.
+  void finalize() {
+    expect_no_group("nccl_communicator::finalize");
+    usable("nccl_communicator::finalize").finalize();
+  }
+
+ private:
+  friend class nccl_group;
+  friend class nccl_registration;
+
+  nccl_communicator(ncclComm_t comm, bool owned, std::chrono::milliseconds deadline)
+      : handle_(std::make_shared<detail::nccl_handle>(comm, owned, deadline)),
+        agreement_(std::make_unique<detail::nccl_agreement>()) {}
+
+  static ncclComm_t make(ncclUniqueId const& id, int rank, int size, int device, nccl_options& options) {
+    detail::expects(0 <= rank && rank < size, [&] {
+      return "nccl_communicator: rank " + std::to_string(rank) + " of a group of " + std::to_string(size);
+    });
+    expect_no_group("nccl_communicator");
+    detail::device_scope const scope(device);
+    detail::nccl_newborn born;
+    return born.finish(ncclCommInitRankConfig(born.slot(), size, id, rank, &options.config), options.deadline,
+                       "ncclCommInitRankConfig");
+  }
+
+  detail::nccl_handle& handle(char const* call) const {
+    detail::expects(handle_ != nullptr, [&] { return std::string(call) + ": the communicator was moved away"; });
+    return *handle_;
+  }
+  detail::nccl_handle& usable(char const* call) const {
+    handle(call).expect_usable(call);
+    return *handle_;
+  }
+  detail::nccl_handle& usable(cuda_exec const& ex, char const* call) const {
+    auto& comm = usable(call);
+    detail::expects(ex.device() == comm.device(), [&] {
+      return std::string(call) + ": the communicator belongs to device " + std::to_string(comm.device()) +
+             ", the stream to device " + std::to_string(ex.device());
+    });
+    return comm;
+  }
+  static std::size_t times(detail::nccl_handle const& comm) { return static_cast<std::size_t>(comm.size()); }
+
+  static void expect_bytes(char const* call, char const* what, std::size_t got, std::size_t each, std::size_t ranks) {
+    bool const fits = each <= static_cast<std::size_t>(-1) / ranks && got == each * ranks;
+    detail::expects(fits, [&] {
+      return std::string(call) + ": " + what + " has " + std::to_string(got) + " bytes and needs " +
+             std::to_string(ranks) + " times " + std::to_string(each);
+    });
+  }
+  static void expect_rank(detail::nccl_handle const& comm, char const* call, char const* what, int r) {
+    detail::expects(0 <= r && r < comm.size(), [&] {
+      return std::string(call) + ": " + what + " is rank " + std::to_string(r) + " of a group of " +
+             std::to_string(comm.size());
+    });
+  }
+  static void expect_no_group(char const* call) {
+    detail::expects(detail::open_nccl_groups() == 0, [&] {
+      return std::string(call) + ": an nccl_group is open, in which nothing has started yet; end() it first";
+    });
+  }
+  /// A buffer by its name.
+  struct buffer {
+    void const* data;
+    std::size_t size;
+    char const* name;
+  };
+  static void expect_device(cuda_exec const& ex, char const* call, buffer const& b) {
+    detail::expects(b.data != nullptr, [&] {
+      return std::string(call) + ": " + b.name + " is null and should hold " + std::to_string(b.size);
+    });
+    detail::expect_device_memory(ex, b.data, call, b.name);
+  }
+  static void expect_device(cuda_exec const& ex, char const* call, buffer const& send, buffer const& receive) {
+    expect_device(ex, call, send);
+    expect_device(ex, call, receive);
+  }
+  static void expect_device(cuda_exec const& ex, char const* call, std::span<std::byte const> send,
+                            std::span<std::byte> receive) {
+    expect_device(ex, call, {send.data(), send.size(), "send"}, {receive.data(), receive.size(), "receive"});
+  }
+  void ask(std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*), char const* call) {
+    auto& comm = usable(call);
+    if (agreement_->knows(fingerprint)) return;
+    expect_no_group(call);
+    agreement_->ask(comm, fingerprint, describe(what), call);
+  }
+
+  std::shared_ptr<detail::nccl_handle> handle_;  // shared with registrations, which look whether it is still there
+  std::unique_ptr<detail::nccl_agreement> agreement_;
+};
+
+/// Calls between its making and end() are started together: sends and receives that cross, or the collectives of several
+/// communicators of one thread. They are this thread's, and groups nest.
+///
+/// A group left by an exception is closed; what was called in it so far is started, as NCCL cannot take it back.
+class nccl_group {
+ public:
+  explicit nccl_group(nccl_communicator& comm) : nccl_group(std::span(&comm, 1)) {}
+  /// All communicators that are called in it; they are not moved before end().
+  explicit nccl_group(std::span<nccl_communicator> comms) : comms_(comms) {
+    for (auto const& comm : comms) static_cast<void>(comm.usable("nccl_group"));
+    detail::check_nccl(ncclGroupStart(), "ncclGroupStart");
+    ++detail::open_nccl_groups();
+  }
+  nccl_group(nccl_group const&) = delete;
+  nccl_group& operator=(nccl_group const&) = delete;
+  ~nccl_group() {
+    if (open_) static_cast<void>(close());
+  }
+
+  /// Starts the calls. Throws nccl_error if NCCL does not take them; timeout if a non-blocking communicator is still in
+  /// progress at its deadline.
+  void end() {
+    detail::expects(open_, "nccl_group::end: the group has ended");
+    auto const result = close();
+    if (detail::open_nccl_groups() > 0 || result == ncclSuccess) {
+      detail::check_nccl(result, "ncclGroupEnd");
+      return;
+    }
+    detail::expects<nccl_error>(!comms_.empty(), [&] { return detail::nccl_text(result, "ncclGroupEnd"); });
+    // One of several may be the one that failed; all are asked before the first exception leaves.
+    std::exception_ptr first;
+    for (auto& comm : comms_) {
+      try {
+        comm.usable("nccl_group::end").settle(result, "ncclGroupEnd");
+      } catch (...) {
+        if (!first) first = std::current_exception();
+      }
+    }
+    if (first) std::rethrow_exception(first);
+  }
+
+ private:
+  ncclResult_t close() {
+    open_ = false;
+    --detail::open_nccl_groups();
+    auto const result = ncclGroupEnd();
+    for (auto const& comm : comms_)
+      if (comm.handle_) comm.handle_->bury();
+    return result;
+  }
+
+  std::span<nccl_communicator> comms_;
+  bool open_ = true;
+};
+
+inline void nccl_communicator::all_to_all(cuda_exec const& ex, std::span<std::byte const> send,
+                                          std::span<std::byte> receive) {
+  constexpr auto call = "nccl_communicator::all_to_all";
+  auto& comm = usable(ex, call);
+  std::size_t const ranks = times(comm), slot = send.size() / ranks;
+  expect_bytes(call, "send", send.size(), slot, ranks);
+  expect_bytes(call, "receive", receive.size(), slot, ranks);
+  if (slot == 0) return;
+  expect_device(ex, call, send, receive);
+  nccl_group group(*this);
+  for (int r = 0; r < comm.size(); ++r) {
+    std::size_t const at = static_cast<std::size_t>(r) * slot;
+    comm.settle(ncclSend(send.data() + at, slot, ncclInt8, r, comm.get(), ex.stream()), "ncclSend");
+    comm.settle(ncclRecv(receive.data() + at, slot, ncclInt8, r, comm.get(), ex.stream()), "ncclRecv");
+  }
+  group.end();
+}
+
+inline std::optional<nccl_communicator> nccl_communicator::split(int color, int key, ncclConfig_t const* config) {
+  constexpr auto call = "nccl_communicator::split";
+  auto& comm = usable(call);
+  expect_no_group(call);
+  detail::expects(color >= 0 || color == NCCL_SPLIT_NOCOLOR, [&] {
+    return std::string(call) + ": a colour is 0 or more, or NCCL_SPLIT_NOCOLOR, got " + std::to_string(color);
+  });
+  detail::device_scope const scope(comm.device());
+  detail::nccl_newborn born;
+  ncclConfig_t copy = NCCL_CONFIG_INITIALIZER;
+  if (config) copy = *config;
+  try {
+    comm.settle(ncclCommSplit(comm.get(), color, key, born.slot(), config ? &copy : nullptr), "ncclCommSplit");
+  } catch (timeout const&) {
+    born.forget();
+    throw;
+  }
+  if (!*born.slot()) return std::nullopt;
+  return nccl_communicator(born.finish(ncclInProgress, comm.deadline(), "ncclCommSplit"), true, comm.deadline());
+}
+
+CCOMP_END
