@@ -1,5 +1,5 @@
 #pragma once
-/// Everything but the components that need another library: low_rank/power_sgd.hpp (Eigen).
+/// Everything but the components that need another library: low_rank/power_sgd.hpp (Eigen). CUDA joins under nvcc.
 
 #include <ccomp/any_compressor.hpp>
 #include <ccomp/chain.hpp>
@@ -13,3 +13,6 @@
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/passes.hpp>
 #include <ccomp/version.hpp>
+#if defined(__CUDACC__)
+#include <ccomp/passes.cuh>
+#endif

@@ -52,10 +52,13 @@ concept has_value = has_scalar_types<S> && requires(S const& s, typename S::para
 /// The scalar pieces from which engines derive every pass.
 template <class S>
 concept scalar_pieces = has_fit<S> && has_code<S> && has_value<S>;
+struct takes_pieces {  // not a lambda: nvcc's front end knows none in a concept
+  template <class Pieces> void operator()(Pieces const&) const {}
+};
 /// Settings choose between several sets of scalar pieces: `specialise(f)` calls f with the one in force.
 template <class S>
-concept has_specialise = requires(S const& s) {
-  s.specialise([](auto const&) {});
+concept has_specialise = requires(S const& s, takes_pieces f) {
+  s.specialise(f);
 };
 template <class S>
 concept has_block = requires(S const& s) {

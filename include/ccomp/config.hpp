@@ -60,6 +60,14 @@ static_assert(std::endian::native == std::endian::little,
 
 #define CCOMP_RESTRICT __restrict__
 
+// Before a loop of the host: unrolled so many times. nvcc's front end does not know the pragma.
+#if defined(__CUDACC__)
+#define CCOMP_HOST_UNROLL(n)
+#else
+#define CCOMP_HOST_UNROLL(n) CCOMP_PRAGMA(GCC unroll n)
+#define CCOMP_PRAGMA(text) _Pragma(#text)
+#endif
+
 // A product that feeds a sum must not become a fused multiply-add on one machine and not on another.
 #if defined(__clang__)
 #define CCOMP_NO_CONTRACTION _Pragma("clang fp contract(off)")

@@ -23,8 +23,9 @@ CCOMP_BEGIN
 /// One setting: its name in text and where it lives. A stage lists its own in
 /// `static constexpr auto fields() { return std::tuple{field{"ratio", &top_k::ratio}}; }`.
 template <class Stage, class Value> struct field {
+  using pointer = Value Stage::*;  // named: nvcc would hand the member's declaration on with parentheses
   std::string_view name;
-  Value Stage::*member;
+  pointer member;
 };
 template <class Stage, class Value> field(char const*, Value Stage::*) -> field<Stage, Value>;
 

@@ -79,6 +79,18 @@ CCOMP_HD inline double sqrt(double x) {
 #endif
 }
 
+/// 1 / sqrt(2^k), rounded to nearest.
+CCOMP_HD constexpr float inverse_sqrt_of_power(std::uint32_t k) {
+  return bits_float(((127u - (k + 1) / 2) << 23) | (k % 2 ? 0x3504f3u : 0u));
+}
+
+/// The bits of a bfloat16 next to x, rounded by 16 random bits: up as likely as x lies near it, and never to Inf.
+CCOMP_HD constexpr std::uint16_t stochastic_bfloat16(float x, std::uint32_t random) {
+  std::uint32_t const u = float_bits(x), up = u + random;
+  bool const overflow = (up & 0x7fffffffu) >= inf_bits;
+  return static_cast<std::uint16_t>((overflow ? u : up) >> 16);
+}
+
 /// The low bits of x + offset rounded to the nearest even integer, for |x| + offset < 2^21. The sum with 1.5 * 2^23
 /// rounds exactly and leaves the integer in the low bits of the float: two additions, which vectorise everywhere,
 /// where rint is a library call per value without SSE 4.1, and a conversion at a quarter of the speed on a GPU.

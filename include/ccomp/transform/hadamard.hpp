@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <ccomp/concepts.hpp>
 #include <ccomp/engine/host/fwht.hpp>
+#include <ccomp/transform/step.hpp>
 
 CCOMP_BEGIN
 
@@ -38,6 +40,9 @@ struct hadamard_rotate {
   void inverse(instruction_set isa, float* x, std::size_t n, std::uint64_t first, pass_options at) const {
     rotate(isa, x, n);
     detail::flip_signs(isa, signs(at), x, n, first);
+  }
+  [[nodiscard]] std::array<transform_step, 2> steps() const {
+    return {{transform_step::flip(seed), transform_step::hadamard(block)}};
   }
 
  private:

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <array>
 #include <ccomp/concepts.hpp>
 #include <ccomp/engine/host/isa.hpp>
 #include <ccomp/numeric.hpp>
+#include <ccomp/transform/step.hpp>
 
 CCOMP_BEGIN
 
@@ -37,6 +39,7 @@ struct scale {
   void inverse(instruction_set isa, float* x, std::size_t n, std::uint64_t, pass_options) const {
     multiply(isa, x, n, detail::div(1.0f, factor));
   }
+  [[nodiscard]] std::array<transform_step, 1> steps() const { return {{transform_step::times(factor)}}; }
 
  private:
   static void multiply(instruction_set isa, float* x, std::size_t n, float by) {

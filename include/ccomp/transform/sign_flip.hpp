@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <ccomp/concepts.hpp>
 #include <ccomp/engine/host/fwht.hpp>
+#include <ccomp/transform/step.hpp>
 
 CCOMP_BEGIN
 
@@ -30,6 +32,7 @@ struct sign_flip {
   void inverse(instruction_set isa, float* x, std::size_t n, std::uint64_t first, pass_options at) const {
     forward(isa, x, n, first, at);
   }
+  [[nodiscard]] std::array<transform_step, 1> steps() const { return {{transform_step::flip(seed)}}; }
 };
 
 CCOMP_END

@@ -85,11 +85,7 @@ inline void scale_loop(float* x, std::size_t n, float factor) {
 [[gnu::always_inline]] inline void narrow_stochastic(float const* CCOMP_RESTRICT x,
                                                      std::uint16_t const* CCOMP_RESTRICT random, std::size_t n,
                                                      bfloat16* CCOMP_RESTRICT out) {
-  for (std::size_t i = 0; i < n; ++i) {
-    std::uint32_t const u = float_bits(x[i]), up = u + random[i];
-    bool const overflow = (up & 0x7fffffffu) >= inf_bits;
-    out[i].bits = static_cast<std::uint16_t>((overflow ? u : up) >> 16);
-  }
+  for (std::size_t i = 0; i < n; ++i) out[i].bits = stochastic_bfloat16(x[i], random[i]);
 }
 
 /// A residual tile as floats for as long as a tile is worked on.
@@ -168,6 +164,11 @@ class block_codec {
       if (prescale_ != 1.0f) {
         run(context_.isa, [&] {
           for (std::size_t i = 0; i < n; ++i) b.decoded[i] = mul(x[i], prescale_);
+        });
+        x = b.decoded;
+      } else if (raw_type_ == element_type::float32) {  // sums and products of NaNs differ from engine to engine
+        run(context_.isa, [&] {
+          for (std::size_t i = 0; i < n; ++i) b.decoded[i] = canonical(x[i]);
         });
         x = b.decoded;
       }

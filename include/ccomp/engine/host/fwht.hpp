@@ -23,10 +23,7 @@ namespace detail {
 constexpr int log2_of(std::size_t power) { return static_cast<int>(std::countr_zero(power)); }
 
 /// 1 / sqrt(m), rounded to nearest.
-constexpr float inverse_sqrt(std::size_t m) {
-  auto const k = static_cast<std::uint32_t>(log2_of(m));
-  return bits_float(((127u - (k + 1) / 2) << 23) | (k % 2 ? 0x3504f3u : 0u));
-}
+constexpr float inverse_sqrt(std::size_t m) { return inverse_sqrt_of_power(static_cast<std::uint32_t>(log2_of(m))); }
 
 // Written as packs, not loops: g++ 12 vectorises the loop over j only if nothing is left to unroll in it.
 template <std::size_t Stride, std::size_t... K>
@@ -97,7 +94,7 @@ template <std::size_t Registers>
   __m512 const s1 = signs(0xaaaa), s2 = signs(0xcccc), s4 = signs(0xf0f0), s8 = signs(0xff00);
   for (std::size_t base = 0; base < n; base += 16 * Registers) {
     __m512 v[Registers];
-#pragma GCC unroll 8
+    CCOMP_HOST_UNROLL(8)
     for (std::size_t k = 0; k < Registers; ++k) {
       __m512 a = _mm512_loadu_ps(x + base + 16 * k);
       a = _mm512_fmadd_ps(a, s1, _mm512_maskz_permute_ps(0xffff, a, 0xb1));
@@ -105,16 +102,15 @@ template <std::size_t Registers>
       a = _mm512_fmadd_ps(a, s4, _mm512_maskz_shuffle_f32x4(0xffff, a, a, 0xb1));
       v[k] = _mm512_fmadd_ps(a, s8, _mm512_maskz_shuffle_f32x4(0xffff, a, a, 0x4e));
     }
-#pragma GCC unroll 3
-    for (std::size_t s = 1; s < Registers; s *= 2)
-#pragma GCC unroll 8
-      for (std::size_t k = 0; k < Registers; ++k)
-        if ((k & s) == 0) {
-          __m512 const a = v[k], b = v[k + s];
-          v[k] = a + b;
-          v[k + s] = a - b;
-        }
-#pragma GCC unroll 8
+    CCOMP_HOST_UNROLL(3)
+    for (std::size_t s = 1; s < Registers; s *= 2) CCOMP_HOST_UNROLL(8)
+    for (std::size_t k = 0; k < Registers; ++k)
+      if ((k & s) == 0) {
+        __m512 const a = v[k], b = v[k + s];
+        v[k] = a + b;
+        v[k + s] = a - b;
+      }
+    CCOMP_HOST_UNROLL(8)
     for (std::size_t k = 0; k < Registers; ++k) _mm512_storeu_ps(x + base + 16 * k, v[k]);
   }
 }
@@ -125,23 +121,22 @@ template <std::size_t Registers>
                s4 = _mm256_setr_ps(1, 1, 1, 1, -1, -1, -1, -1);
   for (std::size_t base = 0; base < n; base += 8 * Registers) {
     __m256 v[Registers];
-#pragma GCC unroll 8
+    CCOMP_HOST_UNROLL(8)
     for (std::size_t k = 0; k < Registers; ++k) {
       __m256 a = _mm256_loadu_ps(x + base + 8 * k);
       a = _mm256_fmadd_ps(a, s1, _mm256_permute_ps(a, 0xb1));
       a = _mm256_fmadd_ps(a, s2, _mm256_permute_ps(a, 0x4e));
       v[k] = _mm256_fmadd_ps(a, s4, _mm256_permute2f128_ps(a, a, 1));
     }
-#pragma GCC unroll 3
-    for (std::size_t s = 1; s < Registers; s *= 2)
-#pragma GCC unroll 8
-      for (std::size_t k = 0; k < Registers; ++k)
-        if ((k & s) == 0) {
-          __m256 const a = v[k], b = v[k + s];
-          v[k] = a + b;
-          v[k + s] = a - b;
-        }
-#pragma GCC unroll 8
+    CCOMP_HOST_UNROLL(3)
+    for (std::size_t s = 1; s < Registers; s *= 2) CCOMP_HOST_UNROLL(8)
+    for (std::size_t k = 0; k < Registers; ++k)
+      if ((k & s) == 0) {
+        __m256 const a = v[k], b = v[k + s];
+        v[k] = a + b;
+        v[k + s] = a - b;
+      }
+    CCOMP_HOST_UNROLL(8)
     for (std::size_t k = 0; k < Registers; ++k) _mm256_storeu_ps(x + base + 8 * k, v[k]);
   }
 }

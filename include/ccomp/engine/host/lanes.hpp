@@ -29,41 +29,41 @@ template <std::size_t Bytes> struct lanes {
   vector part[parts];
 
   [[gnu::always_inline]] void load(float const* from) {
-#pragma GCC unroll 4
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t i = 0; i < parts; ++i) std::memcpy(&part[i], from + i * width, sizeof(vector));
   }
   [[gnu::always_inline]] void store(float* to) const {
-#pragma GCC unroll 4
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t i = 0; i < parts; ++i) std::memcpy(to + i * width, &part[i], sizeof(vector));
   }
   [[gnu::always_inline]] void multiply(float factor) {
     CCOMP_NO_CONTRACTION
-#pragma GCC unroll 4
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t i = 0; i < parts; ++i) part[i] = part[i] * factor;
   }
   [[gnu::always_inline]] void add(lanes const& x) {
     CCOMP_NO_CONTRACTION
-#pragma GCC unroll 4
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t i = 0; i < parts; ++i) part[i] = part[i] + x.part[i];
   }
   [[gnu::always_inline]] void subtract(lanes const& x) {
     CCOMP_NO_CONTRACTION
-#pragma GCC unroll 4
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t i = 0; i < parts; ++i) part[i] = part[i] - x.part[i];
   }
   [[gnu::always_inline]] void add_product(lanes const& x, lanes const& y) {
     CCOMP_NO_CONTRACTION
-#pragma GCC unroll 4
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t i = 0; i < parts; ++i) part[i] = part[i] + x.part[i] * y.part[i];
   }
   [[gnu::always_inline]] void set_product(lanes const& x, float y) {
     CCOMP_NO_CONTRACTION
-#pragma GCC unroll 4
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t i = 0; i < parts; ++i) part[i] = x.part[i] * y;
   }
   [[gnu::always_inline]] void add_product(lanes const& x, float y) {
     CCOMP_NO_CONTRACTION
-#pragma GCC unroll 4
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t i = 0; i < parts; ++i) part[i] = part[i] + x.part[i] * y;
   }
 };

@@ -63,26 +63,24 @@ template <std::size_t Bytes, std::size_t Rank, bool Residual, std::size_t Rows>
   for (std::size_t row = 0; row < Rows; row += g)
     for (std::size_t first = 0; first < Rank; first += r) {
       lanes<Bytes> sum[g][r];
-#pragma GCC unroll 4
-      for (std::size_t i = 0; i < g; ++i)
-#pragma GCC unroll 4
-        for (std::size_t k = 0; k < r; ++k) sum[i][k].load(sums + ((row + i) * panel_rank + first + k) * lane_count);
+      CCOMP_HOST_UNROLL(4)
+      for (std::size_t i = 0; i < g; ++i) CCOMP_HOST_UNROLL(4)
+      for (std::size_t k = 0; k < r; ++k) sum[i][k].load(sums + ((row + i) * panel_rank + first + k) * lane_count);
       for (std::size_t j = 0; j < n; j += lane_count) {
         lanes<Bytes> v[g];
-#pragma GCC unroll 4
+        CCOMP_HOST_UNROLL(4)
         for (std::size_t i = 0; i < g; ++i) load_sum<Bytes, Residual>(v[i], m, row + i, j, decay);
-#pragma GCC unroll 4
+        CCOMP_HOST_UNROLL(4)
         for (std::size_t k = 0; k < r; ++k) {
           lanes<Bytes> y;
           y.load(q + (first + k) * q_stride + j);
-#pragma GCC unroll 4
+          CCOMP_HOST_UNROLL(4)
           for (std::size_t i = 0; i < g; ++i) sum[i][k].add_product(v[i], y);
         }
       }
-#pragma GCC unroll 4
-      for (std::size_t i = 0; i < g; ++i)
-#pragma GCC unroll 4
-        for (std::size_t k = 0; k < r; ++k) sum[i][k].store(sums + ((row + i) * panel_rank + first + k) * lane_count);
+      CCOMP_HOST_UNROLL(4)
+      for (std::size_t i = 0; i < g; ++i) CCOMP_HOST_UNROLL(4)
+      for (std::size_t k = 0; k < r; ++k) sum[i][k].store(sums + ((row + i) * panel_rank + first + k) * lane_count);
     }
 }
 
@@ -96,13 +94,13 @@ template <std::size_t Bytes, std::size_t Rank, bool Residual, std::size_t Rows>
     for (std::size_t k = 0; k < Rank; ++k) factor[i][k] = p[i * p_stride + k];
   for (std::size_t j = 0; j < n; j += lane_count) {
     lanes<Bytes> v[Rows];
-#pragma GCC unroll 4
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t i = 0; i < Rows; ++i) load_sum<Bytes, Residual>(v[i], m, i, j, decay);
-#pragma GCC unroll 4
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t k = 0; k < Rank; ++k) {
       lanes<Bytes> term, sum;
       term.set_product(v[0], factor[0][k]);
-#pragma GCC unroll 4
+      CCOMP_HOST_UNROLL(4)
       for (std::size_t i = 1; i < Rows; ++i) term.add_product(v[i], factor[i][k]);
       sum.load(q + k * q_stride + j);
       sum.add(term);
@@ -126,23 +124,23 @@ template <std::size_t Bytes, std::size_t Rank, expand_mode Mode, std::size_t Row
     for (std::size_t k = 0; k < Rank; ++k) factor[i][k] = mul(sign, p[i * p_stride + k]);
   auto product = [&](lanes<Bytes>& sum, lanes<Bytes> const(&y)[Rank], std::size_t i) {
     sum.set_product(y[0], factor[i][0]);
-#pragma GCC unroll 4
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t k = 1; k < Rank; ++k) sum.add_product(y[k], factor[i][k]);
   };
   for (std::size_t j = 0; j < n; j += lane_count) {
     lanes<Bytes> y[Rank];
     if constexpr (keeps) {  // reads M before `out`, which may be x, is written
       lanes<Bytes> v[Rows];
-#pragma GCC unroll 4
+      CCOMP_HOST_UNROLL(4)
       for (std::size_t k = 0; k < Rank; ++k) y[k].load(rest + k * q_stride + j);
-#pragma GCC unroll 4
+      CCOMP_HOST_UNROLL(4)
       for (std::size_t i = 0; i < Rows; ++i) {
         if constexpr (more)
           v[i].load(m.residual[i] + j);
         else
           load_sum<Bytes, true>(v[i], m, i, j, decay);
       }
-#pragma GCC unroll 4
+      CCOMP_HOST_UNROLL(4)
       for (std::size_t i = 0; i < Rows; ++i) {
         lanes<Bytes> term;
         product(term, y, i);
@@ -150,9 +148,9 @@ template <std::size_t Bytes, std::size_t Rank, expand_mode Mode, std::size_t Row
         v[i].store(m.residual[i] + j);
       }
     }
-#pragma GCC unroll 4
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t k = 0; k < Rank; ++k) y[k].load(q + k * q_stride + j);
-#pragma GCC unroll 4
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t i = 0; i < Rows; ++i) {
       lanes<Bytes> term;
       product(term, y, i);

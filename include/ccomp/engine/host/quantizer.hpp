@@ -15,7 +15,7 @@ namespace detail {
 inline constexpr std::size_t tile_values = 4096;
 
 /// Parameters are floats, so that a foreign payload can be judged: a block is good if all of them are finite.
-template <class P> bool good_parameters(P const& p) {
+template <class P> CCOMP_HD bool good_parameters(P const& p) {
   static_assert(sizeof(P) % sizeof(float) == 0 && std::is_trivially_copyable_v<P>,
                 "ccomp: a quantizer's parameters are floats");
   float words[sizeof(P) / sizeof(float)];
@@ -25,7 +25,7 @@ template <class P> bool good_parameters(P const& p) {
   return good;
 }
 /// A block with NaN or Inf in it: codes 0, the first parameter the canonical NaN.
-template <class P> P bad_parameters() {
+template <class P> CCOMP_HD P bad_parameters() {
   P p{};
   float const nan = canonical_nan();
   std::memcpy(&p, &nan, sizeof nan);

@@ -41,10 +41,10 @@ inline constexpr std::size_t random_group = 256;
       d[v] = _mm512_maskz_slli_epi64(0xff, _mm512_maskz_srli_epi64(0xff, a[v], 32), 8) | _mm512_set1_epi64(s.phase);
     }
     std::uint32_t k0 = s.key[0], k1 = s.key[1];
-#pragma GCC unroll 10
+    CCOMP_HOST_UNROLL(10)
     for (int round = 0; round < 10; ++round) {
       auto const key0 = _mm512_set1_epi64(k0), key1 = _mm512_set1_epi64(k1);
-#pragma GCC unroll 4
+      CCOMP_HOST_UNROLL(4)
       for (int v = 0; v < 4; ++v) {
         auto const p = _mm512_maskz_mul_epu32(0xff, m0, a[v]), q = _mm512_maskz_mul_epu32(0xff, m1, c[v]);
         a[v] = _mm512_maskz_srli_epi64(0xff, q, 32) ^ b[v] ^ key0;
@@ -55,7 +55,7 @@ inline constexpr std::size_t random_group = 256;
       k0 += 0x9E3779B9u;
       k1 += 0xBB67AE85u;
     }
-#pragma GCC unroll 4
+    CCOMP_HOST_UNROLL(4)
     for (int v = 0; v < 4; ++v) {
       auto const low = (a[v] & half) | _mm512_maskz_slli_epi64(0xff, b[v] & half, 16) |
                        _mm512_maskz_slli_epi64(0xff, c[v] & half, 32) | _mm512_maskz_slli_epi64(0xff, d[v], 48);
@@ -83,10 +83,10 @@ inline constexpr std::size_t random_group = 256;
       d[v] = _mm256_slli_epi64(_mm256_srli_epi64(a[v], 32), 8) | _mm256_set1_epi64x(s.phase);
     }
     std::uint32_t k0 = s.key[0], k1 = s.key[1];
-#pragma GCC unroll 10
+    CCOMP_HOST_UNROLL(10)
     for (int round = 0; round < 10; ++round) {
       auto const key0 = _mm256_set1_epi64x(k0), key1 = _mm256_set1_epi64x(k1);
-#pragma GCC unroll 2
+      CCOMP_HOST_UNROLL(2)
       for (int v = 0; v < 2; ++v) {
         auto const p = _mm256_mul_epu32(m0, a[v]), q = _mm256_mul_epu32(m1, c[v]);
         a[v] = _mm256_srli_epi64(q, 32) ^ b[v] ^ key0;

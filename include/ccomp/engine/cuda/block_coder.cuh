@@ -1,0 +1,200 @@
+#pragma once
+/// How a tile in registers becomes a payload and back: through a quantizer's scalar pieces, or as raw values.
+
+#include <ccomp/engine/cuda/codes.cuh>
+#include <ccomp/engine/cuda/transform.cuh>
+#include <ccomp/engine/host/quantizer.hpp>
+
+CCOMP_BEGIN
+namespace detail {
+
+/// Where the parts of one payload lie, and what codes it.
+struct block_layout {
+  std::uint64_t side = 0;   // bytes of parameters, padded: where codes begin
+  std::uint64_t codes = 0;  // bytes of codes (or raw values), padded
+  std::uint32_t block = 1;
+  int bits = 32;
+  element_type raw = element_type::float32;  // without a quantizer
+  float prescale = 1;                        // of raw float16
+  std::uint64_t seed = 0;                    // of stochastic rounding
+};
+
+template <std::size_t Bytes> struct alignas(8) shared_bytes { unsigned char bytes[Bytes]; };
+
+/// Scalar pieces S on tiles of whole blocks.
+template <class S, class Team> struct quantizer_coder {
+  using parameters = typename S::parameters;
+  struct coded {
+    parameters p[Team::rows];
+    std::uint32_t codes[Team::rows];
+  };
+  S pieces;
+
+  __device__ void encode(block_layout const& l, device_random const& random, std::uint64_t first, std::uint8_t phase,
+                         tile_place const& at, warp_tile<Team> const& x, coded& c) const {
+    if (Team::warps > 1 && l.block > Team::warp_values)
+      fit_wide(l, at, x, c);
+    else
+      fit_rows(l, at, x, c);
+    code_rows(l, random, first, phase, at, x, c);
+  }
+  __device__ void store(block_layout const& l, tile_place const& at, coded const& c, std::byte* payload) const {
+    CCOMP_UNROLL
+    for (int r = 0; r < Team::rows; ++r) {
+      std::uint64_t const row = at.base + static_cast<unsigned>(r) * row_values, i = at.index(r);
+      if (row >= at.n) break;
+      store_row(payload + l.side, row / row_values * 16 * static_cast<unsigned>(l.bits), l.codes, c.codes[r], l.bits,
+                at.lane);
+      if ((i & (l.block - 1)) == 0 && i < at.n) memcpy(payload + i / l.block * sizeof(parameters), &c.p[r], sizeof(parameters));
+    }
+    if (at.base != 0) return;
+    std::uint64_t const used = (at.n + l.block - 1) / l.block * sizeof(parameters), place = used + 4 * at.lane;
+    if (place < l.side) *reinterpret_cast<std::uint32_t*>(payload + place) = 0;
+  }
+  __device__ void load(block_layout const& l, tile_place const& at, std::byte const* payload, coded& c) const {
+    CCOMP_UNROLL
+    for (int r = 0; r < Team::rows; ++r) {
+      std::uint64_t const row = at.base + static_cast<unsigned>(r) * row_values, i = at.index(r);
+      c.codes[r] = load_row(payload + l.side, row / row_values * 16 * static_cast<unsigned>(l.bits), l.bits, at.lane,
+                            at.count(r));
+      c.p[r] = bad_parameters<parameters>();
+      if (i < at.n) memcpy(&c.p[r], payload + i / l.block * sizeof(parameters), sizeof(parameters));
+    }
+  }
+  /// The four values of a row.
+  __device__ void decode_row(block_layout const& l, coded const& c, int r, float (&v)[4]) const {
+    bool const good = good_parameters(c.p[r]);
+    CCOMP_UNROLL
+    for (int k = 0; k < 4; ++k)
+      v[k] = good ? pieces.value(split_code(c.codes[r], k, l.bits), c.p[r]) : canonical_nan();
+  }
+  __device__ void add_row(block_layout const& l, coded const& c, int r, float (&v)[4]) const {
+    bool const good = good_parameters(c.p[r]);
+    CCOMP_UNROLL
+    for (int k = 0; k < 4; ++k)
+      v[k] = good ? add(v[k], pieces.value(split_code(c.codes[r], k, l.bits), c.p[r])) : canonical_nan();
+  }
+
+ private:
+  using collector = lane_statistic<typename S::statistic>;
+
+  /// Parameters of the block that the lane's values of row r belong to.
+  __device__ parameters fit(block_layout const& l, tile_place const& at, int r, collector const& s,
+                            unsigned lanes) const {
+    auto const statistic = s.finish(lanes);
+    std::uint64_t const start = at.index(r) & ~std::uint64_t{l.block - 1}, left = start < at.n ? at.n - start : 1;
+    return statistic.finite() ? pieces.fit(statistic, left < l.block ? left : l.block) : bad_parameters<parameters>();
+  }
+  /// Blocks that lie within a warp's part.
+  __device__ void fit_rows(block_layout const& l, tile_place const& at, warp_tile<Team> const& x, coded& c) const {
+    unsigned const rows = l.block < row_values ? 1 : l.block / row_values;
+    unsigned const lanes = l.block < row_values ? l.block / 4 : 32;
+    collector s;
+    CCOMP_UNROLL
+    for (int r = 0; r < Team::rows; ++r) {
+      s.add_row(x.v[r], at.count(r));
+      if ((static_cast<unsigned>(r + 1) & (rows - 1)) != 0) continue;
+      c.p[r] = fit(l, at, r, s, lanes);
+      s = {};
+    }
+    CCOMP_UNROLL
+    for (int r = Team::rows - 1; r-- > 0;)
+      if ((static_cast<unsigned>(r + 1) & (rows - 1)) != 0) c.p[r] = c.p[r + 1];  // what the block's last row found
+  }
+  /// Blocks of several warps: each goes on from what the warp before it collected, in the order of the values.
+  __device__ void fit_wide(block_layout const& l, tile_place const& at, warp_tile<Team> const& x, coded& c) const {
+    static_assert(std::is_trivially_copyable_v<collector>);
+    CCOMP_SHARED(shared_bytes<sizeof(collector)>[32 * Team::warps], collected);
+    unsigned const warps = static_cast<unsigned>(l.block / Team::warp_values);
+    collector s;
+    __syncthreads();  // whatever was here before has been read
+    for (unsigned w = 0; w < Team::warps; ++w) {
+      if (at.warp == w) {
+        if ((w & (warps - 1)) != 0) memcpy(static_cast<void*>(&s), &collected[32 * (w - 1) + at.lane], sizeof s);
+        CCOMP_UNROLL
+        for (int r = 0; r < Team::rows; ++r) s.add_row(x.v[r], at.count(r));
+        memcpy(&collected[32 * w + at.lane], &s, sizeof s);
+      }
+      __syncthreads();
+    }
+    memcpy(static_cast<void*>(&s), &collected[32 * (at.warp | (warps - 1)) + at.lane], sizeof s);
+    parameters const p = fit(l, at, 0, s, 32);
+    CCOMP_UNROLL
+    for (int r = 0; r < Team::rows; ++r) c.p[r] = p;
+  }
+  __device__ void code_rows(block_layout const& l, device_random const& random, std::uint64_t first,
+                            std::uint8_t phase, tile_place const& at, warp_tile<Team> const& x, coded& c) const {
+    random_stream const stream = random.stream(l.seed, random.rank, use_rounding, phase);
+    static_assert(Team::rows % 2 == 0);
+    CCOMP_UNROLL
+    for (int pair = 0; pair < Team::rows; pair += 2) {
+      philox_words words{};
+      if constexpr (needs_random<S>)
+        words = random_rows(stream, first + at.base + static_cast<unsigned>(pair) * row_values, at.lane).words;
+      CCOMP_UNROLL
+      for (int r = pair; r < pair + 2; ++r) {
+        std::uint32_t codes[4] = {};
+        unsigned const count = at.count(r);
+        bool const good = good_parameters(c.p[r]);
+        CCOMP_UNROLL
+        for (unsigned k = 0; k < 4; ++k)
+          if (good && k < count) codes[k] = pieces.code(x.v[r][k], c.p[r], words.w[k] >> (16 * (r & 1)) & 0xffffu);
+        c.codes[r] = join_codes(codes, l.bits);
+      }
+    }
+  }
+};
+
+/// Values as they are, in the element type `raw`.
+template <class Team> struct raw_coder {
+  struct coded {
+    float v[Team::rows][4];
+  };
+
+  __device__ void encode(block_layout const& l, device_random const&, std::uint64_t, std::uint8_t, tile_place const&,
+                         warp_tile<Team> const& x, coded& c) const {
+    CCOMP_UNROLL
+    for (int r = 0; r < Team::rows; ++r)
+      CCOMP_UNROLL
+    for (int k = 0; k < 4; ++k) {
+      float const v = l.prescale == 1.0f ? x.v[r][k] : mul(x.v[r][k], l.prescale);
+      c.v[r][k] = l.raw == element_type::float32 ? canonical(v) : widen_bits(l.raw, narrow_bits(l.raw, v));
+    }
+  }
+  __device__ void store(block_layout const& l, tile_place const& at, coded const& c, std::byte* payload) const {
+    device_values const to = values_in(l, payload);
+    CCOMP_UNROLL
+    for (int r = 0; r < Team::rows; ++r) store_quad(to, at.index(r), at.n, c.v[r]);
+    if (at.base != 0) return;
+    std::uint64_t const place = at.n * element_bytes(l.raw) + 2 * at.lane;
+    if (place < l.codes) *reinterpret_cast<std::uint16_t*>(payload + place) = 0;
+  }
+  __device__ void load(block_layout const& l, tile_place const& at, std::byte const* payload, coded& c) const {
+    device_values const from = values_in(l, payload);
+    CCOMP_UNROLL
+    for (int r = 0; r < Team::rows; ++r) load_quad(from, at.index(r), at.n, c.v[r]);
+  }
+  __device__ void decode_row(block_layout const& l, coded const& c, int r, float (&v)[4]) const {
+    float const back = div(1.0f, l.prescale);
+    CCOMP_UNROLL
+    for (int k = 0; k < 4; ++k) v[k] = l.prescale == 1.0f ? c.v[r][k] : mul(c.v[r][k], back);
+  }
+  __device__ void add_row(block_layout const& l, coded const& c, int r, float (&v)[4]) const {
+    float term[4];
+    decode_row(l, c, r, term);
+    CCOMP_UNROLL
+    for (int k = 0; k < 4; ++k) v[k] = add(v[k], term[k]);
+  }
+
+ private:
+  __device__ static device_values values_in(block_layout const& l, std::byte const* payload) {
+    device_values m;
+    m.data = const_cast<std::byte*>(payload);
+    m.type = l.raw;
+    m.whole = true;  // payloads start on 16 bytes
+    return m;
+  }
+};
+
+}  // namespace detail
+CCOMP_END

@@ -1,0 +1,150 @@
+// Calls with a cuda_exec: asynchronous, without allocation, and what they refuse.
+#include <doctest/doctest.h>
+
+#include <ccomp/passes.cuh>
+#include <ccomp/quantize/uniform.hpp>
+#include <ccomp/sparsify/top_k.hpp>
+#include <string>
+#include <support/cuda/cudart_sim.hpp>
+#include <support/cuda/device_array.hpp>
+#include <vector>
+
+using namespace ccomp;
+using support::device_array;
+
+namespace {
+
+uniform_quantize<8> const c{};  // of values of 127 the scale is 1: nothing is rounded
+constexpr std::size_t n = 3000;
+
+/// What `call` throws, and that it queued nothing.
+template <class Error, class Call> std::string refusal(Call const& call) {
+  std::size_t const launches = cudart_sim::count().launches;
+  std::string text = "nothing was thrown";
+  try {
+    call();
+  } catch (Error const& e) {
+    text = e.what();
+  }
+  CHECK(cudart_sim::count().launches == launches);
+  return text;
+}
+bool has(std::string const& text, std::string const& part) {
+  CAPTURE(text);
+  CAPTURE(part);
+  bool const found = text.find(part) != std::string::npos;
+  CHECK(found);
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("cuda: passes return before the work is done, allocate nothing and never wait") {
+  cudaStream_t stream = nullptr;
+  REQUIRE(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) == cudaSuccess);
+  {
+    device_array<float> const in(std::vector<float>(n, 127.0f)), out(n), rest(n);
+    device_array<std::byte> const payload(payload_bytes(c, n));
+    cuda_exec const ex{stream};
+    cudart_sim::hold_stream hold(stream);
+    auto const before = cudart_sim::count();
+    std::span const bytes(payload.data(), payload.size());
+    encode_feedback(ex, c, std::span<float const>(in.data(), n), std::span(rest.data(), n), bytes);
+    decode(ex, c, bytes, std::span(out.data(), n));
+    decode_accumulate(ex, c, bytes, std::span(out.data(), n));
+    auto const after = cudart_sim::count();
+    CHECK(after.launches == before.launches + 3);
+    CHECK(after.allocations == before.allocations);
+    CHECK(after.host_syncs == before.host_syncs);
+    CHECK(cudart_sim::pending() >= 3);
+    hold.release();
+    ex.synchronize();
+    CHECK(out.values() == std::vector<float>(n, 254.0f));
+  }
+  REQUIRE(cudaStreamDestroy(stream) == cudaSuccess);
+}
+
+TEST_CASE("cuda: a captured pass can be replayed") {
+  cudaStream_t stream = nullptr;
+  REQUIRE(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) == cudaSuccess);
+  {
+    device_array<float> const in(std::vector<float>(n, 127.0f)), out(n);
+    device_array<std::byte> const payload(payload_bytes(c, n));
+    cuda_exec const ex{stream};
+    std::span const bytes(payload.data(), payload.size());
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t ready = nullptr;
+    REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+    CHECK(ex.capturing());
+    encode(ex, c, std::span<float const>(in.data(), n), bytes);
+    decode_accumulate(ex, c, bytes, std::span(out.data(), n));
+    REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
+    CHECK_FALSE(ex.capturing());
+    REQUIRE(cudaGraphInstantiate(&ready, graph, 0) == cudaSuccess);
+    for (int i = 0; i < 2; ++i) REQUIRE(cudaGraphLaunch(ready, stream) == cudaSuccess);
+    ex.synchronize();
+    CHECK(out.values() == std::vector<float>(n, 254.0f));
+    CHECK(cudaGraphExecDestroy(ready) == cudaSuccess);
+    CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+  }
+  REQUIRE(cudaStreamDestroy(stream) == cudaSuccess);
+}
+
+TEST_CASE("cuda: wrong arguments are refused in one sentence, before anything is queued") {
+  device_array<float> const in(n), out(n);
+  device_array<std::byte> const payload(payload_bytes(c, n));
+  std::span<float const> const x(in.data(), n);
+  std::span const y(out.data(), n), short_y = std::span(out.data(), n - 1);
+  std::span const bytes(payload.data(), payload.size());
+  cuda_exec const ex;
+
+  std::vector<float> host(n);
+  std::string text = refusal<invalid_argument>([&] { encode(ex, c, host, bytes); });
+  CHECK((has(text, "encode: the input must be device memory") && has(text, "pageable host memory")));
+  text = refusal<invalid_argument>([&] { decode(ex, c, bytes, host); });
+  CHECK(has(text, "decode: the output"));
+  text = refusal<invalid_argument>([&] { encode_feedback(ex, c, x, std::span(host), bytes); });
+  CHECK(has(text, "encode_feedback: the residual"));
+  alignas(16) static std::byte host_bytes[8192];
+  text = refusal<invalid_argument>([&] { encode(ex, c, x, std::span(host_bytes)); });
+  CHECK(has(text, "the payload must be device memory"));
+  text = refusal<invalid_argument>([&] { encode(ex, c, x, bytes.first(bytes.size() - 16)); });
+  CHECK((has(text, std::to_string(bytes.size() - 16)) && has(text, std::to_string(bytes.size()))));
+  text = refusal<invalid_argument>([&] { decode(ex, c, bytes.subspan(4), y); });
+  CHECK(has(text, "start on 16 bytes"));
+  text = refusal<invalid_argument>([&] { encode_feedback(ex, c, x, short_y, bytes); });
+  CHECK((has(text, "3000") && has(text, "2999")));
+  text = refusal<invalid_argument>([&] { encode(ex, uniform_quantize<8>{.block = 100}, x, bytes); });
+  CHECK(has(text, "block must be a power of two"));
+  text = refusal<invalid_argument>([&] { encode(ex, top_k{}, x, bytes); });
+  CHECK(has(text, "top_k runs on the host only"));
+}
+
+TEST_CASE("cuda: another device than the stream's") {
+  cudart_sim::set_device_count(2);
+  cuda_exec const ex;
+  REQUIRE(cudaSetDevice(1) == cudaSuccess);
+  device_array<float> const x(16);
+  device_array<std::byte> const payload(payload_bytes(c, 16));
+  std::span<float const> const in(x.data(), 16);
+  std::span const bytes(payload.data(), payload.size());
+  std::string text = refusal<invalid_argument>([&] { encode(ex, c, in, bytes); });
+  CHECK(has(text, "the stream belongs to device 0, but device 1 is current"));
+  REQUIRE(cudaSetDevice(0) == cudaSuccess);
+  text = refusal<invalid_argument>([&] { encode(ex, c, in, bytes); });
+  CHECK(has(text, "lies on device 1, the stream belongs to device 0"));
+  cudart_sim::set_device_count(1);
+}
+
+TEST_CASE("cuda: the runtime's failures are cuda_error") {
+  device_array<float> const x(16);
+  device_array<std::byte> const payload(payload_bytes(c, 16));
+  cuda_exec const ex;
+  cudart_sim::fail_next("cudaLaunchKernel", cudaErrorLaunchOutOfResources);
+  std::string text = refusal<cuda_error>(
+      [&] { encode(ex, c, std::span<float const>(x.data(), 16), std::span(payload.data(), payload.size())); });
+  CHECK(has(text, "encode: "));
+  cudart_sim::set_device_count(0);
+  CHECK_THROWS_AS(cuda_exec{}, cuda_error);
+  cudart_sim::set_device_count(1);
+}
