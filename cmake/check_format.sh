@@ -10,5 +10,5 @@ if ! command -v clang-format-14 >/dev/null; then
   echo "skipped: the format check; get clang-format with: apt-get install clang-format-14"
   exit 77
 fi
-find include tests bench examples packaging \( -name '*.hpp' -o -name '*.cpp' \) -print0 |
+find include tests bench examples packaging \( -name '*.hpp' -o -name '*.cpp' -o -name '*.cuh' -o -name '*.cu' \) -print0 |
   xargs -0 --no-run-if-empty clang-format-14 "${mode[@]}"

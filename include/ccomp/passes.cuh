@@ -28,8 +28,8 @@ inline void expect_device_payload(cuda_exec const& ex, std::span<std::byte const
 }
 
 template <device_pass Pass, class C, class T>
-std::size_t encode_on_device(cuda_exec const& ex, C const& c, std::span<T const> x, device_values residual,
-                             float decay, std::span<std::byte> payload, pass_options const& at, char const* call) {
+std::size_t encode_on_device(cuda_exec const& ex, C const& c, std::span<T const> x, device_values residual, float decay,
+                             std::span<std::byte> payload, pass_options const& at, char const* call) {
   auto const stages = stages_of(c);
   validate(stages);
   auto const device = device_program_of<Pass>(c, stages);
@@ -85,8 +85,8 @@ std::size_t encode_feedback(cuda_exec const& ex, C const& c, In const& in, std::
     return "encode_feedback: the tensor has " + std::to_string(x.size()) + " values, the residual " +
            std::to_string(residual.size());
   });
-  return detail::encode_on_device<detail::device_pass::encode_feedback>(ex, c, std::span<T const>(x), {residual.data(), element_type_of<R>}, decay, payload,
-                                  at, "encode_feedback");
+  return detail::encode_on_device<detail::device_pass::encode_feedback>(
+      ex, c, std::span<T const>(x), {residual.data(), element_type_of<R>}, decay, payload, at, "encode_feedback");
 }
 
 /// Writes the n values that the payload stands for.

@@ -45,7 +45,8 @@ template <class S, class Team> struct quantizer_coder {
       if (row >= at.n) break;
       store_row(payload + l.side, row / row_values * 16 * static_cast<unsigned>(l.bits), l.codes, c.codes[r], l.bits,
                 at.lane);
-      if ((i & (l.block - 1)) == 0 && i < at.n) memcpy(payload + i / l.block * sizeof(parameters), &c.p[r], sizeof(parameters));
+      if ((i & (l.block - 1)) == 0 && i < at.n)
+        memcpy(payload + i / l.block * sizeof(parameters), &c.p[r], sizeof(parameters));
     }
     if (at.base != 0) return;
     std::uint64_t const used = (at.n + l.block - 1) / l.block * sizeof(parameters), place = used + 4 * at.lane;
@@ -65,8 +66,7 @@ template <class S, class Team> struct quantizer_coder {
   __device__ void decode_row(block_layout const& l, coded const& c, int r, float (&v)[4]) const {
     bool const good = good_parameters(c.p[r]);
     CCOMP_UNROLL
-    for (int k = 0; k < 4; ++k)
-      v[k] = good ? pieces.value(split_code(c.codes[r], k, l.bits), c.p[r]) : canonical_nan();
+    for (int k = 0; k < 4; ++k) v[k] = good ? pieces.value(split_code(c.codes[r], k, l.bits), c.p[r]) : canonical_nan();
   }
   __device__ void add_row(block_layout const& l, coded const& c, int r, float (&v)[4]) const {
     bool const good = good_parameters(c.p[r]);
@@ -122,8 +122,8 @@ template <class S, class Team> struct quantizer_coder {
     CCOMP_UNROLL
     for (int r = 0; r < Team::rows; ++r) c.p[r] = p;
   }
-  __device__ void code_rows(block_layout const& l, device_random const& random, std::uint64_t first,
-                            std::uint8_t phase, tile_place const& at, warp_tile<Team> const& x, coded& c) const {
+  __device__ void code_rows(block_layout const& l, device_random const& random, std::uint64_t first, std::uint8_t phase,
+                            tile_place const& at, warp_tile<Team> const& x, coded& c) const {
     random_stream const stream = random.stream(l.seed, random.rank, use_rounding, phase);
     static_assert(Team::rows % 2 == 0);
     CCOMP_UNROLL
@@ -154,11 +154,12 @@ template <class Team> struct raw_coder {
   __device__ void encode(block_layout const& l, device_random const&, std::uint64_t, std::uint8_t, tile_place const&,
                          warp_tile<Team> const& x, coded& c) const {
     CCOMP_UNROLL
-    for (int r = 0; r < Team::rows; ++r)
+    for (int r = 0; r < Team::rows; ++r) {
       CCOMP_UNROLL
-    for (int k = 0; k < 4; ++k) {
-      float const v = l.prescale == 1.0f ? x.v[r][k] : mul(x.v[r][k], l.prescale);
-      c.v[r][k] = l.raw == element_type::float32 ? canonical(v) : widen_bits(l.raw, narrow_bits(l.raw, v));
+      for (int k = 0; k < 4; ++k) {
+        float const v = l.prescale == 1.0f ? x.v[r][k] : mul(x.v[r][k], l.prescale);
+        c.v[r][k] = l.raw == element_type::float32 ? canonical(v) : widen_bits(l.raw, narrow_bits(l.raw, v));
+      }
     }
   }
   __device__ void store(block_layout const& l, tile_place const& at, coded const& c, std::byte* payload) const {

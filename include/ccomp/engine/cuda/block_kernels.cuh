@@ -153,8 +153,7 @@ __global__ void __launch_bounds__(32 * warps_per_block) decode_kernel(Coder code
   for (int r = 0; r < Team::rows; ++r) {
     if (finish) {
       CCOMP_UNROLL
-      for (int c = 0; c < 4; ++c)
-        x.v[r][c] = canonical(power ? mul(x.v[r][c], inverse) : div(x.v[r][c], k.divisor));
+      for (int c = 0; c < 4; ++c) x.v[r][c] = canonical(power ? mul(x.v[r][c], inverse) : div(x.v[r][c], k.divisor));
     }
     store_quad(k.out, at.index(r), at.n, x.v[r]);
   }

@@ -70,17 +70,16 @@ template <class S> struct lane_statistic {
 /// first (64, 32, ... 4 apart), then over the lane's own four. Both sides of a pair add the same two numbers, so every
 /// lane ends with the bits that the host's loop gives.
 template <class S>
-requires requires {
-  typename S::partial;
-}
+requires requires { typename S::partial; }
 struct lane_statistic<S> {
   typename S::partial p[S::sums][4]{};
   __device__ void add_row(float const (&v)[4], unsigned count) {
     CCOMP_UNROLL
-    for (int k = 0; k < S::sums; ++k)
+    for (int k = 0; k < S::sums; ++k) {
       CCOMP_UNROLL
-    for (unsigned c = 0; c < 4; ++c)
-      if (c < count) p[k][c] = add(p[k][c], S::term(k, v[c]));
+      for (unsigned c = 0; c < 4; ++c)
+        if (c < count) p[k][c] = add(p[k][c], S::term(k, v[c]));
+    }
   }
   __device__ S finish(unsigned lanes) const {
     S all;
@@ -89,9 +88,10 @@ struct lane_statistic<S> {
       typename S::partial q[4];
       CCOMP_UNROLL
       for (int c = 0; c < 4; ++c) q[c] = p[k][c];
-      for (unsigned d = lanes / 2; d > 0; d /= 2)
+      for (unsigned d = lanes / 2; d > 0; d /= 2) {
         CCOMP_UNROLL
-      for (int c = 0; c < 4; ++c) q[c] = add(q[c], shuffle_xor(q[c], static_cast<int>(d)));
+        for (int c = 0; c < 4; ++c) q[c] = add(q[c], shuffle_xor(q[c], static_cast<int>(d)));
+      }
       all.sum[k] = add(add(q[0], q[2]), add(q[1], q[3]));
     }
     return all;
@@ -99,9 +99,7 @@ struct lane_statistic<S> {
 };
 
 template <class S>
-requires requires {
-  typename S::first_statistic;
-}
+requires requires { typename S::first_statistic; }
 struct lane_statistic<S> {
   lane_statistic<typename S::first_statistic> first;
   lane_statistic<typename S::second_statistic> second;

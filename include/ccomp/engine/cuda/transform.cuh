@@ -29,11 +29,12 @@ template <class Team, class Longer>
 __device__ void butterfly_lanes(warp_tile<Team>& x, unsigned lane, int distance, Longer const& longer) {
   bool const upper = (lane & static_cast<unsigned>(distance)) != 0;
   CCOMP_UNROLL
-  for (int r = 0; r < Team::rows; ++r)
+  for (int r = 0; r < Team::rows; ++r) {
     CCOMP_UNROLL
-  for (int c = 0; c < 4; ++c) {
-    float const mine = x.v[r][c], other = __shfl_xor_sync(full_warp, mine, distance);
-    if (longer(r, c)) x.v[r][c] = upper ? sub(other, mine) : add(mine, other);
+    for (int c = 0; c < 4; ++c) {
+      float const mine = x.v[r][c], other = __shfl_xor_sync(full_warp, mine, distance);
+      if (longer(r, c)) x.v[r][c] = upper ? sub(other, mine) : add(mine, other);
+    }
   }
 }
 /// The same between warps.
@@ -66,10 +67,11 @@ __device__ void butterflies(warp_tile<Team>& x, tile_place const& at, std::uint3
   for (int stride = 1; stride < 4; stride *= 2)
     if (static_cast<std::uint32_t>(stride) < block) {
       CCOMP_UNROLL
-      for (int r = 0; r < Team::rows; ++r)
+      for (int r = 0; r < Team::rows; ++r) {
         CCOMP_UNROLL
-      for (int c = 0; c < 4; ++c)
-        if ((c & stride) == 0 && longer(r, c, stride)) butterfly(x.v[r][c], x.v[r][c + stride]);
+        for (int c = 0; c < 4; ++c)
+          if ((c & stride) == 0 && longer(r, c, stride)) butterfly(x.v[r][c], x.v[r][c + stride]);
+      }
     }
   for (int distance = 1; distance < 32; distance *= 2)
     if (4u * static_cast<unsigned>(distance) < block)
@@ -78,18 +80,18 @@ __device__ void butterflies(warp_tile<Team>& x, tile_place const& at, std::uint3
   for (int rows = 1; rows < Team::rows; rows *= 2)
     if (static_cast<unsigned>(rows) * row_values < block) {
       CCOMP_UNROLL
-      for (int r = 0; r < Team::rows; ++r)
+      for (int r = 0; r < Team::rows; ++r) {
         CCOMP_UNROLL
-      for (int c = 0; c < 4; ++c)
-        if ((r & rows) == 0 && longer(r, c, rows * static_cast<int>(row_values)))
-          butterfly(x.v[r][c], x.v[r + rows][c]);
+        for (int c = 0; c < 4; ++c)
+          if ((r & rows) == 0 && longer(r, c, rows * static_cast<int>(row_values)))
+            butterfly(x.v[r][c], x.v[r + rows][c]);
+      }
     }
   if constexpr (Team::warps > 1)
     for (unsigned distance = 1; distance < Team::warps; distance *= 2)
       if (distance * Team::warp_values < block)
-        butterfly_warps(x, at, distance, [&](int r, int c) {
-          return longer(r, c, static_cast<int>(distance * Team::warp_values));
-        });
+        butterfly_warps(x, at, distance,
+                        [&](int r, int c) { return longer(r, c, static_cast<int>(distance * Team::warp_values)); });
 }
 
 template <class Team> __device__ void rotate(warp_tile<Team>& x, tile_place const& at, std::uint32_t block) {
@@ -101,12 +103,13 @@ template <class Team> __device__ void rotate(warp_tile<Team>& x, tile_place cons
   butterflies(x, at, block,
               [&](int r, int c, int stride) { return !tail || piece(r, c) > static_cast<std::uint32_t>(stride); });
   CCOMP_UNROLL
-  for (int r = 0; r < Team::rows; ++r)
+  for (int r = 0; r < Team::rows; ++r) {
     CCOMP_UNROLL
-  for (int c = 0; c < 4; ++c) {
-    std::uint32_t const m = piece(r, c);
-    if (m > 0)
-      x.v[r][c] = mul(x.v[r][c], inverse_sqrt_of_power(31 - static_cast<std::uint32_t>(__clz(static_cast<int>(m)))));
+    for (int c = 0; c < 4; ++c) {
+      std::uint32_t const m = piece(r, c);
+      if (m > 0)
+        x.v[r][c] = mul(x.v[r][c], inverse_sqrt_of_power(31 - static_cast<std::uint32_t>(__clz(static_cast<int>(m)))));
+    }
   }
 }
 
@@ -140,9 +143,10 @@ __device__ void apply(transform_step const& t, bool forward, device_random const
     default: {
       float const factor = forward ? t.factor : div(1.0f, t.factor);
       CCOMP_UNROLL
-      for (int r = 0; r < Team::rows; ++r)
+      for (int r = 0; r < Team::rows; ++r) {
         CCOMP_UNROLL
-      for (int c = 0; c < 4; ++c) x.v[r][c] = mul(x.v[r][c], factor);
+        for (int c = 0; c < 4; ++c) x.v[r][c] = mul(x.v[r][c], factor);
+      }
     }
   }
 }

@@ -19,9 +19,7 @@ struct device_values {
 
   device_values() = default;
   device_values(void const* p, element_type t)
-      : data(const_cast<void*>(p)),
-        type(t),
-        whole(reinterpret_cast<std::uintptr_t>(p) % (4 * element_bytes(t)) == 0) {}
+      : data(const_cast<void*>(p)), type(t), whole(reinterpret_cast<std::uintptr_t>(p) % (4 * element_bytes(t)) == 0) {}
   explicit operator bool() const { return data != nullptr; }
 };
 

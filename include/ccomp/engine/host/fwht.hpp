@@ -103,13 +103,15 @@ template <std::size_t Registers>
       v[k] = _mm512_fmadd_ps(a, s8, _mm512_maskz_shuffle_f32x4(0xffff, a, a, 0x4e));
     }
     CCOMP_HOST_UNROLL(3)
-    for (std::size_t s = 1; s < Registers; s *= 2) CCOMP_HOST_UNROLL(8)
-    for (std::size_t k = 0; k < Registers; ++k)
-      if ((k & s) == 0) {
-        __m512 const a = v[k], b = v[k + s];
-        v[k] = a + b;
-        v[k + s] = a - b;
-      }
+    for (std::size_t s = 1; s < Registers; s *= 2) {
+      CCOMP_HOST_UNROLL(8)
+      for (std::size_t k = 0; k < Registers; ++k)
+        if ((k & s) == 0) {
+          __m512 const a = v[k], b = v[k + s];
+          v[k] = a + b;
+          v[k + s] = a - b;
+        }
+    }
     CCOMP_HOST_UNROLL(8)
     for (std::size_t k = 0; k < Registers; ++k) _mm512_storeu_ps(x + base + 16 * k, v[k]);
   }
@@ -129,13 +131,15 @@ template <std::size_t Registers>
       v[k] = _mm256_fmadd_ps(a, s4, _mm256_permute2f128_ps(a, a, 1));
     }
     CCOMP_HOST_UNROLL(3)
-    for (std::size_t s = 1; s < Registers; s *= 2) CCOMP_HOST_UNROLL(8)
-    for (std::size_t k = 0; k < Registers; ++k)
-      if ((k & s) == 0) {
-        __m256 const a = v[k], b = v[k + s];
-        v[k] = a + b;
-        v[k + s] = a - b;
-      }
+    for (std::size_t s = 1; s < Registers; s *= 2) {
+      CCOMP_HOST_UNROLL(8)
+      for (std::size_t k = 0; k < Registers; ++k)
+        if ((k & s) == 0) {
+          __m256 const a = v[k], b = v[k + s];
+          v[k] = a + b;
+          v[k + s] = a - b;
+        }
+    }
     CCOMP_HOST_UNROLL(8)
     for (std::size_t k = 0; k < Registers; ++k) _mm256_storeu_ps(x + base + 8 * k, v[k]);
   }

@@ -64,8 +64,10 @@ template <std::size_t Bytes, std::size_t Rank, bool Residual, std::size_t Rows>
     for (std::size_t first = 0; first < Rank; first += r) {
       lanes<Bytes> sum[g][r];
       CCOMP_HOST_UNROLL(4)
-      for (std::size_t i = 0; i < g; ++i) CCOMP_HOST_UNROLL(4)
-      for (std::size_t k = 0; k < r; ++k) sum[i][k].load(sums + ((row + i) * panel_rank + first + k) * lane_count);
+      for (std::size_t i = 0; i < g; ++i) {
+        CCOMP_HOST_UNROLL(4)
+        for (std::size_t k = 0; k < r; ++k) sum[i][k].load(sums + ((row + i) * panel_rank + first + k) * lane_count);
+      }
       for (std::size_t j = 0; j < n; j += lane_count) {
         lanes<Bytes> v[g];
         CCOMP_HOST_UNROLL(4)
@@ -79,8 +81,10 @@ template <std::size_t Bytes, std::size_t Rank, bool Residual, std::size_t Rows>
         }
       }
       CCOMP_HOST_UNROLL(4)
-      for (std::size_t i = 0; i < g; ++i) CCOMP_HOST_UNROLL(4)
-      for (std::size_t k = 0; k < r; ++k) sum[i][k].store(sums + ((row + i) * panel_rank + first + k) * lane_count);
+      for (std::size_t i = 0; i < g; ++i) {
+        CCOMP_HOST_UNROLL(4)
+        for (std::size_t k = 0; k < r; ++k) sum[i][k].store(sums + ((row + i) * panel_rank + first + k) * lane_count);
+      }
     }
 }
 
