@@ -138,6 +138,10 @@ TEST_CASE("the legacy stream and blocking streams wait for each other; non-block
   ok(cudaStreamSynchronize(blocking.handle));
   CHECK(value_of(x) == 7);
   CHECK(value_of(free_running) == 0);
+  add_on(blocking.handle, x.data(), 1);
+  multiply_on(nullptr, x.data(), 2);
+  ok(cudaStreamSynchronize(nullptr));
+  CHECK(value_of(x) == 16);
 }
 
 TEST_CASE("a destroyed stream's work still runs; its handle is gone") {

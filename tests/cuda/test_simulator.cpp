@@ -88,6 +88,13 @@ __global__ void vote_all(votes* out) {
   o.odd_bits = __reduce_xor_sync(mask, lane);
 }
 
+/// Half of the warp meets by itself first, while the others wait already for all.
+__global__ void meet_half(unsigned* out) {
+  unsigned half = 0;
+  if (threadIdx.x < 16) half = __reduce_add_sync(0xffffu, threadIdx.x);
+  out[threadIdx.x] = __reduce_add_sync(~0u, half);
+}
+
 template <class T> __device__ T& scratch() {
   CCOMP_SHARED(T, mine);
   return mine;
@@ -247,6 +254,12 @@ TEST_CASE("votes and reductions within a mask; the two groups of a warp do not w
     CHECK(got[l].any_bits == members);
     CHECK(got[l].odd_bits == odd);
   }
+}
+
+TEST_CASE("lanes may wait for the whole warp while others of it still meet among themselves") {
+  device_array<unsigned> const out(32);
+  launch(cuda_exec(), "meet_half", meet_half, 1, 32, out.data());
+  CHECK(out.values() == std::vector<unsigned>(32, 16 * 120));
 }
 
 TEST_CASE("shared memory: one object per declaration and instantiation, all bits set at first in every block") {

@@ -1,8 +1,9 @@
-// Thread 0 of every block writes one word; each block has had a barrier, which orders nothing between blocks.
+// Thread 0 of every block writes one word; each block has had barriers, which order nothing between blocks.
 // tsan: data race
 #include "planted.hpp"
 
 template <bool Correct> __global__ void kernel(unsigned* out) {
+  __syncthreads();
   __syncthreads();
   if (threadIdx.x == 0) out[Correct ? blockIdx.x : 0] = 1;
   __syncthreads();

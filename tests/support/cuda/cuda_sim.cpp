@@ -439,6 +439,9 @@ std::uint64_t meet(warp_op op, unsigned mask, std::uint64_t value, unsigned sour
 void fence() { machine::here().fence(); }
 void nap(where at) { machine::here().nap(at); }
 void misuse(char const* why, where at) { machine::here().fail(at, "%s", why); }
+void misaligned(std::size_t size, std::size_t alignment, where at) {
+  machine::here().fail(at, "an access of %zu bytes at an address that is no multiple of %zu", size, alignment);
+}
 void* shared_object(void const* declaration, std::size_t size, std::size_t alignment) {
   return machine::here().shared(declaration, size, alignment);
 }

@@ -88,6 +88,7 @@ std::uint64_t meet(warp_op, unsigned mask, std::uint64_t value, unsigned source,
 void fence();
 void nap(where);
 [[noreturn]] void misuse(char const* why, where);
+[[noreturn]] void misaligned(std::size_t size, std::size_t alignment, where);
 /// The block's object of this declaration, 0xff at first.
 void* shared_object(void const* declaration, std::size_t size, std::size_t alignment);
 

@@ -110,10 +110,25 @@ inline long long __double_as_longlong(double v) { return std::bit_cast<long long
 inline double __longlong_as_double(long long v) { return std::bit_cast<double>(v); }
 
 // ---- memory
-#define CUDA_SIM_LOAD(name) \
-  template <class T> T name(T const* p) { return *p; }
-#define CUDA_SIM_STORE(name) \
-  template <class T> void name(T* p, std::type_identity_t<T> value) { *p = value; }
+namespace cuda_sim {
+
+/// Checked here because not every compiler's UBSan looks at copies of structs.
+template <class T> void expect_aligned(T const* p, where at) {
+  if (reinterpret_cast<std::uintptr_t>(p) % alignof(T) != 0) misaligned(sizeof(T), alignof(T), at);
+}
+
+}  // namespace cuda_sim
+
+#define CUDA_SIM_LOAD(name)                              \
+  template <class T> T name(T const* p, CUDA_SIM_HERE) { \
+    ::cuda_sim::expect_aligned(p, at);                   \
+    return *p;                                           \
+  }
+#define CUDA_SIM_STORE(name)                                                         \
+  template <class T> void name(T* p, std::type_identity_t<T> value, CUDA_SIM_HERE) { \
+    ::cuda_sim::expect_aligned(p, at);                                               \
+    *p = value;                                                                      \
+  }
 CUDA_SIM_LOAD(__ldg)
 CUDA_SIM_LOAD(__ldcs)
 CUDA_SIM_LOAD(__ldcg)
