@@ -17,47 +17,11 @@
 #include <vector>
 
 #include "block_tags.hpp"
-#include "fiber.hpp"
+#include "device_thread.hpp"
 #include "shared_arena.hpp"
 
 namespace cuda_sim {
 namespace {
-
-enum class state : std::uint8_t { ready, at_barrier, in_warp, done };
-
-struct device_thread : fiber {
-  using fiber::fiber;
-  state now = state::done;
-  uint3 index{};
-  unsigned rank = 0;  // in the block
-  where at{};         // where it waits
-  warp_op op = warp_op::none;
-  unsigned mask = 0;
-  unsigned source = 0;
-  std::uint64_t value = 0;
-  std::uint64_t result = 0;
-};
-
-bool same_place(where const& a, where const& b) {
-  return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0;
-}
-
-char const* name_of(warp_op op) {
-  constexpr char const* names[] = {"none",
-                                   "__syncwarp",
-                                   "a shuffle",
-                                   "a vote",
-                                   "__match_any_sync",
-                                   "__reduce_add_sync",
-                                   "__reduce_min_sync",
-                                   "__reduce_max_sync",
-                                   "__reduce_min_sync",
-                                   "__reduce_max_sync",
-                                   "__reduce_and_sync",
-                                   "__reduce_or_sync",
-                                   "__reduce_xor_sync"};
-  return names[static_cast<unsigned>(op)];
-}
 
 class machine {
  public:
