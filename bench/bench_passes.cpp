@@ -41,6 +41,18 @@ void add_passes(std::string const& text, kind k, std::size_t n, int threads) {
   });
 }
 
+/// What a CPU without AVX-512 would do.
+void add_avx2(std::string const& text, int threads) {
+  std::string const suffix = '/' + text + "/gaussian/" + size_name(large) + "/threads:" + std::to_string(threads);
+  add("encode_avx2" + suffix, large, [=](benchmark::State& state) {
+    if (!ccomp::detail::cpu_has(ccomp::instruction_set::avx2)) return state.SkipWithError("this CPU has no AVX2");
+    bench_codec c(text, values(kind::gaussian, large), threads);
+    c.ex.isa = ccomp::instruction_set::avx2;
+    time_against_memory(state, c.x, threads, [&] { c.encode(); });
+    c.report(state);
+  });
+}
+
 int const registered = [] {
   for (auto const& text : compressors) {
     for (std::size_t const n : sizes)
@@ -49,6 +61,7 @@ int const registered = [] {
   }
   for (std::string const text : {"cast<bfloat16>", "uniform_quantize<8>", "top_k(0.01)"})
     add_passes(text, kind::gaussian, huge, 2);
+  for (int const threads : {1, 2}) add_avx2("uniform_quantize<8>(round=stochastic)", threads);
   return 0;
 }();
 

@@ -29,6 +29,7 @@ BARS = [
     ("`uniform_quantize<8>` decode-accumulate", 0.60, "read", encode("uniform_quantize<8>", what="accumulate"), "of_read"),
     ("`uniform_quantize<4>` encode", 0.60, "read", encode("uniform_quantize<4>"), "of_read"),
     ("`uniform_quantize<8>(round=stochastic)` encode", 0.42, "read", encode("uniform_quantize<8>(round=stochastic)"), "of_read"),
+    ("the same with AVX2 alone", 0.20, "read", encode("uniform_quantize<8>(round=stochastic)", what="encode_avx2"), "of_read"),
     ("`sign_quantize` encode", 0.50, "read", encode("sign_quantize"), "of_read"),
     ("`hadamard_rotate\\|uniform_quantize<4>` encode", 0.30, "read", encode("hadamard_rotate|uniform_quantize<4>"), "of_read"),
     *((f"`top_k({ratio})` encode, {kind}", 0.25, "read", top_k(ratio, kind), "of_read")

@@ -47,8 +47,13 @@ class cuda_exec {
     detail::check_cuda(cudaStreamIsCapturing(stream_, &status), "cudaStreamIsCapturing");
     return status != cudaStreamCaptureStatusNone;
   }
-  /// Device memory in the stream's order.
+  /// Device memory in the stream's order, for workspaces. Refused while the stream is captured: a graph that allocates
+  /// would free what later calls hold.
   [[nodiscard]] void* allocate(std::size_t bytes) const {
+    detail::expects(!capturing(), [&] {
+      return "workspace: the stream records a graph and the call needs " + std::to_string(bytes) +
+             " bytes more than the workspace has; make one call of this size before recording, or lend memory";
+    });
     void* memory = nullptr;
     detail::check_cuda(cudaMallocAsync(&memory, bytes, stream_), "cudaMallocAsync");
     return memory;

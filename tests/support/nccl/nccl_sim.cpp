@@ -97,7 +97,9 @@ ncclResult_t flush() {
   auto const all = std::exchange(group, {});
   if (auto const result = planned("ncclGroupEnd")) return *result;
   if (all.error != ncclSuccess) return all.error;
-  for (auto const& [comm, o] : all.calls)
+  for (auto const& each : all.calls) {
+    auto const& comm = each.first;  // clang 16 captures no structured binding under OpenMP
+    auto const& o = each.second;
     if (o.extra == comm->rank && (o.what == kind::send || o.what == kind::receive)) {
       auto count = [&](kind k) {
         return std::count_if(all.calls.begin(), all.calls.end(), [&](auto const& c) {
@@ -107,6 +109,7 @@ ncclResult_t flush() {
       if (count(kind::send) != count(kind::receive))
         return fail(ncclInvalidUsage, "a rank sends to itself and does not receive, or the other way round");
     }
+  }
   auto result = all.calls.empty() ? ncclSuccess : launch(all.calls, all.streams);
   auto& s = state::get();
   hold held(s.lock);

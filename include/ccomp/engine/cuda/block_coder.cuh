@@ -8,15 +8,23 @@
 CCOMP_BEGIN
 namespace detail {
 
-/// Where the parts of one payload lie, and what codes it.
+/// What codes a payload, and where its parts lie for n values.
 struct block_layout {
   std::uint64_t side = 0;   // bytes of parameters, padded: where codes begin
   std::uint64_t codes = 0;  // bytes of codes (or raw values), padded
   std::uint32_t block = 1;
   int bits = 32;
-  element_type raw = element_type::float32;  // without a quantizer
+  std::uint32_t parameter_bytes = 0;         // of a block; 0: raw values, no quantizer
+  element_type raw = element_type::float32;  // their type
   float prescale = 1;                        // of raw float16
   std::uint64_t seed = 0;                    // of stochastic rounding
+
+  CCOMP_HD static std::uint64_t padded(std::uint64_t bytes) { return (bytes + 15) & ~std::uint64_t{15}; }
+  CCOMP_HD void measure(std::uint64_t n) {
+    bool const quantized = parameter_bytes > 0;
+    side = quantized ? padded((n + block - 1) / block * parameter_bytes) : 0;
+    codes = padded(quantized ? (n * static_cast<unsigned>(bits) + 7) / 8 : n * element_bytes(raw));
+  }
 };
 
 template <std::size_t Bytes> struct alignas(8) shared_bytes { unsigned char bytes[Bytes]; };

@@ -9,63 +9,89 @@ namespace detail {
 
 inline constexpr unsigned warps_per_block = 4;
 
-/// What a kernel needs of one call.
-struct block_call {
+/// What a kernel works on: a tensor, or one of its chunks.
+struct block_part {
   std::uint64_t n = 0;
   std::uint64_t first = 0;  // of a chunk: its first value's number in the tensor, a multiple of 256
-  std::uint8_t phase = 0;   // 0: a rank's own values, 1: the owner's re-encoding
-  device_random random{};
-  device_transforms transforms{};
   block_layout layout{};
-
   device_values in{};
   device_values residual{};
-  float decay = 1;
-  std::byte* payload = nullptr;  // written
-
-  std::byte const* sources = nullptr;  // read: `source_count` payloads, `source_stride` bytes apart
-  std::uint64_t source_stride = 0;
-  int source_count = 0;
   device_values out{};
+  std::byte* payload = nullptr;        // written
+  std::byte const* sources = nullptr;  // read
+};
+/// What a kernel needs of one call.
+struct block_call : block_part {
+  std::uint8_t phase = 0;  // 0: a rank's own values, 1: the owner's re-encoding
+  device_random random{};
+  device_transforms transforms{};
+  float decay = 1;
+  int source_count = 0;  // payloads, `source_stride` bytes apart, are summed
+  std::uint64_t source_stride = 0;
   float divisor = 1;
   bool add_to_out = false;
+  // With several chunks, of `chunk` values each, the grid's y tells which; its payload is so many bytes further on.
+  unsigned chunks = 1;
+  std::uint64_t chunk = 0, payload_stride = 0, chunk_source_stride = 0;
 };
 
-template <class Team> __device__ tile_place place_of(block_call const& k) {
+__device__ inline device_values advanced(device_values m, std::uint64_t values) {
+  if (m.data) m.data = static_cast<std::byte*>(m.data) + values * element_bytes(m.type);
+  return m;
+}
+/// The thread block's chunk.
+__device__ inline block_part part_of(block_call const& k) {
+  block_part p = k;
+  if (k.chunks > 1) {
+    std::uint64_t const y = blockIdx.y, skip = y * k.chunk < k.n ? y * k.chunk : k.n;
+    p.n = k.n - skip < k.chunk ? k.n - skip : k.chunk;
+    p.first = k.first + skip;
+    p.in = advanced(k.in, skip);
+    p.residual = advanced(k.residual, skip);
+    p.out = advanced(k.out, skip);
+    p.payload = k.payload + y * k.payload_stride;
+    p.sources = k.sources + y * k.chunk_source_stride;
+  }
+  p.layout.measure(p.n);
+  return p;
+}
+
+template <class Team> __device__ tile_place place_of(block_part const& p) {
   unsigned const warp = threadIdx.x / 32;
   std::uint64_t const team = Team::warps == 1 ? std::uint64_t{blockIdx.x} * warps_per_block + warp : blockIdx.x;
   unsigned const member = Team::warps == 1 ? 0 : warp;
   std::uint64_t const first = team * Team::team_values;
-  return {first, first + member * Team::warp_values, k.n, member, threadIdx.x % 32};
+  return {first, first + member * Team::warp_values, p.n, member, threadIdx.x % 32};
 }
 
 /// x + decay * residual, of a row.
 template <bool Feedback>
-__device__ inline void load_input(block_call const& k, tile_place const& at, int r, float (&v)[4]) {
-  load_quad(k.in, at.index(r), at.n, v);
+__device__ inline void load_input(block_call const& k, block_part const& p, tile_place const& at, int r,
+                                  float (&v)[4]) {
+  load_quad(p.in, at.index(r), at.n, v);
   if constexpr (Feedback) {
     float old[4];
-    load_quad(k.residual, at.index(r), at.n, old);
+    load_quad(p.residual, at.index(r), at.n, old);
     CCOMP_UNROLL
     for (int c = 0; c < 4; ++c) v[c] = add(k.decay == 1.0f ? old[c] : mul(k.decay, old[c]), v[c]);
   }
 }
 
 /// Stores a row of the residual where `keep` allows; bfloat16 by stochastic rounding.
-__device__ inline void store_residual(block_call const& k, tile_place const& at, int r, float (&rest)[4],
-                                      unsigned keep) {
-  if (k.residual.type == element_type::bfloat16) {
+__device__ inline void store_residual(block_call const& k, block_part const& p, tile_place const& at, int r,
+                                      float (&rest)[4], unsigned keep) {
+  if (p.residual.type == element_type::bfloat16) {
     random_stream const stream = k.random.stream(0, k.random.rank, use_residual, k.phase);
-    random_rows const random(stream, k.first + at.base + static_cast<unsigned>(r) / 2 * 2 * row_values, at.lane);
+    random_rows const random(stream, p.first + at.base + static_cast<unsigned>(r) / 2 * 2 * row_values, at.lane);
     CCOMP_UNROLL
     for (int c = 0; c < 4; ++c)
       rest[c] = bits_float(std::uint32_t{stochastic_bfloat16(rest[c], random.bits(r, c))} << 16);
   }
-  store_quad(k.residual, at.index(r), at.n, rest, keep);
+  store_quad(p.residual, at.index(r), at.n, rest, keep);
 }
 /// residual = v - decoded, where that is finite.
-__device__ inline void keep_rest(block_call const& k, tile_place const& at, int r, float const (&v)[4],
-                                 float const (&decoded)[4]) {
+__device__ inline void keep_rest(block_call const& k, block_part const& p, tile_place const& at, int r,
+                                 float const (&v)[4], float const (&decoded)[4]) {
   float rest[4];
   unsigned keep = 0;
   CCOMP_UNROLL
@@ -73,75 +99,77 @@ __device__ inline void keep_rest(block_call const& k, tile_place const& at, int 
     rest[c] = sub(v[c], decoded[c]);
     if (is_finite(decoded[c]) && is_finite(rest[c])) keep |= 1u << c;
   }
-  store_residual(k, at, r, rest, keep);
+  store_residual(k, p, at, r, rest, keep);
 }
 
 template <class Coder, class Team, bool Feedback>
-__global__ void __launch_bounds__(32 * warps_per_block) encode_kernel(Coder coder, block_call k) {
-  tile_place const at = place_of<Team>(k);
+__global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) encode_kernel(Coder coder, block_call k) {
+  block_part const p = part_of(k);
+  tile_place const at = place_of<Team>(p);
   if (at.team >= at.n) return;
   warp_tile<Team> x;
   CCOMP_UNROLL
-  for (int r = 0; r < Team::rows; ++r) load_input<Feedback>(k, at, r, x.v[r]);
-  transform_forward(k.transforms, k.random, k.first, at, x);
+  for (int r = 0; r < Team::rows; ++r) load_input<Feedback>(k, p, at, r, x.v[r]);
+  transform_forward(k.transforms, k.random, p.first, at, x);
   typename Coder::coded c;
-  coder.encode(k.layout, k.random, k.first, k.phase, at, x, c);
-  coder.store(k.layout, at, c, k.payload);
+  coder.encode(p.layout, k.random, p.first, k.phase, at, x, c);
+  coder.store(p.layout, at, c, p.payload);
   if constexpr (Feedback) {
     if (k.transforms.count == 0) {
       CCOMP_UNROLL
       for (int r = 0; r < Team::rows; ++r) {
         float decoded[4];
-        coder.decode_row(k.layout, c, r, decoded);
-        keep_rest(k, at, r, x.v[r], decoded);
+        coder.decode_row(p.layout, c, r, decoded);
+        keep_rest(k, p, at, r, x.v[r], decoded);
       }
       return;
     }
     CCOMP_UNROLL
-    for (int r = 0; r < Team::rows; ++r) coder.decode_row(k.layout, c, r, x.v[r]);
-    transform_inverse(k.transforms, k.random, k.first, at, x);
+    for (int r = 0; r < Team::rows; ++r) coder.decode_row(p.layout, c, r, x.v[r]);
+    transform_inverse(k.transforms, k.random, p.first, at, x);
     CCOMP_UNROLL
     for (int r = 0; r < Team::rows; ++r) {  // the sum once more, from the cache: two tiles would not fit the registers
       float v[4];
-      load_input<true>(k, at, r, v);
-      keep_rest(k, at, r, v, x.v[r]);
+      load_input<true>(k, p, at, r, v);
+      keep_rest(k, p, at, r, v, x.v[r]);
     }
   }
 }
 
 /// Sums the payloads in their order, in the domain of the codes.
 template <class Coder, class Team>
-__device__ void sum_sources(Coder const& coder, block_call const& k, tile_place const& at, bool onto,
-                            warp_tile<Team>& x) {
+__device__ void sum_sources(Coder const& coder, block_call const& k, block_part const& p, tile_place const& at,
+                            bool onto, warp_tile<Team>& x) {
   typename Coder::coded c;
   for (int s = 0; s < k.source_count; ++s) {
-    coder.load(k.layout, at, k.sources + static_cast<std::uint64_t>(s) * k.source_stride, c);
+    coder.load(p.layout, at, p.sources + static_cast<std::uint64_t>(s) * k.source_stride, c);
     CCOMP_UNROLL
     for (int r = 0; r < Team::rows; ++r)
       if (s == 0 && !onto)
-        coder.decode_row(k.layout, c, r, x.v[r]);
+        coder.decode_row(p.layout, c, r, x.v[r]);
       else
-        coder.add_row(k.layout, c, r, x.v[r]);
+        coder.add_row(p.layout, c, r, x.v[r]);
   }
 }
 
 template <class Coder, class Team>
-__global__ void __launch_bounds__(32 * warps_per_block) decode_kernel(Coder coder, block_call k) {
-  tile_place const at = place_of<Team>(k);
+__global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) decode_kernel(Coder coder, block_call k) {
+  block_part const p = part_of(k);
+  tile_place const at = place_of<Team>(p);
   if (at.team >= at.n) return;
   bool const mixed = k.transforms.count > 0, onto = k.add_to_out && !mixed;
   warp_tile<Team> x;
   if (onto) {
     CCOMP_UNROLL
-    for (int r = 0; r < Team::rows; ++r) load_quad(k.out, at.index(r), at.n, x.v[r]);
+    for (int r = 0; r < Team::rows; ++r) load_quad(p.out, at.index(r), at.n, x.v[r]);
   }
-  sum_sources(coder, k, at, onto, x);
-  transform_inverse(k.transforms, k.random, k.first, at, x);
+  sum_sources(coder, k, p, at, onto, x);
+  transform_inverse(k.transforms, k.random, p.first, at, x);
   if (k.add_to_out && mixed) {
     CCOMP_UNROLL
     for (int r = 0; r < Team::rows; ++r) {
       float old[4];
-      load_quad(k.out, at.index(r), at.n, old);
+      load_quad(p.out, at.index(r), at.n, old);
       CCOMP_UNROLL
       for (int c = 0; c < 4; ++c) x.v[r][c] = add(x.v[r][c], old[c]);
     }
@@ -155,44 +183,45 @@ __global__ void __launch_bounds__(32 * warps_per_block) decode_kernel(Coder code
       CCOMP_UNROLL
       for (int c = 0; c < 4; ++c) x.v[r][c] = canonical(power ? mul(x.v[r][c], inverse) : div(x.v[r][c], k.divisor));
     }
-    store_quad(k.out, at.index(r), at.n, x.v[r]);
+    store_quad(p.out, at.index(r), at.n, x.v[r]);
   }
 }
 
 /// The owner's half of two_shot: sums the payloads of one chunk, encodes the sum, adds what that leaves out to the
 /// residual.
 template <class Coder, class Team>
-__global__ void __launch_bounds__(32 * warps_per_block) reduce_kernel(Coder coder, block_call k) {
-  tile_place const at = place_of<Team>(k);
+__global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) reduce_kernel(Coder coder, block_call k) {
+  block_part const p = part_of(k);
+  tile_place const at = place_of<Team>(p);
   if (at.team >= at.n) return;
   warp_tile<Team> x;
-  sum_sources(coder, k, at, false, x);
+  sum_sources(coder, k, p, at, false, x);
   typename Coder::coded c;
-  coder.encode(k.layout, k.random, k.first, k.phase, at, x, c);
-  coder.store(k.layout, at, c, k.payload);
-  if (!k.residual.data) return;
+  coder.encode(p.layout, k.random, p.first, k.phase, at, x, c);
+  coder.store(p.layout, at, c, p.payload);
+  if (!p.residual.data) return;
   CCOMP_UNROLL
   for (int r = 0; r < Team::rows; ++r) {
     float decoded[4];
-    coder.decode_row(k.layout, c, r, decoded);
+    coder.decode_row(p.layout, c, r, decoded);
     CCOMP_UNROLL
     for (int j = 0; j < 4; ++j) {
       float const rest = sub(x.v[r][j], decoded[j]);
       x.v[r][j] = is_finite(decoded[j]) && is_finite(rest) ? rest : 0.0f;  // a bad block leaves no error behind
     }
   }
-  transform_inverse(k.transforms, k.random, k.first, at, x);
+  transform_inverse(k.transforms, k.random, p.first, at, x);
   CCOMP_UNROLL
   for (int r = 0; r < Team::rows; ++r) {
     float sum[4];
-    load_quad(k.residual, at.index(r), at.n, sum);
+    load_quad(p.residual, at.index(r), at.n, sum);
     unsigned keep = 0;
     CCOMP_UNROLL
     for (int j = 0; j < 4; ++j) {
       sum[j] = add(sum[j], x.v[r][j]);
       if (is_finite(sum[j])) keep |= 1u << j;
     }
-    store_residual(k, at, r, sum, keep);
+    store_residual(k, p, at, r, sum, keep);
   }
 }
 

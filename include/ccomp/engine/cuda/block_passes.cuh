@@ -27,8 +27,10 @@ template <class F> void with_team(block_call const& k, F const& f) {
   if (largest <= 512) return f(team_shape<4, 1>{});
   return f(team_shape<8, warps_per_block>{});
 }
+/// Of a tensor or of its longest chunk.
 template <class Team> unsigned grid_of(block_call const& k) {
-  std::uint64_t const values = Team::warp_values * warps_per_block, blocks = (k.n + values - 1) / values;
+  std::uint64_t const values = Team::warp_values * warps_per_block, n = k.chunks > 1 ? k.chunk : k.n,
+                      blocks = (n + values - 1) / values;
   expects(blocks <= 0x7fffffffu, [&] { return "CUDA: a tensor of " + std::to_string(k.n) + " values is too large"; });
   return static_cast<unsigned>(blocks);
 }
@@ -40,7 +42,8 @@ void launch_pass(cuda_exec const& ex, block_call const& k, CoderOf const& coder_
     using team_type = decltype(team);
     auto const coder = coder_of(team);
     using coder_type = std::remove_cv_t<decltype(coder)>;
-    unsigned const grid = grid_of<team_type>(k), threads = 32 * warps_per_block;
+    dim3 const grid(grid_of<team_type>(k), k.chunks);
+    constexpr unsigned threads = 32 * warps_per_block;
     if constexpr (Pass == device_pass::encode)
       launch(ex, "encode", encode_kernel<coder_type, team_type, false>, grid, threads, coder, k);
     else if constexpr (Pass == device_pass::encode_feedback)
@@ -96,16 +99,13 @@ block_call block_call_of(device_program<Pass> const& p, std::uint64_t n, element
     p.ops[i]->add_steps(s.transforms[i].stage, k.transforms);
   }
   if (auto const* q = s.quantizer()) {
-    auto const l = layout_of(s.end, n);
-    k.layout = {.side = l.side,
-                .codes = l.codes,
-                .block = static_cast<std::uint32_t>(q->block(s.end.stage)),
+    k.layout = {.block = static_cast<std::uint32_t>(q->block(s.end.stage)),
                 .bits = q->bits,
+                .parameter_bytes = static_cast<std::uint32_t>(q->parameter_bytes(s.end.stage)),
                 .seed = q->seed(s.end.stage)};
   } else {
     expects(!s.vector(), [&] { return "CUDA: " + s.end.ops->text(s.end.stage) + " runs on the host only"; });
     k.layout.raw = s.cast() ? *s.cast() : after_transforms(s, type);
-    k.layout.codes = pad16(n * element_bytes(k.layout.raw));
   }
   return k;
 }

@@ -28,11 +28,10 @@ namespace detail {
 /// Queues `kernel<<<grid, block>>>(args...)` on the stream; a grid of 0 blocks is no launch. Throws cuda_error with
 /// `name` when the runtime refuses it.
 template <class... P, class... A>
-void launch(cuda_exec const& ex, char const* name, void (*kernel)(P...), unsigned grid, unsigned block,
-            A const&... args) {
+void launch(cuda_exec const& ex, char const* name, void (*kernel)(P...), dim3 grid, unsigned block, A const&... args) {
   static_assert(sizeof...(P) == sizeof...(A),
                 "ccomp: a kernel is launched with as many arguments as it has parameters");
-  if (grid == 0) return;
+  if (grid.x == 0 || grid.y == 0) return;
 #if defined(__CUDACC__)
   kernel<<<grid, block, 0, ex.stream()>>>(args...);
 #else

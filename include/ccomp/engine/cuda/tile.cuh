@@ -17,6 +17,8 @@ inline constexpr unsigned row_values = 128;
 /// `Rows` rows a warp, `Warps` warps a team: 1, or all of a thread block.
 template <int Rows, int Warps> struct team_shape {
   static constexpr int rows = Rows, warps = Warps;
+  /// Thread blocks of 128 that a multiprocessor must hold: few enough that no kernel spills registers.
+  static constexpr int least_blocks = Rows > 4 ? 2 : 4;
   static constexpr std::uint64_t warp_values = Rows * row_values, team_values = Warps * warp_values;
 };
 

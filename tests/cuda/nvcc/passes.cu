@@ -1,0 +1,27 @@
+// Compiled, never run: a consumer's .cu file with every pass, behind transforms and without, for each element type.
+#include <ccomp/ccomp.hpp>
+#if __has_include(<nccl.h>)
+#include <ccomp/collective/allreduce.cuh>
+#include <ccomp/comm/nccl.hpp>
+
+void reduce(ccomp::nccl_communicator& comm, std::span<float> x) {
+  ccomp::cuda_exec const ex;
+  ccomp::workspace<ccomp::cuda_exec> ws{ex};
+  ccomp::allreduce(ex, comm, ccomp::hadamard_rotate{} | ccomp::natural{}, x, ws);
+  ccomp::allreduce(ex, comm, ccomp::cast<ccomp::bfloat16>{}, x, ws);
+}
+#endif
+
+template <class C, class T> void all_passes(C const& c, std::span<T> x, std::span<std::byte> payload) {
+  ccomp::cuda_exec const ex;
+  ccomp::encode(ex, c, x, payload);
+  ccomp::encode_feedback(ex, c, x, std::span<float>(), payload);
+  ccomp::decode(ex, c, payload, x);
+  ccomp::decode_accumulate(ex, c, payload, x);
+}
+
+void use(std::span<float> x, std::span<ccomp::float16> y, std::span<ccomp::bfloat16> z, std::span<std::byte> payload) {
+  all_passes(ccomp::natural{}, x, payload);
+  all_passes(ccomp::cast<ccomp::bfloat16>{}, y, payload);
+  all_passes(ccomp::hadamard_rotate{} | ccomp::natural{}, z, payload);
+}
