@@ -6,42 +6,18 @@
 #include <cmath>
 #include <limits>
 #include <support/codec.hpp>
-#include <support/ranks.hpp>
+#include <support/trained.hpp>
 
 using namespace ccomp;
 using support::how;
 using support::per_rank;
+using support::reduce;
+using support::trained;
 
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity(),
                 not_a_number = std::numeric_limits<float>::quiet_NaN();
-
-/// One allreduce on as many ranks as there are rows.
-template <class C, class T>
-support::reduced<T> reduce(C const& c, per_rank<T> const& in, allreduce_options options = {.op = reduction::sum},
-                           how strategy = how::automatic, host_exec ex = {1}) {
-  thread_group group(static_cast<int>(in.size()));
-  return support::allreduce_all(group, strategy, support::erase(c), in, options, ex);
-}
-
-/// One wrapper a rank, used for several steps.
-template <class C> struct trained {
-  std::vector<error_feedback<C>> wrappers;
-  trained(C const& c, int ranks, std::size_t n, feedback_options options = {})
-      : wrappers(static_cast<std::size_t>(ranks), error_feedback<C>(c, n, {1}, options)) {}
-
-  per_rank<float> step(per_rank<float> const& in, std::uint64_t number, reduction op = reduction::mean) {
-    auto out = in;
-    thread_group group(static_cast<int>(in.size()));
-    group.run([&](thread_communicator& comm) {
-      auto const r = static_cast<std::size_t>(comm.rank());
-      workspace<host_exec> ws{{1}};
-      allreduce(host_exec{1}, comm, wrappers[r], out[r], ws, {.op = op, .at = number});
-    });
-    return out;
-  }
-};
 
 std::size_t wire(std::size_t bytes, std::size_t ranks) { return 2 * (ranks - 1) * bytes / ranks; }
 
