@@ -211,6 +211,19 @@ struct power_sgd {
     }
   }
 
+  /// y = in + decay * residual, behind the transforms.
+  static void add_up(detail::pass_context const& c, detail::reduce_call const& call, detail::residual_ref r,
+                     detail::program transforms, float* y) {
+    detail::for_each_tile(c, call.in.n, [&](std::size_t first, std::size_t n, detail::tile_buffers& b) {
+      detail::residual_tile const rest(c, r, first, n, b);
+      float const* const x = detail::load(c.isa, call.in, first, n, b.values);
+      if (r)
+        detail::run(c.isa, [&] { detail::add_residual(rest.data(), r.decay, x, n, y + first); });
+      else
+        std::memcpy(y + first, x, n * sizeof(float));
+      detail::forward(transforms, c, y + first, n, first);
+    });
+  }
   std::size_t reduce_dense(host_exec const& ex, communicator_ref& comm, detail::reduce_call const& call) const;
   std::size_t reduce_factors(host_exec const& ex, communicator_ref& comm, detail::reduce_call const& call) const;
 };
@@ -223,14 +236,7 @@ inline std::size_t power_sgd::reduce_dense(host_exec const& ex, communicator_ref
   detail::pass_context const c(ex, call.at);
   detail::residual_ref const r{call.residual, call.residual_type, call.decay};
   auto* const sum = detail::scratch(call.memory).take<float>(size);
-  detail::for_each_tile(c, size, [&](std::size_t first, std::size_t n, detail::tile_buffers& b) {
-    detail::residual_tile const rest(c, r, first, n, b);
-    float const* const x = detail::load(c.isa, call.in, first, n, b.values);
-    if (r)
-      detail::run(c.isa, [&] { detail::add_residual(rest.data(), r.decay, x, n, sum + first); });
-    else
-      std::memcpy(sum + first, x, n * sizeof(float));
-  });
+  add_up(c, call, r, {}, sum);
   comm.all_reduce(ex, sum, size, wire_type::float32, wire_op::sum);
   float const divisor = call.mean ? static_cast<float>(comm.size()) : 1.0f;
   detail::for_each_tile(c, size, [&](std::size_t first, std::size_t n, detail::tile_buffers& b) {
@@ -264,15 +270,7 @@ inline std::size_t power_sgd::reduce_factors(host_exec const& ex, communicator_r
   detail::matrix_source m{call.in, r};
   if (!call.transforms.empty()) {
     auto* const y = memory.take<float>(call.in.n);
-    detail::for_each_tile(c, call.in.n, [&](std::size_t first, std::size_t n, detail::tile_buffers& b) {
-      detail::residual_tile const rest(c, r, first, n, b);
-      float const* const x = detail::load(c.isa, call.in, first, n, b.values);
-      if (r)
-        detail::run(c.isa, [&] { detail::add_residual(rest.data(), r.decay, x, n, y + first); });
-      else
-        std::memcpy(y + first, x, n * sizeof(float));
-      detail::forward(call.transforms, c, y + first, n, first);
-    });
+    add_up(c, call, r, call.transforms, y);
     m = {{y, element_type::float32, call.in.n}};
   }
   if (call.state)
