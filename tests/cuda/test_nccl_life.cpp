@@ -1,16 +1,6 @@
 // How an NCCL communicator is made, shared, agreed on, broken and ended.
 #include <doctest/doctest.h>
 
-#if defined(CCOMP_NO_NCCL)
-#include <cstdio>
-#include <cstdlib>
-
-TEST_CASE("nccl_communicator") {
-  std::puts("skipped: the tests of nccl_communicator; get nccl.h with: apt-get install libnccl-dev");
-  std::exit(77);
-}
-#else
-
 #include <atomic>
 #include <ccomp/comm/nccl.hpp>
 #include <ccomp/comm/nccl_memory.hpp>
@@ -439,5 +429,3 @@ TEST_CASE("buffers from NCCL's allocator and their registration") {
   memory = ccomp::nccl_memory(0);
   CHECK(nccl_sim::allocations() == 0);
 }
-
-#endif

@@ -4,8 +4,6 @@ set(CCOMP_NCCL_SIM_INCLUDE "" CACHE STRING "Folder of nccl.h (2.19 or later), if
 find_path(ccomp_nccl_sim_include nccl.h HINTS ${CCOMP_NCCL_SIM_INCLUDE} ${ccomp_cuda_include} NO_CACHE)
 
 if(NOT TARGET ccomp-cuda-sim OR NOT ccomp_nccl_sim_include)
-  add_library(ccomp-nccl-sim INTERFACE)
-  target_compile_definitions(ccomp-nccl-sim INTERFACE CCOMP_NO_NCCL)
   return()
 endif()
 
