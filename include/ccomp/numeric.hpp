@@ -115,10 +115,10 @@ CCOMP_HD inline float scale_for(float top, float levels) {
 /// Blocks whose maximum lies below this decode to zero: their scale, or its inverse, would leave the normal range.
 inline constexpr std::uint32_t tiny_bits = (127u - 118u) << 23;
 
-constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
-constexpr std::size_t ceil_div(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
+CCOMP_HD constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
+CCOMP_HD constexpr std::size_t ceil_div(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
 /// Every part of a payload starts on 16 bytes.
-constexpr std::size_t pad16(std::size_t bytes) { return round_up(bytes, 16); }
+CCOMP_HD constexpr std::size_t pad16(std::size_t bytes) { return round_up(bytes, 16); }
 
 }  // namespace detail
 CCOMP_END

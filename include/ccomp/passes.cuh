@@ -18,6 +18,17 @@ template <device_pass Pass, class... S> device_program<Pass> device_program_of(c
   return {stages, {&device_ops_of<Pass, S>...}};
 }
 
+/// Makes the call of one pass over n values, which `fill` completes, and queues it.
+template <device_pass Pass, class C, class Fill>
+void run_on_device(cuda_exec const& ex, C const& c, std::size_t n, element_type type, pass_options const& at,
+                   Fill const& fill) {
+  auto const stages = stages_of(c);
+  auto const device = device_program_of<Pass>(c, stages);
+  auto k = block_call_of(device, n, type, at);
+  fill(k);
+  run_pass(ex, device, k);
+}
+
 /// Checks that every call makes before anything is queued.
 inline void expect_device_payload(cuda_exec const& ex, std::span<std::byte const> payload, std::size_t need,
                                   char const* call) {
@@ -32,17 +43,16 @@ std::size_t encode_on_device(cuda_exec const& ex, C const& c, std::span<T const>
                              std::span<std::byte> payload, pass_options const& at, char const* call) {
   auto const stages = stages_of(c);
   validate(stages);
-  auto const device = device_program_of<Pass>(c, stages);
   std::size_t const bytes = capacity(stages, x.size(), element_type_of<T>);
   expect_device_payload(ex, payload, bytes, call);
   expect_device_memory(ex, x.data(), call, "the input");
   expect_device_memory(ex, residual.data, call, "the residual");
-  auto k = block_call_of(device, x.size(), element_type_of<T>, at);
-  k.in = {x.data(), element_type_of<T>};
-  k.residual = residual;
-  k.decay = decay;
-  k.payload = payload.data();
-  run_pass(ex, device, k);
+  run_on_device<Pass>(ex, c, x.size(), element_type_of<T>, at, [&](block_call& k) {
+    k.in = {x.data(), element_type_of<T>};
+    k.residual = residual;
+    k.decay = decay;
+    k.payload = payload.data();
+  });
   return bytes;
 }
 
@@ -51,15 +61,14 @@ void decode_on_device(cuda_exec const& ex, C const& c, std::span<std::byte const
                       bool add_to_out, pass_options const& at, char const* call) {
   auto const stages = stages_of(c);
   validate(stages);
-  auto const device = device_program_of<device_pass::decode>(c, stages);
   expect_device_payload(ex, payload, capacity(stages, y.size(), element_type_of<T>), call);
   expect_device_memory(ex, y.data(), call, "the output");
-  auto k = block_call_of(device, y.size(), element_type_of<T>, at);
-  k.sources = payload.data();
-  k.source_count = 1;
-  k.out = {y.data(), element_type_of<T>};
-  k.add_to_out = add_to_out;
-  run_pass(ex, device, k);
+  run_on_device<device_pass::decode>(ex, c, y.size(), element_type_of<T>, at, [&](block_call& k) {
+    k.sources = payload.data();
+    k.source_count = 1;
+    k.out = {y.data(), element_type_of<T>};
+    k.add_to_out = add_to_out;
+  });
 }
 
 }  // namespace detail

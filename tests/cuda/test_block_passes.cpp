@@ -122,32 +122,26 @@ template <class C, class T> void check_sums(C const& c, std::vector<T> const& x)
   detail::pass_context from(host, {.at = 5}), to(host, {.at = 5, .rank = 1});
   to.phase = 1;
   to.first = from.first = 512;
-  {
-    auto const program = detail::device_program_of<detail::device_pass::reduce>(c, stages);
-    auto k = detail::block_call_of(program, n, element_type_of<T>, to.at);
+  auto const from_all = [&](detail::block_call& k) {
     k.first = 512;
-    k.phase = 1;
     k.sources = sources.span().data();
     k.source_stride = bytes;
     k.source_count = 3;
+  };
+  using detail::device_pass;
+  detail::run_on_device<device_pass::reduce>(ex, c, n, element_type_of<T>, to.at, [&](detail::block_call& k) {
+    from_all(k);
+    k.phase = 1;
     k.payload = again.span().data();
     k.residual = {rest.span().data(), element_type::float32};
-    detail::run_pass(ex, program, k);
-  }
-  {
-    auto const program = detail::device_program_of<detail::device_pass::decode>(c, stages);
-    auto k = detail::block_call_of(program, n, element_type_of<T>, to.at);
-    k.first = 512;
-    k.sources = sources.span().data();
-    k.source_stride = bytes;
-    k.source_count = 3;
+  });
+  detail::run_on_device<device_pass::decode>(ex, c, n, element_type_of<T>, to.at, [&](detail::block_call& k) {
+    from_all(k);
     k.out = {mean.span().data(), element_type_of<T>};
     k.divisor = 3;
-    detail::run_pass(ex, program, k);
-  }
+  });
   ex.synchronize();
 
-  std::vector<std::byte> const sent(base, base + 3 * bytes);
   auto const segment = detail::first_segment(stages);
   detail::zero_padding(segment, n, element_type_of<T>, base + 3 * bytes);
   detail::reduce_blocks(segment, from, to, payloads, n, element_type_of<T>,

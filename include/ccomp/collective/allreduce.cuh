@@ -23,11 +23,7 @@ template <class C, class T> struct device_reduction {
   [[nodiscard]] device_values values(std::size_t first = 0) const { return {data.data() + first, element_type_of<T>}; }
   /// `fill` gets the call of n values and completes it.
   template <device_pass Pass, class Fill> void run(std::size_t n, Fill const& fill) const {
-    auto const stages = stages_of(compressor);
-    auto const device = device_program_of<Pass>(compressor, stages);
-    auto k = block_call_of(device, n, element_type_of<T>, at);
-    fill(k);
-    run_pass(ex, device, k);
+    run_on_device<Pass>(ex, compressor, n, element_type_of<T>, at, fill);
   }
 };
 

@@ -3,6 +3,7 @@
 
 #include <ccomp/engine/cuda/codes.cuh>
 #include <ccomp/engine/cuda/transform.cuh>
+#include <ccomp/engine/host/pack.hpp>
 #include <ccomp/engine/host/quantizer.hpp>
 
 CCOMP_BEGIN
@@ -19,11 +20,10 @@ struct block_layout {
   float prescale = 1;                        // of raw float16
   std::uint64_t seed = 0;                    // of stochastic rounding
 
-  CCOMP_HD static std::uint64_t padded(std::uint64_t bytes) { return (bytes + 15) & ~std::uint64_t{15}; }
-  CCOMP_HD void measure(std::uint64_t n) {
+  __device__ void measure(std::uint64_t n) {
     bool const quantized = parameter_bytes > 0;
-    side = quantized ? padded((n + block - 1) / block * parameter_bytes) : 0;
-    codes = padded(quantized ? (n * static_cast<unsigned>(bits) + 7) / 8 : n * element_bytes(raw));
+    side = quantized ? pad16(ceil_div(n, block) * parameter_bytes) : 0;
+    codes = pad16(quantized ? packed_bytes(n, bits) : n * element_bytes(raw));
   }
 };
 
@@ -57,7 +57,7 @@ template <class S, class Team> struct quantizer_coder {
         memcpy(payload + i / l.block * sizeof(parameters), &c.p[r], sizeof(parameters));
     }
     if (at.base != 0) return;
-    std::uint64_t const used = (at.n + l.block - 1) / l.block * sizeof(parameters), place = used + 4 * at.lane;
+    std::uint64_t const used = ceil_div(at.n, l.block) * sizeof(parameters), place = used + 4 * at.lane;
     if (place < l.side) *reinterpret_cast<std::uint32_t*>(payload + place) = 0;
   }
   __device__ void load(block_layout const& l, tile_place const& at, std::byte const* payload, coded& c) const {
@@ -136,9 +136,9 @@ template <class S, class Team> struct quantizer_coder {
     static_assert(Team::rows % 2 == 0);
     CCOMP_UNROLL
     for (int pair = 0; pair < Team::rows; pair += 2) {
-      philox_words words{};
+      random_rows bits;
       if constexpr (needs_random<S>)
-        words = random_rows(stream, first + at.base + static_cast<unsigned>(pair) * row_values, at.lane).words;
+        bits = {stream, first + at.base + static_cast<unsigned>(pair) * row_values, at.lane};
       CCOMP_UNROLL
       for (int r = pair; r < pair + 2; ++r) {
         std::uint32_t codes[4] = {};
@@ -146,7 +146,7 @@ template <class S, class Team> struct quantizer_coder {
         bool const good = good_parameters(c.p[r]);
         CCOMP_UNROLL
         for (unsigned k = 0; k < 4; ++k)
-          if (good && k < count) codes[k] = pieces.code(x.v[r][k], c.p[r], words.w[k] >> (16 * (r & 1)) & 0xffffu);
+          if (good && k < count) codes[k] = pieces.code(x.v[r][k], c.p[r], bits.bits(r, static_cast<int>(k)));
         c.codes[r] = join_codes(codes, l.bits);
       }
     }

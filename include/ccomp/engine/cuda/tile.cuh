@@ -1,5 +1,5 @@
 #pragma once
-/// A tile: rows of 128 values in registers, four neighbours a lane. A team of one warp holds blocks of up to 1024
+/// A tile: rows of 128 values in registers, four neighbours a lane. A team of one warp holds blocks of up to 512
 /// values and mixes them (statistics, rotations) by shuffles alone; a team of four holds 4096, and meets in shared
 /// memory.
 
@@ -129,7 +129,8 @@ struct device_random {
 /// The 16 random bits of a lane's values in two rows that share counters: `first` is the number of the first row's
 /// value 0 in its tensor, a multiple of 256.
 struct random_rows {
-  philox_words words;
+  philox_words words{};
+  random_rows() = default;
   __device__ random_rows(random_stream const& s, std::uint64_t first, unsigned lane)
       : words(random_words(s, first / 256 * 32 + lane)) {}
   __device__ std::uint32_t bits(int row, int c) const { return words.w[c] >> (16 * (row & 1)) & 0xffffu; }

@@ -9,7 +9,9 @@
 CCOMP_BEGIN
 namespace detail {
 
-constexpr std::size_t packed_bytes(std::size_t n, int bits) { return (n * static_cast<std::size_t>(bits) + 7) / 8; }
+CCOMP_HD constexpr std::size_t packed_bytes(std::size_t n, int bits) {
+  return (n * static_cast<std::size_t>(bits) + 7) / 8;
+}
 
 /// Eight codes in the bytes of a word -> their bits side by side, by halving the gaps three times.
 template <int Bits> constexpr std::uint64_t squeeze(std::uint64_t x) {
