@@ -14,5 +14,6 @@
 #include <ccomp/passes.hpp>
 #include <ccomp/version.hpp>
 #if defined(__CUDACC__)
+#include <ccomp/exec/cuda_elements.hpp>
 #include <ccomp/passes.cuh>
 #endif

@@ -169,20 +169,22 @@ static_assert(sizeof(float16) == 2 && sizeof(bfloat16) == 2 && sizeof(fp8_e4m3) 
 static_assert(std::is_trivial_v<float16> && std::is_trivial_v<bfloat16>);
 static_assert(std::is_trivial_v<fp8_e4m3> && std::is_trivial_v<fp8_e5m2>);
 
-/// What a tensor may consist of.
-template <class T>
-concept element = std::same_as<T, float> || std::same_as<T, float16> || std::same_as<T, bfloat16>;
-
 /// The element type as a value; the numbers are those of the frame.
 enum class element_type : std::uint8_t { float32 = 0, float16 = 1, bfloat16 = 2 };
 
 namespace formats {
+/// Specialised for each element type; other spellings of the same bits may join (exec/cuda_elements.hpp).
 template <class T> struct element_type_trait;
 template <> struct element_type_trait<float> { static constexpr element_type value = element_type::float32; };
 template <> struct element_type_trait<float16> { static constexpr element_type value = element_type::float16; };
 template <> struct element_type_trait<bfloat16> { static constexpr element_type value = element_type::bfloat16; };
 }  // namespace formats
 
+/// What a tensor may consist of: float, float16 and bfloat16.
+template <class T>
+concept element = requires {
+  { formats::element_type_trait<T>::value } -> std::convertible_to<element_type>;
+};
 template <element T> inline constexpr element_type element_type_of = formats::element_type_trait<T>::value;
 
 /// Bytes of one element; 0 for a value that is no element type (one read from a foreign frame).
@@ -211,10 +213,19 @@ constexpr std::string_view element_name(element_type type) {
 }
 
 /// The training step: every random draw depends on it, so a call with the same step replays the same bits.
+///
+/// For a cuda_exec it may live in device memory: kernels read it when they run, so that a replayed CUDA graph draws fresh
+/// bits once something on its stream has counted it up.
 struct step {
   std::uint64_t number = 0;
+  std::uint64_t const* on_device = nullptr;
 
   constexpr step() = default;
+  [[nodiscard]] static constexpr step from_device(std::uint64_t const* counter) {
+    step s;
+    s.on_device = counter;
+    return s;
+  }
   /// Implicit, so that `{.at = 7}` works; negative numbers wrap modulo 2^64.
   template <std::integral Integer> CCOMP_HD constexpr step(Integer n) : number(static_cast<std::uint64_t>(n)) {}
   friend constexpr bool operator==(step const&, step const&) = default;

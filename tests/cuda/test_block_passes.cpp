@@ -58,6 +58,7 @@ template <class C, class T, class R> void check(C const& c, std::vector<T> const
   cuda_exec const ex;
   host_exec const host{1};
   workspace ws{host};
+  workspace device_ws{ex};
   auto residual = support::narrowed<R>(support::same_gaussian_values(n, 6));
   auto accumulated = support::narrowed<T>(support::same_gaussian_values(n, 7));
   std::vector<std::byte> const junk(bytes, std::byte{0x5a});
@@ -75,10 +76,10 @@ template <class C, class T, class R> void check(C const& c, std::vector<T> const
   fenced<std::byte> coded(junk), fed(junk);
 
   std::size_t const launches = cudart_sim::count().launches;
-  CHECK(encode(ex, c, in.span(), coded.span(), here) == bytes);
-  CHECK(encode_feedback(ex, c, in.span(), rest.span(), fed.span(), here, 0.75f) == bytes);
-  decode(ex, c, coded.span(), out.span(), here);
-  decode_accumulate(ex, c, coded.span(), onto.span(), here);
+  CHECK(encode(ex, c, in.span(), coded.span(), device_ws, here) == bytes);
+  CHECK(encode_feedback(ex, c, in.span(), rest.span(), fed.span(), device_ws, here, 0.75f) == bytes);
+  decode(ex, c, coded.span(), out.span(), device_ws, here);
+  decode_accumulate(ex, c, coded.span(), onto.span(), device_ws, here);
   CHECK(cudart_sim::count().launches == launches + (n == 0 ? 0 : 4));  // one kernel each
   ex.synchronize();
 
@@ -129,17 +130,18 @@ template <class C, class T> void check_sums(C const& c, std::vector<T> const& x)
     k.source_count = 3;
   };
   using detail::device_pass;
-  detail::run_on_device<device_pass::reduce>(ex, c, n, element_type_of<T>, to.at, [&](detail::block_call& k) {
-    from_all(k);
-    k.phase = 1;
-    k.payload = again.span().data();
-    k.residual = {rest.span().data(), element_type::float32};
-  });
-  detail::run_on_device<device_pass::decode>(ex, c, n, element_type_of<T>, to.at, [&](detail::block_call& k) {
-    from_all(k);
-    k.out = {mean.span().data(), element_type_of<T>};
-    k.divisor = 3;
-  });
+  workspace device_ws{ex};
+  auto again_call = detail::device_call(n, element_type_of<T>, to.at);
+  from_all(again_call);
+  again_call.phase = 1;
+  again_call.payload = again.span().data();
+  again_call.residual = {rest.span().data(), element_type::float32};
+  detail::run_on_device<device_pass::reduce>(ex, c, again_call, device_ws);
+  auto mean_call = detail::device_call(n, element_type_of<T>, to.at);
+  from_all(mean_call);
+  mean_call.out = {mean.span().data(), element_type_of<T>};
+  mean_call.divisor = 3;
+  detail::run_on_device<device_pass::decode>(ex, c, mean_call, device_ws);
   ex.synchronize();
 
   auto const segment = detail::first_segment(stages);

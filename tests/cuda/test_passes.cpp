@@ -3,7 +3,6 @@
 
 #include <ccomp/passes.cuh>
 #include <ccomp/quantize/uniform.hpp>
-#include <ccomp/sparsify/top_k.hpp>
 #include <string>
 #include <support/cuda/cudart_sim.hpp>
 #include <support/cuda/device_array.hpp>
@@ -46,12 +45,13 @@ TEST_CASE("cuda: passes return before the work is done, allocate nothing and nev
     device_array<float> const in(std::vector<float>(n, 127.0f)), out(n), rest(n);
     device_array<std::byte> const payload(payload_bytes(c, n));
     cuda_exec const ex{stream};
+    workspace ws{ex};
     cudart_sim::hold_stream hold(stream);
     auto const before = cudart_sim::count();
     std::span const bytes(payload.data(), payload.size());
-    encode_feedback(ex, c, std::span<float const>(in.data(), n), std::span(rest.data(), n), bytes);
-    decode(ex, c, bytes, std::span(out.data(), n));
-    decode_accumulate(ex, c, bytes, std::span(out.data(), n));
+    encode_feedback(ex, c, std::span<float const>(in.data(), n), std::span(rest.data(), n), bytes, ws);
+    decode(ex, c, bytes, std::span(out.data(), n), ws);
+    decode_accumulate(ex, c, bytes, std::span(out.data(), n), ws);
     auto const after = cudart_sim::count();
     CHECK(after.launches == before.launches + 3);
     CHECK(after.allocations == before.allocations);
@@ -71,13 +71,14 @@ TEST_CASE("cuda: a captured pass can be replayed") {
     device_array<float> const in(std::vector<float>(n, 127.0f)), out(n);
     device_array<std::byte> const payload(payload_bytes(c, n));
     cuda_exec const ex{stream};
+    workspace ws{ex};
     std::span const bytes(payload.data(), payload.size());
     cudaGraph_t graph = nullptr;
     cudaGraphExec_t ready = nullptr;
     REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
     CHECK(ex.capturing());
-    encode(ex, c, std::span<float const>(in.data(), n), bytes);
-    decode_accumulate(ex, c, bytes, std::span(out.data(), n));
+    encode(ex, c, std::span<float const>(in.data(), n), bytes, ws);
+    decode_accumulate(ex, c, bytes, std::span(out.data(), n), ws);
     REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
     CHECK_FALSE(ex.capturing());
     REQUIRE(cudaGraphInstantiate(&ready, graph, 0) == cudaSuccess);
@@ -97,41 +98,41 @@ TEST_CASE("cuda: wrong arguments are refused in one sentence, before anything is
   std::span const y(out.data(), n), short_y = std::span(out.data(), n - 1);
   std::span const bytes(payload.data(), payload.size());
   cuda_exec const ex;
+  workspace ws{ex};
 
   std::vector<float> host(n);
-  std::string text = refusal<invalid_argument>([&] { encode(ex, c, host, bytes); });
+  std::string text = refusal<invalid_argument>([&] { encode(ex, c, host, bytes, ws); });
   CHECK((has(text, "encode: the input must be device memory") && has(text, "pageable host memory")));
-  text = refusal<invalid_argument>([&] { decode(ex, c, bytes, host); });
+  text = refusal<invalid_argument>([&] { decode(ex, c, bytes, host, ws); });
   CHECK(has(text, "decode: the output"));
-  text = refusal<invalid_argument>([&] { encode_feedback(ex, c, x, std::span(host), bytes); });
+  text = refusal<invalid_argument>([&] { encode_feedback(ex, c, x, std::span(host), bytes, ws); });
   CHECK(has(text, "encode_feedback: the residual"));
   alignas(16) static std::byte host_bytes[8192];
-  text = refusal<invalid_argument>([&] { encode(ex, c, x, std::span(host_bytes)); });
+  text = refusal<invalid_argument>([&] { encode(ex, c, x, std::span(host_bytes), ws); });
   CHECK(has(text, "the payload must be device memory"));
-  text = refusal<invalid_argument>([&] { encode(ex, c, x, bytes.first(bytes.size() - 16)); });
+  text = refusal<invalid_argument>([&] { encode(ex, c, x, bytes.first(bytes.size() - 16), ws); });
   CHECK((has(text, std::to_string(bytes.size() - 16)) && has(text, std::to_string(bytes.size()))));
-  text = refusal<invalid_argument>([&] { decode(ex, c, bytes.subspan(4), y); });
+  text = refusal<invalid_argument>([&] { decode(ex, c, bytes.subspan(4), y, ws); });
   CHECK(has(text, "start on 16 bytes"));
-  text = refusal<invalid_argument>([&] { encode_feedback(ex, c, x, short_y, bytes); });
+  text = refusal<invalid_argument>([&] { encode_feedback(ex, c, x, short_y, bytes, ws); });
   CHECK((has(text, "3000") && has(text, "2999")));
-  text = refusal<invalid_argument>([&] { encode(ex, uniform_quantize<8>{.block = 100}, x, bytes); });
+  text = refusal<invalid_argument>([&] { encode(ex, uniform_quantize<8>{.block = 100}, x, bytes, ws); });
   CHECK(has(text, "block must be a power of two"));
-  text = refusal<invalid_argument>([&] { encode(ex, top_k{}, x, bytes); });
-  CHECK(has(text, "top_k runs on the host only"));
 }
 
 TEST_CASE("cuda: another device than the stream's") {
   cudart_sim::set_device_count(2);
   cuda_exec const ex;
+  workspace ws{ex};
   REQUIRE(cudaSetDevice(1) == cudaSuccess);
   device_array<float> const x(16);
   device_array<std::byte> const payload(payload_bytes(c, 16));
   std::span<float const> const in(x.data(), 16);
   std::span const bytes(payload.data(), payload.size());
-  std::string text = refusal<invalid_argument>([&] { encode(ex, c, in, bytes); });
+  std::string text = refusal<invalid_argument>([&] { encode(ex, c, in, bytes, ws); });
   CHECK(has(text, "the stream belongs to device 0, but device 1 is current"));
   REQUIRE(cudaSetDevice(0) == cudaSuccess);
-  text = refusal<invalid_argument>([&] { encode(ex, c, in, bytes); });
+  text = refusal<invalid_argument>([&] { encode(ex, c, in, bytes, ws); });
   CHECK(has(text, "lies on device 1, the stream belongs to device 0"));
   cudart_sim::set_device_count(1);
 }
@@ -140,9 +141,10 @@ TEST_CASE("cuda: the runtime's failures are cuda_error") {
   device_array<float> const x(16);
   device_array<std::byte> const payload(payload_bytes(c, 16));
   cuda_exec const ex;
+  workspace ws{ex};
   cudart_sim::fail_next("cudaLaunchKernel", cudaErrorLaunchOutOfResources);
   std::string text = refusal<cuda_error>(
-      [&] { encode(ex, c, std::span<float const>(x.data(), 16), std::span(payload.data(), payload.size())); });
+      [&] { encode(ex, c, std::span<float const>(x.data(), 16), std::span(payload.data(), payload.size()), ws); });
   CHECK(has(text, "encode: "));
   cudart_sim::set_device_count(0);
   CHECK_THROWS_AS(cuda_exec{}, cuda_error);

@@ -4,6 +4,7 @@
 
 #include <ccomp/collective/allreduce.hpp>
 #include <ccomp/passes.cuh>
+#include <cmath>
 
 CCOMP_BEGIN
 namespace detail {
@@ -23,7 +24,10 @@ template <class C, class T> struct device_reduction {
   [[nodiscard]] device_values values(std::size_t first = 0) const { return {data.data() + first, element_type_of<T>}; }
   /// `fill` gets the call of n values and completes it.
   template <device_pass Pass, class Fill> void run(std::size_t n, Fill const& fill) const {
-    run_on_device<Pass>(ex, compressor, n, element_type_of<T>, at, fill);
+    block_call k = device_call(n, element_type_of<T>, at);
+    fill(k);
+    auto const stages = stages_of(compressor);
+    run_pass(Pass, ex, device_program_of<Pass>(compressor, stages), k, {});
   }
 };
 
@@ -63,6 +67,7 @@ collective_report allreduce_two_shot(device_reduction<C, T> const& r, Comm& comm
     k.chunks = static_cast<unsigned>(r.ranks);
     k.chunk = cut.chunk;
     k.payload_stride = k.chunk_source_stride = slot;
+    k.first_stride = cut.chunk;
   };
   r.template run<device_pass::encode>(r.n(), [&](block_call& k) {
     by_chunk(k);
@@ -98,9 +103,7 @@ collective_report allreduce_in_flight(device_reduction<C, T> const& r, Comm& com
   auto const payload = ws.reserve(bytes);
   int log2_ranks = 0;
   while ((1 << log2_ranks) < r.ranks) ++log2_ranks;
-  auto const scaled = [&](block_call& k) {
-    if (k.layout.raw == element_type::float16) k.layout.prescale = std::ldexp(1.0f, -log2_ranks);
-  };
+  auto const scaled = [&](block_call& k) { k.prescale = std::ldexp(1.0f, -log2_ranks); };
   r.template run<device_pass::encode>(r.n(), [&](block_call& k) {
     scaled(k);
     k.in = r.values();

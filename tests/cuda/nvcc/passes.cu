@@ -14,14 +14,17 @@ void reduce(ccomp::nccl_communicator& comm, std::span<float> x) {
 
 template <class C, class T> void all_passes(C const& c, std::span<T> x, std::span<std::byte> payload) {
   ccomp::cuda_exec const ex;
-  ccomp::encode(ex, c, x, payload);
-  ccomp::encode_feedback(ex, c, x, std::span<float>(), payload);
-  ccomp::decode(ex, c, payload, x);
-  ccomp::decode_accumulate(ex, c, payload, x);
+  ccomp::workspace<ccomp::cuda_exec> ws{ex};
+  ccomp::encode(ex, c, x, payload, ws);
+  ccomp::encode_feedback(ex, c, x, std::span<float>(), payload, ws);
+  ccomp::decode(ex, c, payload, x, ws);
+  ccomp::decode_accumulate(ex, c, payload, x, ws);
 }
 
 void use(std::span<float> x, std::span<ccomp::float16> y, std::span<ccomp::bfloat16> z, std::span<std::byte> payload) {
   all_passes(ccomp::natural{}, x, payload);
   all_passes(ccomp::cast<ccomp::bfloat16>{}, y, payload);
+  ccomp::workspace<ccomp::cuda_exec> ws{ccomp::cuda_exec{}};
+  ccomp::encode(ccomp::cuda_exec{}, ccomp::cast<ccomp::bfloat16>{}, std::span<__half>(), payload, ws);
   all_passes(ccomp::hadamard_rotate{} | ccomp::natural{}, z, payload);
 }

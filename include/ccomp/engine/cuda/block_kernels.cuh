@@ -3,6 +3,7 @@
 /// a warp for each tile.
 
 #include <ccomp/engine/cuda/block_coder.cuh>
+#include <ccomp/engine/cuda/status.cuh>
 
 CCOMP_BEGIN
 namespace detail {
@@ -20,37 +21,47 @@ struct block_part {
   std::byte* payload = nullptr;        // written
   std::byte const* sources = nullptr;  // read
 };
-/// What a kernel needs of one call.
+/// What one call is about; the same for every chain. Its ends are the caller's, layout and transforms follow from the
+/// chain.
 struct block_call : block_part {
-  std::uint8_t phase = 0;  // 0: a rank's own values, 1: the owner's re-encoding
+  element_type type = element_type::float32;  // of the tensor
+  std::uint8_t phase = 0;                     // 0: a rank's own values, 1: the owner's re-encoding
   device_random random{};
   device_transforms transforms{};
   float decay = 1;
+  float prescale = 1;    // of float16 that is summed in flight
   int source_count = 0;  // payloads, `source_stride` bytes apart, are summed
   std::uint64_t source_stride = 0;
   float divisor = 1;
   bool add_to_out = false;
-  // With several chunks, of `chunk` values each, the grid's y tells which; its payload is so many bytes further on.
+  // With several chunks, of `chunk` values each, the grid's y tells which; its payload is so many bytes further on, its
+  // random bits begin so many values further on.
   unsigned chunks = 1;
-  std::uint64_t chunk = 0, payload_stride = 0, chunk_source_stride = 0;
+  std::uint64_t chunk = 0, payload_stride = 0, chunk_source_stride = 0, first_stride = 0;
+  // Set: a chunk has as many of its values as the device has counted, `count_stride` bytes apart.
+  std::uint32_t const* counted = nullptr;
+  std::uint64_t count_stride = 0;
+  device_status* status = nullptr;
 };
 
-__device__ inline device_values advanced(device_values m, std::uint64_t values) {
-  if (m.data) m.data = static_cast<std::byte*>(m.data) + values * element_bytes(m.type);
-  return m;
-}
 /// The thread block's chunk.
 __device__ inline block_part part_of(block_call const& k) {
   block_part p = k;
+  std::uint64_t const y = blockIdx.y;
   if (k.chunks > 1) {
-    std::uint64_t const y = blockIdx.y, skip = y * k.chunk < k.n ? y * k.chunk : k.n;
+    std::uint64_t const skip = y * k.chunk < k.n ? y * k.chunk : k.n;
     p.n = k.n - skip < k.chunk ? k.n - skip : k.chunk;
-    p.first = k.first + skip;
+    p.first = k.first + y * k.first_stride;
     p.in = advanced(k.in, skip);
     p.residual = advanced(k.residual, skip);
     p.out = advanced(k.out, skip);
     p.payload = k.payload + y * k.payload_stride;
     p.sources = k.sources + y * k.chunk_source_stride;
+  }
+  if (k.counted) {
+    auto const* const at = reinterpret_cast<std::byte const*>(k.counted) + y * k.count_stride;
+    std::uint64_t const count = *reinterpret_cast<std::uint32_t const*>(at);
+    p.n = count < p.n ? count : p.n;
   }
   p.layout.measure(p.n);
   return p;

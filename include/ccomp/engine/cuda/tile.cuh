@@ -120,9 +120,11 @@ struct device_random {
   std::uint64_t tensor = 0;
   std::uint32_t rank = 0;
 
+  /// The step, read off the device if it lives there.
+  __device__ step now() const { return at.on_device ? step(*at.on_device) : at; }
   __device__ random_stream stream(std::uint64_t seed, std::uint32_t for_rank, random_use use,
                                   std::uint8_t phase) const {
-    return {{seed, at}, tensor, for_rank, random_phase(use, phase)};
+    return {{seed, now()}, tensor, for_rank, random_phase(use, phase)};
   }
 };
 

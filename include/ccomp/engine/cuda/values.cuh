@@ -18,10 +18,15 @@ struct device_values {
   bool whole = false;
 
   device_values() = default;
-  device_values(void const* p, element_type t)
+  CCOMP_HD device_values(void const* p, element_type t)
       : data(const_cast<void*>(p)), type(t), whole(reinterpret_cast<std::uintptr_t>(p) % (4 * element_bytes(t)) == 0) {}
   explicit operator bool() const { return data != nullptr; }
 };
+
+/// The values from number `values` on.
+CCOMP_HD inline device_values advanced(device_values const& m, std::uint64_t values) {
+  return m.data ? device_values(static_cast<std::byte*>(m.data) + values * element_bytes(m.type), m.type) : m;
+}
 
 struct alignas(16) float_quad {
   float v[4];

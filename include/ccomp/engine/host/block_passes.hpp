@@ -18,7 +18,9 @@ struct pass_context {
   int prescale_log2 = 0;    // float16 carries x * 2^prescale_log2, so that a sum over ranks does not overflow
 
   pass_context() = default;
-  pass_context(host_exec const& e, pass_options const& o) : ex(e), isa(resolve_isa(e)), at(o) {}
+  pass_context(host_exec const& e, pass_options const& o) : ex(e), isa(resolve_isa(e)), at(o) {
+    expects(!o.at.on_device, "a step in device memory needs a cuda_exec; a host_exec cannot read it");
+  }
   [[nodiscard]] random_stream stream(std::uint64_t seed, random_use use) const {
     return {{seed, at.at}, at.tensor, at.rank, random_phase(use, phase)};
   }

@@ -1,0 +1,154 @@
+#pragma once
+/// Scratch memory on a GPU, and what belongs to it: memory that graphs still need, reports of kernels, handles of
+/// libraries.
+
+#include <atomic>
+#include <ccomp/exec/cuda_status.hpp>
+#include <ccomp/workspace.hpp>
+#include <memory>
+#include <typeindex>
+#include <vector>
+
+CCOMP_BEGIN
+
+/// Device memory that calls use while they run; nothing in it survives a call.
+///
+/// Memory:  grows at the first call of a size, in the stream's order; a call of a size seen before allocates nothing.
+///          Growing leaves captured graphs valid: what a graph was recorded with is kept until `release()`
+/// Lent:    `workspace ws{ex, bytes}` uses what it was lent, and throws invalid_argument when a call needs more
+/// Capture: a call that needs more memory than there is throws invalid_argument, because a graph that allocates would
+///          free what later calls hold; make one call of the size before recording
+/// Reports: kernels cannot throw. A payload that no encode produces, or that belongs to another call, is noted in pinned
+///          memory; the next call that uses the workspace throws it (payload_error, rank_mismatch) as far as it is
+///          known by then, `check()` waits for the stream and throws it now
+/// Threads: one workspace serves one call at a time. The destructor neither waits nor throws; a graph recorded with the
+///          workspace must not be launched after it
+template <> class workspace<cuda_exec> {
+ public:
+  explicit workspace(cuda_exec ex = cuda_exec{}) : ex_(ex) {}
+  workspace(cuda_exec ex, std::span<std::byte> lent) : ex_(ex), memory_(lent), owns_(false) {}
+  workspace(workspace&& other) noexcept : ex_(other.ex_) { swap(other); }
+  workspace& operator=(workspace&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  workspace(workspace const&) = delete;
+  workspace& operator=(workspace const&) = delete;
+  ~workspace() {
+    release();
+    if (status_) detail::status_pool::instance().give_back(status_, ex_.stream());
+  }
+
+  /// At least `bytes`, aligned to 16; whatever it held before is lost.
+  std::span<std::byte> reserve(std::size_t bytes) {
+    std::size_t const skip = (16 - reinterpret_cast<std::uintptr_t>(memory_.data()) % 16) % 16;
+    if (bytes + skip > memory_.size() && bytes > 0) {
+      detail::expects(owns_, [&] {
+        return "workspace: the lent buffer has " + std::to_string(memory_.size()) + " bytes and the call needs " +
+               std::to_string(bytes + skip);
+      });
+      auto* const fresh = static_cast<std::byte*>(ex_.allocate(bytes));
+      set_aside();
+      memory_ = {fresh, bytes};
+      return memory_;
+    }
+    if (!in_graph_ && owns_ && ex_.capturing()) in_graph_ = true;
+    return bytes > 0 ? memory_.subspan(skip) : std::span<std::byte>{};
+  }
+
+  /// Bytes held now for calls to come.
+  [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
+  /// Bytes held for graphs alone.
+  [[nodiscard]] std::size_t size_for_graphs() const noexcept {
+    std::size_t bytes = 0;
+    for (auto const& old : kept_for_graphs_) bytes += old.size();
+    return bytes;
+  }
+  /// Gives all memory back in the stream's order. Graphs recorded with it must not be launched any more.
+  void release() noexcept {
+    for (auto const& old : kept_for_graphs_) ex_.deallocate(old.data());
+    kept_for_graphs_.clear();
+    if (owns_ && memory_.data()) ex_.deallocate(memory_.data());
+    if (owns_) memory_ = {};
+    in_graph_ = false;
+    objects_.clear();
+  }
+
+  /// Waits until all that was queued is done, then throws what kernels have reported since the last look.
+  void check() {
+    ex_.synchronize();
+    raise("workspace::check");
+  }
+
+  /// For calls: throws what is known so far, without waiting.
+  void raise(char const* call) {
+    if (!status_) return;
+    unsigned const bad = std::atomic_ref(status_->bad_payload).load(std::memory_order_acquire);
+    unsigned const other = std::atomic_ref(status_->other_call).load(std::memory_order_acquire);
+    if (bad == 0 && other == 0) return;
+    auto const seen = *status_;
+    *status_ = {};
+    detail::expects<rank_mismatch>(other == 0, [&] {
+      return std::string(call) + ": on an earlier call with this workspace rank " + std::to_string(other - 1) +
+             " sent bytes of another call (fingerprint " + std::to_string(seen.fingerprint) + ", step " +
+             std::to_string(seen.sequence) + "); its results are not to be used";
+    });
+    detail::fail<payload_error>(std::string(call) +
+                                ": an earlier call with this workspace decoded a payload that no encode produces; what "
+                                "it said wrongly was left out");
+  }
+  /// For calls: where their kernels report.
+  [[nodiscard]] detail::device_status* status() {
+    if (!status_) {
+      expect_no_capture();
+      status_ = detail::status_pool::instance().take();
+    }
+    return status_;
+  }
+  /// For calls: an object made by `T(ex)` on first use and kept until `release()`, such as a library's handle.
+  template <class T> T& kept() {
+    for (auto const& o : objects_)
+      if (o.type == typeid(T)) return *static_cast<T*>(o.object.get());
+    expect_no_capture();
+    auto made = std::make_shared<T>(ex_);
+    objects_.push_back({typeid(T), made});
+    return *made;
+  }
+
+ private:
+  struct kept_object {
+    std::type_index type;
+    std::shared_ptr<void> object;
+  };
+
+  void expect_no_capture() const {
+    detail::expects(!ex_.capturing(),
+                    "workspace: the stream records a graph and the workspace is new; make one call of this kind before "
+                    "recording");
+  }
+  void set_aside() {
+    if (in_graph_)
+      kept_for_graphs_.push_back(memory_);
+    else if (memory_.data())
+      ex_.deallocate(memory_.data());
+    in_graph_ = false;
+  }
+  void swap(workspace& other) noexcept {
+    std::swap(ex_, other.ex_);
+    std::swap(memory_, other.memory_);
+    std::swap(owns_, other.owns_);
+    std::swap(in_graph_, other.in_graph_);
+    std::swap(kept_for_graphs_, other.kept_for_graphs_);
+    std::swap(objects_, other.objects_);
+    std::swap(status_, other.status_);
+  }
+
+  cuda_exec ex_;
+  std::span<std::byte> memory_{};
+  bool owns_ = true, in_graph_ = false;  // in_graph_: a graph was recorded with this memory
+  std::vector<std::span<std::byte>> kept_for_graphs_;
+  std::vector<kept_object> objects_;
+  detail::device_status* status_ = nullptr;
+};
+
+CCOMP_END
