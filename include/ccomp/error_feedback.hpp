@@ -153,7 +153,7 @@ template <compressor C> class error_feedback {
     if (options_.transactional) before_ = now_;
     void* const r = options_.residual == element_type::float32 ? static_cast<void*>(now_.wide.data())
                                                                : static_cast<void*>(now_.narrow.data());
-    return {data, options_.id, {r, options_.residual, options_.decay}, &now_.state, &valid_};
+    return {data, options_.id, {r, options_.residual, options_.decay}, now_.state, &valid_};
   }
   void finish() noexcept { valid_ = true; }
 

@@ -1,7 +1,7 @@
 // allreduce on (simulated) GPUs over (simulated) NCCL gives the bits of the host's, on every rank.
 #include <doctest/doctest.h>
 
-#include <ccomp/collective/allreduce.cuh>
+#include <ccomp/collectives.cuh>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/sign.hpp>
 #include <ccomp/quantize/uniform.hpp>

@@ -12,34 +12,29 @@ struct collective_options {
 
 namespace detail {
 
-inline collective_report allgather(collective_call const& call, values full, communicator_ref& comm,
-                                   workspace<host_exec>& ws) {
-  validate(call.stages);
+template <class Engine>
+collective_report allgather(Engine& e, collective_call const& call, values const& full,
+                            workspace<typename Engine::exec>& ws) {
   auto const& shard = call.jobs[0];
-  auto const ranks = static_cast<std::size_t>(comm.size());
-  expects(full.n == ranks * shard.data.n, [&] {
-    return "allgather: " + std::to_string(ranks) + " shards of " + std::to_string(shard.data.n) +
-           " values need an output of " + std::to_string(ranks * shard.data.n) + ", got " + std::to_string(full.n);
+  std::size_t const ranks = e.ranks(), n = shard.data.n;
+  expects(full.n == ranks * n, [&] {
+    return "allgather: " + std::to_string(ranks) + " shards of " + std::to_string(n) + " values need an output of " +
+           std::to_string(ranks * n) + ", got " + std::to_string(full.n);
   });
-  call_identity const identity{"allgather", gather::name, &call, comm.size()};
-  collective_frame const f(call, comm, identity);
-  comm.agree(f.header.fingerprint, &identity, &call_identity::describe);
-  mark_in_use(call);
+  e.begin({"allgather", gather::name, &call, static_cast<int>(ranks)});
 
-  std::size_t const room = capacity(call.stages, shard.data.n, shard.data.type), slot = sizeof(slot_header) + room;
-  auto const memory = ws.reserve(slot * (ranks + 1) + scratch_bytes(call.stages, shard.data.n));
+  pieces const shards{full.n, n, ranks, 0};
+  std::size_t const room = capacity(call.stages, n, shard.data.type), slot = sizeof(slot_header) + room;
+  auto const memory =
+      ws.reserve(slot * (ranks + 1) + std::max(e.encode_scratch(shard, whole(n)), e.decode_scratch(shard, shards)));
   auto const mine = memory.first(slot), all = memory.subspan(slot, slot * ranks);
   scratch const spare(memory.subspan(slot * (ranks + 1)));
-  write_header(mine.data(), f.header);
-  std::size_t const used = encode(call.stages, call.context(shard, f.rank()), shard.data, shard.data.type,
-                                  shard.residual, mine.subspan(sizeof(slot_header)), spare);
-  comm.all_gather(call.ex, mine, all);
-  for (std::size_t r = 0; r < ranks; ++r) check_header(all.data() + r * slot, f.header, static_cast<int>(r), f.name);
-  for (std::size_t r = 0; r < ranks; ++r) {
-    std::byte const* const one[] = {all.data() + r * slot + sizeof(slot_header)};
-    sum_decoded(call.stages, call.context(shard, static_cast<std::uint32_t>(r)), one, room, shard.data.type,
-                part(full, r * shard.data.n, shard.data.n), 1.0f, spare);
-  }
+  slot_row const sent{mine.data(), slot, 1}, received{all.data(), slot, ranks};
+  e.write_headers(sent);
+  std::size_t const used = e.encode(shard, whole(n), sent.part(sizeof(slot_header)), spare);
+  e.all_gather(mine, all);
+  e.check_headers(received);
+  e.decode(shard, full, shards, received.part(sizeof(slot_header)), room, spare);
   return {gather::name, (ranks - 1) * slot, used, ws.size()};
 }
 
@@ -47,19 +42,22 @@ inline collective_report allgather(collective_call const& call, values full, com
 
 /// full[r n .. (r+1) n) = what rank r's shard of n values decodes to, on every rank alike, its owner included.
 /// `c`: a compressor or an error_feedback over the shard. Shards have one size on all ranks.
-template <class Comm, class C, class Shard, class Full>
-collective_report allgather(host_exec const& ex, Comm& comm, C&& c, Shard const& shard, Full&& full,
-                            workspace<host_exec>& ws, collective_options options = {}) {
-  using X = std::remove_cvref_t<C>;
-  constexpr bool compressor_ok = compressor<typename detail::feedback_traits<X>::compressor_type>;
-  constexpr bool comm_ok = can_all_gather<Comm, host_exec>;
+template <class Exec, class Comm, class C, class Shard, class Full>
+collective_report allgather(Exec const& ex, Comm& comm, C&& c, Shard const& shard, Full&& full, workspace<Exec>& ws,
+                            collective_options options = {}) {
+  using traits = detail::feedback_traits<std::remove_cvref_t<C>>;
+  constexpr bool compressor_ok = compressor<typename traits::compressor_type>;
+  constexpr bool exec_ok = detail::has_collectives<Exec>;
+  constexpr bool comm_ok = can_all_gather<Comm, Exec>;
+  static_assert(exec_ok,
+                "ccomp::allgather: no engine for this execution; a cuda_exec needs <ccomp/ccomp.hpp> compiled by nvcc");
   static_assert(
       compressor_ok,
       "ccomp::allgather: the third argument is not a compressor; ccomp::check_stage<Stage>() names what a stage lacks");
   static_assert(
       comm_ok,
       "ccomp::allgather: the communicator has no all_gather(exec, span<byte const>, span<byte>) for this execution");
-  if constexpr (compressor_ok && comm_ok) {
+  if constexpr (exec_ok && compressor_ok && comm_ok) {
     std::span const in(shard);
     std::span const out(full);
     using T = typename decltype(out)::element_type;
@@ -69,8 +67,10 @@ collective_report allgather(host_exec const& ex, Comm& comm, C&& c, Shard const&
     detail::validate(stages);
     std::span<T> input(const_cast<T*>(in.data()), in.size());  // only read
     detail::job_list<std::remove_reference_t<C>> jobs(c, input, options.tensor);
-    communicator_ref erased(comm);
-    auto const report = detail::allgather({ex, stages, jobs.jobs(), false, options.at}, detail::view(out), erased, ws);
+    detail::collective_call const call{stages, jobs.jobs(), false, options.at};
+    auto engine = detail::collective_engine<Exec>::template make < traits::single ||
+                  traits::set > (ex, comm, detail::compressor_of(c), call, "allgather", ws);
+    auto const report = detail::allgather(engine, call, detail::view(out), ws);
     jobs.finish();
     return report;
   } else {

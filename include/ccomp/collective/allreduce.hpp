@@ -1,7 +1,8 @@
 #pragma once
 /// Sums (or averages) tensors over all ranks through a compressor.
 
-#include <ccomp/engine/host/allreduce.hpp>
+#include <ccomp/collective/bodies.hpp>
+#include <ccomp/engine/host/collectives.hpp>
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/workspace.hpp>
 #include <ranges>
@@ -73,7 +74,7 @@ template <class X> class job_list {
     } else if constexpr (traits::set) {
       jobs_.push_back(wrapper_.at(id, data.n).begin(data));
     } else {
-      jobs_.push_back({data, id, {}, nullptr});
+      jobs_.push_back({data, id});
     }
   }
   void expect_distinct() const {
@@ -99,15 +100,15 @@ template <class X> auto const& compressor_of(X const& x) {
 
 /// Replaces the tensor (anything that makes a std::span of float, float16 or bfloat16, or a range of tensor_view) on
 /// every rank by the sum or mean over ranks of what compression lets through. `c` is a compressor, an error_feedback,
-/// or an error_feedback_set.
+/// or an error_feedback_set. With a cuda_exec all of it is device memory, and the call is asynchronous on the stream.
 ///
 /// Strategy:    a trailing value: automatic{} (default), gather{}, two_shot{}, in_flight{}
 /// Rounding:    fp32 accumulation in rank order, one division by the number of ranks at the end
-/// Determinism: the same bits on every rank; gather and two_shot also for any thread count and instruction set
+/// Determinism: the same bits on every rank; gather and two_shot also for any thread count, instruction set and engine
 /// Throws:      rank_mismatch on every rank if they disagree about the call; communicator_error or timeout if a rank is
 ///              gone or late; invalid_argument for unusable arguments
-template <class Comm, class C, class Data, class Strategy = automatic>
-collective_report allreduce(host_exec const& ex, Comm& comm, C&& c, Data&& data, workspace<host_exec>& ws,
+template <class Exec, class Comm, class C, class Data, class Strategy = automatic>
+collective_report allreduce(Exec const& ex, Comm& comm, C&& c, Data&& data, workspace<Exec>& ws,
                             allreduce_options options = {}, Strategy = {}) {
   using X = std::remove_cvref_t<C>;
   using traits = detail::feedback_traits<X>;
@@ -116,10 +117,13 @@ collective_report allreduce(host_exec const& ex, Comm& comm, C&& c, Data&& data,
   constexpr bool strategy_ok = detail::allreduce_strategy<Strategy>;
   constexpr bool flies = detail::maybe_in_flight<inner>;
   constexpr bool in_flight_ok = !std::same_as<Strategy, in_flight> || flies;
+  constexpr bool exec_ok = detail::has_collectives<Exec>;
   constexpr bool comm_ok = communicator<Comm>;
-  constexpr bool gather_ok = std::same_as<Strategy, in_flight> || can_all_gather<Comm, host_exec>;
-  constexpr bool two_shot_ok = !std::same_as<Strategy, two_shot> || can_all_to_all<Comm, host_exec>;
-  constexpr bool sum_ok = !std::same_as<Strategy, in_flight> || can_all_reduce<Comm, host_exec>;
+  constexpr bool gather_ok = std::same_as<Strategy, in_flight> || can_all_gather<Comm, Exec>;
+  constexpr bool two_shot_ok = !std::same_as<Strategy, two_shot> || can_all_to_all<Comm, Exec>;
+  constexpr bool sum_ok = !std::same_as<Strategy, in_flight> || can_all_reduce<Comm, Exec>;
+  static_assert(exec_ok,
+                "ccomp::allreduce: no engine for this execution; a cuda_exec needs <ccomp/ccomp.hpp> compiled by nvcc");
   static_assert(
       compressor_ok,
       "ccomp::allreduce: the third argument is not a compressor; ccomp::check_stage<Stage>() names what a stage lacks");
@@ -138,13 +142,16 @@ collective_report allreduce(host_exec const& ex, Comm& comm, C&& c, Data&& data,
   static_assert(
       sum_ok,
       "ccomp::allreduce: the communicator has no all_reduce(exec, void*, n, wire_type, wire_op) for this execution");
-  if constexpr (compressor_ok && strategy_ok && in_flight_ok && comm_ok && gather_ok && two_shot_ok && sum_ok) {
+  if constexpr (exec_ok && compressor_ok && strategy_ok && in_flight_ok && comm_ok && gather_ok && two_shot_ok &&
+                sum_ok) {
     auto const stages = detail::stages_of(detail::compressor_of(c));
     detail::validate(stages);
     detail::job_list<std::remove_reference_t<C>> jobs(c, data, options.tensor);
-    communicator_ref erased(comm);
-    auto const report = detail::allreduce({ex, stages, jobs.jobs(), options.op == reduction::mean, options.at}, erased,
-                                          ws, detail::kind_of_strategy<Strategy>());
+    detail::collective_call const call{stages, jobs.jobs(), options.op == reduction::mean, options.at};
+    constexpr bool feedback = traits::single || traits::set;
+    auto engine = detail::collective_engine<Exec>::template make<feedback>(ex, comm, detail::compressor_of(c), call,
+                                                                           "allreduce", ws);
+    auto const report = detail::allreduce<detail::kind_of_strategy<Strategy>()>(engine, call, ws);
     jobs.finish();
     return report;
   } else {

@@ -6,57 +6,59 @@
 CCOMP_BEGIN
 namespace detail {
 
-inline collective_report broadcast(collective_call const& call, int root, communicator_ref& comm,
-                                   workspace<host_exec>& ws) {
-  validate(call.stages);
+template <class Engine>
+collective_report broadcast(Engine& e, collective_call const& call, int root, workspace<typename Engine::exec>& ws) {
   auto const& job = call.jobs[0];
-  expects(root >= 0 && root < comm.size(),
-          [&] { return "broadcast: root " + std::to_string(root) + " of " + std::to_string(comm.size()) + " ranks"; });
-  call_identity const identity{"broadcast", "broadcast", &call, comm.size(), root};
-  collective_frame const f(call, comm, identity);
-  comm.agree(f.header.fingerprint, &identity, &call_identity::describe);
-  mark_in_use(call);
+  int const ranks = static_cast<int>(e.ranks());
+  expects(root >= 0 && root < ranks,
+          [&] { return "broadcast: root " + std::to_string(root) + " of " + std::to_string(ranks) + " ranks"; });
+  e.begin({"broadcast", "broadcast", &call, ranks, root});
 
+  pieces const all = whole(job.data.n);
   std::size_t const room = capacity(call.stages, job.data.n, job.data.type), slot = sizeof(slot_header) + room;
-  auto const memory = ws.reserve(slot + scratch_bytes(call.stages, job.data.n));
+  auto const memory = ws.reserve(slot + std::max(e.encode_scratch(job, all), e.decode_scratch(job, all)));
   auto const bytes = memory.first(slot);
   scratch const spare(memory.subspan(slot));
-  auto const context = call.context(job, static_cast<std::uint32_t>(root));
+  slot_row const one{bytes.data(), slot, 1};
+  bool const sends = static_cast<int>(e.rank()) == root;
   std::size_t used = 0;
-  if (comm.rank() == root) {
-    write_header(bytes.data(), f.header);
-    used =
-        encode(call.stages, context, job.data, job.data.type, job.residual, bytes.subspan(sizeof(slot_header)), spare);
+  if (sends) {
+    e.write_headers(one);
+    used = e.encode(job, all, one.part(sizeof(slot_header)), spare);
   }
-  comm.broadcast(call.ex, bytes, root);
-  check_header(bytes.data(), f.header, root, f.name);
-  std::byte const* const one[] = {bytes.data() + sizeof(slot_header)};
-  sum_decoded(call.stages, context, one, room, job.data.type, job.data, 1.0f, spare);
-  return {"broadcast", comm.rank() == root ? (static_cast<std::size_t>(comm.size()) - 1) * slot : 0, used, ws.size()};
+  e.broadcast(bytes, root);
+  e.check_headers(one, static_cast<std::size_t>(root));
+  e.decode(job, job.data, all, one.part(sizeof(slot_header)), room, spare);
+  return {"broadcast", sends ? (e.ranks() - 1) * slot : 0, used, ws.size()};
 }
 
 }  // namespace detail
 
 /// Replaces the tensor on every rank, the root included, by what the root's tensor decodes to.
 /// `c`: a compressor, or an error_feedback, of which only the root's residual changes.
-template <class Comm, class C, class Data>
-collective_report broadcast(host_exec const& ex, Comm& comm, C&& c, Data&& data, int root, workspace<host_exec>& ws,
+template <class Exec, class Comm, class C, class Data>
+collective_report broadcast(Exec const& ex, Comm& comm, C&& c, Data&& data, int root, workspace<Exec>& ws,
                             collective_options options = {}) {
-  using X = std::remove_cvref_t<C>;
-  constexpr bool compressor_ok = compressor<typename detail::feedback_traits<X>::compressor_type>;
-  constexpr bool comm_ok = can_broadcast<Comm, host_exec>;
+  using traits = detail::feedback_traits<std::remove_cvref_t<C>>;
+  constexpr bool compressor_ok = compressor<typename traits::compressor_type>;
+  constexpr bool exec_ok = detail::has_collectives<Exec>;
+  constexpr bool comm_ok = can_broadcast<Comm, Exec>;
+  static_assert(exec_ok,
+                "ccomp::broadcast: no engine for this execution; a cuda_exec needs <ccomp/ccomp.hpp> compiled by nvcc");
   static_assert(
       compressor_ok,
       "ccomp::broadcast: the third argument is not a compressor; ccomp::check_stage<Stage>() names what a stage lacks");
   static_assert(comm_ok,
                 "ccomp::broadcast: the communicator has no broadcast(exec, span<byte>, root) for this execution");
-  if constexpr (compressor_ok && comm_ok) {
+  if constexpr (exec_ok && compressor_ok && comm_ok) {
     std::span const inout(data);
     auto const stages = detail::stages_of(detail::compressor_of(c));
     detail::validate(stages);
     detail::job_list<std::remove_reference_t<C>> jobs(c, inout, options.tensor);
-    communicator_ref erased(comm);
-    auto const report = detail::broadcast({ex, stages, jobs.jobs(), false, options.at}, root, erased, ws);
+    detail::collective_call const call{stages, jobs.jobs(), false, options.at};
+    auto engine = detail::collective_engine<Exec>::template make < traits::single ||
+                  traits::set > (ex, comm, detail::compressor_of(c), call, "broadcast", ws);
+    auto const report = detail::broadcast(engine, call, root, ws);
     jobs.finish();
     return report;
   } else {

@@ -16,29 +16,21 @@ struct tensor_view {
 
 namespace detail {
 
+/// All memory is the engine's: host memory, or device memory.
 struct tensor_job {
   values data;
   std::uint64_t id = 0;
   residual_ref residual{};
-  stage_state* state = nullptr;
+  std::span<float> state{};
   bool* valid = nullptr;  // cleared once the residual may have changed, until the call has ended well
 };
 
-/// A collective makes sense of one call at a time; what it needs beyond its tensors.
+/// What a collective is about, whatever the engine.
 struct collective_call {
-  host_exec ex{};
   program stages;
   std::span<tensor_job const> jobs;
   bool mean = true;
   step at{};
-
-  [[nodiscard]] pass_context context(tensor_job const& job, std::uint32_t rank, std::uint8_t phase = 0,
-                                     std::uint64_t first = 0) const {
-    pass_context c(ex, {at, job.id, rank});
-    c.phase = phase;
-    c.first = first;
-    return c;
-  }
 };
 
 }  // namespace detail

@@ -6,42 +6,30 @@
 CCOMP_BEGIN
 namespace detail {
 
-inline collective_report reduce_scatter(collective_call const& call, values chunk, communicator_ref& comm,
-                                        workspace<host_exec>& ws) {
-  validate(call.stages);
+template <class Engine>
+collective_report reduce_scatter(Engine& e, collective_call const& call, values const& chunk,
+                                 workspace<typename Engine::exec>& ws) {
   auto const& job = call.jobs[0];
-  auto const ranks = static_cast<std::size_t>(comm.size());
+  std::size_t const ranks = e.ranks();
   expects(job.data.n == ranks * chunk.n, [&] {
     return "reduce_scatter: " + std::to_string(ranks) + " chunks of " + std::to_string(chunk.n) +
            " values need an input of " + std::to_string(ranks * chunk.n) + ", got " + std::to_string(job.data.n);
   });
-  call_identity const identity{"reduce_scatter", "all_to_all", &call, comm.size()};
-  collective_frame const f(call, comm, identity);
-  comm.agree(f.header.fingerprint, &identity, &call_identity::describe);
-  mark_in_use(call);
+  e.begin({"reduce_scatter", "all_to_all", &call, static_cast<int>(ranks)});
 
+  // The caller's split may lie anywhere: each chunk draws its random bits from a group of its own.
+  pieces const cut{job.data.n, chunk.n, ranks, round_up(chunk.n, granule(call.stages))};
   std::size_t const room = capacity(call.stages, chunk.n, job.data.type), slot = sizeof(slot_header) + room;
-  auto const memory = ws.reserve(2 * slot * ranks + scratch_bytes(call.stages, chunk.n));
+  auto const memory =
+      ws.reserve(2 * slot * ranks + std::max(e.encode_scratch(job, cut), e.sum_scratch(job, chunk.n, ranks)));
   auto const send = memory.first(slot * ranks), receive = memory.subspan(slot * ranks, slot * ranks);
   scratch const spare(memory.subspan(2 * slot * ranks));
-  // A chunk starts where the caller's split puts it; random bits are drawn for whole groups, so each chunk counts its
-  // values from a group of its own.
-  std::uint64_t const stride = round_up(chunk.n, granule(call.stages));
-  std::size_t used = 0;
-  for (std::size_t to = 0; to < ranks; ++to) {
-    write_header(send.data() + to * slot, f.header);
-    used += encode(call.stages, call.context(job, f.rank(), 0, to * stride),
-                   part(const_values(job.data), to * chunk.n, chunk.n), job.data.type, part(job.residual, to * chunk.n),
-                   send.subspan(to * slot + sizeof(slot_header), room), spare);
-  }
-  comm.all_to_all(call.ex, send, receive);
-  std::vector<std::byte const*> payloads(ranks);
-  for (std::size_t r = 0; r < ranks; ++r) {
-    check_header(receive.data() + r * slot, f.header, static_cast<int>(r), f.name);
-    payloads[r] = receive.data() + r * slot + sizeof(slot_header);
-  }
-  sum_decoded(call.stages, call.context(job, f.rank(), 0, f.rank() * stride), payloads, room, job.data.type, chunk,
-              f.divisor, spare);
+  slot_row const sent{send.data(), slot, ranks}, received{receive.data(), slot, ranks};
+  e.write_headers(sent);
+  std::size_t const used = e.encode(job, cut, sent.part(sizeof(slot_header)), spare);
+  e.all_to_all(send, receive);
+  e.check_headers(received);
+  e.sum(job, chunk, e.rank() * cut.first_stride, received.part(sizeof(slot_header)), room, spare);
   return {"all_to_all", (ranks - 1) * slot, used, ws.size()};
 }
 
@@ -49,19 +37,23 @@ inline collective_report reduce_scatter(collective_call const& call, values chun
 
 /// chunk = values [r n, (r+1) n) of the sum (or mean) over ranks, on rank r; the input has size() times n values and is
 /// only read. `c`: a compressor or an error_feedback over the whole input. fp32 accumulation in rank order.
-template <class Comm, class C, class In, class Out>
-collective_report reduce_scatter(host_exec const& ex, Comm& comm, C&& c, In const& input, Out&& chunk,
-                                 workspace<host_exec>& ws, allreduce_options options = {}) {
-  using X = std::remove_cvref_t<C>;
-  constexpr bool compressor_ok = compressor<typename detail::feedback_traits<X>::compressor_type>;
-  constexpr bool comm_ok = can_all_to_all<Comm, host_exec>;
+template <class Exec, class Comm, class C, class In, class Out>
+collective_report reduce_scatter(Exec const& ex, Comm& comm, C&& c, In const& input, Out&& chunk, workspace<Exec>& ws,
+                                 allreduce_options options = {}) {
+  using traits = detail::feedback_traits<std::remove_cvref_t<C>>;
+  constexpr bool compressor_ok = compressor<typename traits::compressor_type>;
+  constexpr bool exec_ok = detail::has_collectives<Exec>;
+  constexpr bool comm_ok = can_all_to_all<Comm, Exec>;
+  static_assert(
+      exec_ok,
+      "ccomp::reduce_scatter: no engine for this execution; a cuda_exec needs <ccomp/ccomp.hpp> compiled by nvcc");
   static_assert(compressor_ok,
                 "ccomp::reduce_scatter: the third argument is not a compressor; ccomp::check_stage<Stage>() names what "
                 "a stage lacks");
   static_assert(comm_ok,
                 "ccomp::reduce_scatter: the communicator has no all_to_all(exec, span<byte const>, span<byte>) for "
                 "this execution");
-  if constexpr (compressor_ok && comm_ok) {
+  if constexpr (exec_ok && compressor_ok && comm_ok) {
     std::span const in(input);
     std::span const out(chunk);
     using T = typename decltype(out)::element_type;
@@ -71,9 +63,10 @@ collective_report reduce_scatter(host_exec const& ex, Comm& comm, C&& c, In cons
     detail::validate(stages);
     std::span<T> whole(const_cast<T*>(in.data()), in.size());  // only read
     detail::job_list<std::remove_reference_t<C>> jobs(c, whole, options.tensor);
-    communicator_ref erased(comm);
-    auto const report = detail::reduce_scatter({ex, stages, jobs.jobs(), options.op == reduction::mean, options.at},
-                                               detail::view(out), erased, ws);
+    detail::collective_call const call{stages, jobs.jobs(), options.op == reduction::mean, options.at};
+    auto engine = detail::collective_engine<Exec>::template make < traits::single ||
+                  traits::set > (ex, comm, detail::compressor_of(c), call, "reduce_scatter", ws);
+    auto const report = detail::reduce_scatter(engine, call, detail::view(out), ws);
     jobs.finish();
     return report;
   } else {

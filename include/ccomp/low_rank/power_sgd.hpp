@@ -256,7 +256,7 @@ inline std::size_t power_sgd::reduce_factors(host_exec const& ex, communicator_r
                                              detail::reduce_call const& call) const {
   auto const passes = passes_of(ex, call.in.n);
   std::size_t const p_size = passes.p_size(), q_size = passes.q_size();
-  detail::expects(!call.state || call.state->size() == q_size,
+  detail::expects(call.state.empty() || call.state.size() == q_size,
                   "power_sgd: the warm start belongs to another tensor; make a new error_feedback");
   detail::pass_context const c(ex, call.at);
   detail::residual_ref const r{call.residual, call.residual_type, call.decay};
@@ -273,8 +273,8 @@ inline std::size_t power_sgd::reduce_factors(host_exec const& ex, communicator_r
     add_up(c, call, r, call.transforms, y);
     m = {{y, element_type::float32, call.in.n}};
   }
-  if (call.state)
-    std::memcpy(start, call.state->data(), q_size * sizeof(float));
+  if (!call.state.empty())
+    std::memcpy(start, call.state.data(), q_size * sizeof(float));
   else
     draw_start(passes, call.at, start);
 
@@ -293,7 +293,7 @@ inline std::size_t power_sgd::reduce_factors(host_exec const& ex, communicator_r
     good = all_below(passes.isa, total, q_size, limit_bits);
   }
   if (good) {
-    if (call.state) keep_start(passes, call.at, total, call.state->data());
+    if (!call.state.empty()) keep_start(passes, call.at, total, call.state.data());
     float const divisor = call.mean ? static_cast<float>(comm.size()) : 1.0f;
     detail::run(passes.isa, [&] { detail::finish_sum(total, q_size, divisor); });
     if (r && m.direct() && call.transforms.empty() && call.out.type == element_type::float32) {

@@ -1,7 +1,7 @@
 // Compiled, never run: a consumer's .cu file with every pass, behind transforms and without, for each element type.
 #include <ccomp/ccomp.hpp>
 #if __has_include(<nccl.h>)
-#include <ccomp/collective/allreduce.cuh>
+#include <ccomp/collectives.cuh>
 #include <ccomp/comm/nccl.hpp>
 
 void reduce(ccomp::nccl_communicator& comm, std::span<float> x) {

@@ -69,7 +69,7 @@ struct reduce_call {
   void* residual = nullptr;                 // none, or in.n values of residual_type
   element_type residual_type = element_type::float32;
   float decay = 1;
-  stage_state* state = nullptr;
+  std::span<float> state{};
   bool mean = true;
   std::span<std::byte> memory{};
   pass_options at{};

@@ -1,8 +1,8 @@
 #pragma once
-/// What ranks send one another: a header that tells which call it belongs to, then one payload a tensor.
+/// What ranks send one another: slots, each with a header that tells which call it belongs to, then one payload a
+/// tensor.
 
 #include <ccomp/collective/job.hpp>
-#include <ccomp/comm/communicator.hpp>
 
 CCOMP_BEGIN
 namespace detail {
@@ -12,25 +12,30 @@ struct slot_header {
 };
 static_assert(sizeof(slot_header) == 16);
 
-inline void write_header(std::byte* slot, slot_header const& h) { std::memcpy(slot, &h, sizeof h); }
-inline void check_header(std::byte const* slot, slot_header const& want, int rank, char const* call) {
-  slot_header h;
-  std::memcpy(&h, slot, sizeof h);
-  expects<rank_mismatch>(h.fingerprint == want.fingerprint && h.sequence == want.sequence, [&] {
-    return std::string(call) + ": rank " + std::to_string(rank) + " sent bytes of another call (fingerprint " +
-           std::to_string(h.fingerprint) + ", step " + std::to_string(h.sequence) + "; here " +
-           std::to_string(want.fingerprint) + ", step " + std::to_string(want.sequence) + ")";
-  });
-}
+/// Equal slots one after another, or the same part of each.
+struct slot_row {
+  std::byte* data = nullptr;
+  std::size_t stride = 0, count = 1;
 
-/// How a tensor is cut for W ranks: equal chunks of whole granules; the last ones may be short or empty.
-struct chunking {
-  std::size_t n, chunk;
-  chunking(program p, std::size_t size, int ranks)
-      : n(size), chunk(round_up(ceil_div(size, static_cast<std::size_t>(ranks)), granule(p))) {}
-  [[nodiscard]] std::size_t first(int r) const { return std::min(n, static_cast<std::size_t>(r) * chunk); }
-  [[nodiscard]] std::size_t size(int r) const { return first(r + 1) - first(r); }
+  [[nodiscard]] std::byte* of(std::size_t i) const { return data + i * stride; }
+  [[nodiscard]] slot_row part(std::size_t offset) const { return {data + offset, stride, count}; }
 };
+
+/// How a tensor is cut: `count` pieces of `size` values, of which the last ones may be short or empty. Random bits are
+/// drawn for whole groups, so a piece counts its values from `first_stride` times its number.
+struct pieces {
+  std::size_t n, size, count;
+  std::uint64_t first_stride;
+
+  [[nodiscard]] std::size_t first(std::size_t i) const { return std::min(n, i * size); }
+  [[nodiscard]] std::size_t length(std::size_t i) const { return first(i + 1) - first(i); }
+};
+inline pieces whole(std::size_t n) { return {n, n, 1, 0}; }
+/// For W ranks: equal chunks of whole granules.
+inline pieces chunks_for(program p, std::size_t n, std::size_t ranks) {
+  std::size_t const size = round_up(ceil_div(n, ranks), granule(p));
+  return {n, size, ranks, size};
+}
 
 /// What every rank must bring alike, as one number, and as text for when they do not.
 struct call_identity {
@@ -42,7 +47,7 @@ struct call_identity {
 
   [[nodiscard]] std::uint64_t number() const {
     std::uint64_t h = hash_bytes(name, hash_bytes(strategy));
-    h = hash64(hash64(h, detail::fingerprint(call->stages)), call->at.number);
+    h = hash64(hash64(h, detail::fingerprint(call->stages)), call->at);
     h = hash64(hash64(h, static_cast<std::uint64_t>(ranks)), static_cast<std::uint64_t>(root + 1));
     h = hash64(h, call->mean ? 1 : 0);
     for (auto const& j : call->jobs)
@@ -71,14 +76,6 @@ struct call_identity {
 inline void mark_in_use(collective_call const& call) {
   for (auto const& j : call.jobs)
     if (j.valid) *j.valid = false;
-}
-
-inline std::size_t collective_scratch(collective_call const& call, int ranks) {
-  std::size_t most = 0;
-  for (auto const& j : call.jobs)
-    most = std::max({most, scratch_bytes(call.stages, j.data.n),
-                     reduce_scratch_bytes(call.stages, chunking(call.stages, j.data.n, ranks).chunk)});
-  return most;
 }
 
 }  // namespace detail

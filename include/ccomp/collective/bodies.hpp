@@ -1,0 +1,192 @@
+#pragma once
+/// The strategies of allreduce, written once for any engine and any number of tensors in one exchange.
+///
+/// An engine runs passes and moves bytes for one call: host_engine at once, the CUDA engine on a stream. It offers
+/// begin (agree with the other ranks, then mark residuals as in use), encode, sum, decode and reduce of jobs, the
+/// scratch each of them takes, headers of slots, the communicator's primitives, and `rounds` for stages that bring
+/// their own.
+
+#include <algorithm>
+#include <ccomp/collective/slots.hpp>
+#include <ccomp/collective/strategy.hpp>
+#include <ccomp/comm/communicator.hpp>
+
+CCOMP_BEGIN
+namespace detail {
+
+enum class strategy_kind { automatic, gather, two_shot, in_flight, rounds };
+
+inline std::string_view strategy_name(strategy_kind s) {
+  switch (s) {
+    case strategy_kind::gather:
+      return gather::name;
+    case strategy_kind::two_shot:
+      return two_shot::name;
+    case strategy_kind::in_flight:
+      return in_flight::name;
+    case strategy_kind::rounds:
+      return "rounds";
+    default:
+      return automatic::name;
+  }
+}
+
+/// A chain whose last stage brings its own rounds, behind transforms at most.
+inline protocol_ops const* protocol_of(program p) {
+  if (p.empty() || !p.back().ops->protocol) return nullptr;
+  for (auto const& s : p.first(p.size() - 1))
+    if (!s.ops->transform) return nullptr;
+  return p.back().ops->protocol;
+}
+
+inline std::size_t gather_slot(collective_call const& call) {
+  std::size_t bytes = sizeof(slot_header);
+  for (auto const& j : call.jobs) bytes += capacity(call.stages, j.data.n, j.data.type);
+  return bytes;
+}
+inline std::size_t two_shot_slot(collective_call const& call, std::size_t ranks) {
+  std::size_t bytes = sizeof(slot_header);
+  for (auto const& j : call.jobs)
+    bytes += capacity(call.stages, chunks_for(call.stages, j.data.n, ranks).size, j.data.type);
+  return bytes;
+}
+
+inline strategy_kind resolve_strategy(strategy_kind asked, collective_call const& call, std::size_t ranks) {
+  bool const in_flight_possible = is_linear(call.stages) || protocol_of(call.stages);
+  expects(asked != strategy_kind::in_flight || in_flight_possible, [&] {
+    return "allreduce: " + text(call.stages) +
+           " cannot be summed in flight, because a stage of its chain is not linear; use gather or automatic";
+  });
+  if ((asked == strategy_kind::automatic || asked == strategy_kind::in_flight) && in_flight_possible)
+    return is_linear(call.stages) ? strategy_kind::in_flight : strategy_kind::rounds;
+  if (asked != strategy_kind::automatic) return asked;
+  return gather_slot(call) <= 2 * two_shot_slot(call, ranks) ? strategy_kind::gather : strategy_kind::two_shot;
+}
+
+template <class Engine>
+collective_report allreduce_gather(Engine& e, collective_call const& call, workspace<typename Engine::exec>& ws) {
+  std::size_t const ranks = e.ranks(), slot = gather_slot(call);
+  std::size_t most = 0;
+  for (auto const& j : call.jobs)
+    most = std::max({most, e.encode_scratch(j, whole(j.data.n)), e.sum_scratch(j, j.data.n, ranks)});
+  auto const memory = ws.reserve(slot * (ranks + 1) + most);
+  auto const mine = memory.first(slot), all = memory.subspan(slot, slot * ranks);
+  scratch const spare(memory.subspan(slot * (ranks + 1)));
+  slot_row const sent{mine.data(), slot, 1}, received{all.data(), slot, ranks};
+
+  e.write_headers(sent);
+  std::size_t at = sizeof(slot_header), used = 0;
+  for (auto const& j : call.jobs) {
+    used += e.encode(j, whole(j.data.n), sent.part(at), spare);
+    at += capacity(call.stages, j.data.n, j.data.type);
+  }
+  e.all_gather(mine, all);
+  e.check_headers(received);
+  at = sizeof(slot_header);
+  for (auto const& j : call.jobs) {
+    std::size_t const room = capacity(call.stages, j.data.n, j.data.type);
+    e.sum(j, j.data, 0, received.part(at), room, spare);
+    at += room;
+  }
+  return {gather::name, (ranks - 1) * slot, used, ws.size()};
+}
+
+template <class Engine>
+collective_report allreduce_two_shot(Engine& e, collective_call const& call, workspace<typename Engine::exec>& ws) {
+  std::size_t const ranks = e.ranks(), me = e.rank(), slot = two_shot_slot(call, ranks), all_slots = slot * ranks;
+  std::size_t most = 0;
+  for (auto const& j : call.jobs) {
+    pieces const cut = chunks_for(call.stages, j.data.n, ranks);
+    most = std::max({most, e.encode_scratch(j, cut), e.reduce_scratch(j, cut.size, ranks), e.decode_scratch(j, cut)});
+  }
+  auto const memory = ws.reserve(2 * all_slots + slot + most);
+  auto const send = memory.first(all_slots), receive = memory.subspan(all_slots, all_slots),
+             result = memory.subspan(2 * all_slots, slot);
+  scratch const spare(memory.subspan(2 * all_slots + slot));
+  slot_row const sent{send.data(), slot, ranks}, received{receive.data(), slot, ranks}, owned{result.data(), slot, 1};
+  auto const each_job = [&](auto const& f) {
+    std::size_t at = sizeof(slot_header);
+    for (auto const& j : call.jobs) {
+      pieces const cut = chunks_for(call.stages, j.data.n, ranks);
+      std::size_t const room = capacity(call.stages, cut.size, j.data.type);
+      f(j, cut, at, room);
+      at += room;
+    }
+  };
+
+  std::size_t used = 0;
+  e.write_headers(sent);
+  each_job([&](tensor_job const& j, pieces const& cut, std::size_t at, std::size_t) {
+    used += e.encode(j, cut, sent.part(at), spare);
+  });
+  e.all_to_all(send, receive);
+  e.check_headers(received);
+  e.write_headers(owned);
+  each_job([&](tensor_job const& j, pieces const& cut, std::size_t at, std::size_t room) {
+    e.reduce(j, cut, me, received.part(at), room, owned.part(at), spare);
+  });
+  e.all_gather(result, send);
+  e.check_headers(sent);
+  each_job([&](tensor_job const& j, pieces const& cut, std::size_t at, std::size_t room) {
+    e.decode(j, j.data, cut, sent.part(at), room, spare);
+  });
+  return {two_shot::name, 2 * (ranks - 1) * slot, used, ws.size()};
+}
+
+/// The communicator adds the carriers. float16 carriers are sent divided by a power of two of at least the rank count.
+template <class Engine>
+collective_report allreduce_in_flight(Engine& e, collective_call const& call, workspace<typename Engine::exec>& ws) {
+  std::size_t total = 0, most = 0;
+  for (auto const& j : call.jobs) {
+    total += capacity(call.stages, j.data.n, j.data.type);
+    most = std::max({most, e.encode_scratch(j, whole(j.data.n)), e.sum_scratch(j, j.data.n, 1)});
+  }
+  auto const memory = ws.reserve(total + most);
+  auto const carriers = memory.first(total);
+  scratch const spare(memory.subspan(total));
+  int log2_ranks = 0;
+  while ((std::size_t{1} << log2_ranks) < e.ranks()) ++log2_ranks;
+  e.prescale(-log2_ranks);
+
+  std::size_t at = 0;
+  for (auto const& j : call.jobs) at += e.encode(j, whole(j.data.n), {carriers.data() + at, total}, spare);
+  // Padding is zero on every rank, so neighbours of one carrier type are summed as one vector.
+  for (std::size_t i = 0, begin = 0; i < call.jobs.size();) {
+    auto const type_of = [&](std::size_t k) {
+      return carrier_of(call.stages, call.jobs[k].data.n, call.jobs[k].data.type).type;
+    };
+    element_type const type = type_of(i);
+    std::size_t end = begin;
+    for (; i < call.jobs.size() && type_of(i) == type; ++i)
+      end += capacity(call.stages, call.jobs[i].data.n, call.jobs[i].data.type);
+    e.all_reduce(carriers.data() + begin, (end - begin) / element_bytes(type), wire_type_of(type), wire_op::sum);
+    begin = end;
+  }
+  at = 0;
+  for (auto const& j : call.jobs) {
+    std::size_t const room = capacity(call.stages, j.data.n, j.data.type);
+    e.sum(j, j.data, 0, {carriers.data() + at, total, 1}, room, spare);
+    at += room;
+  }
+  return {in_flight::name, all_reduce_bytes(total, static_cast<int>(e.ranks())), total, ws.size()};
+}
+
+/// `Asked`: what the type of the call says, so that an engine whose passes are compiled for it need not have the others.
+template <strategy_kind Asked, class Engine>
+collective_report allreduce(Engine& e, collective_call const& call, workspace<typename Engine::exec>& ws) {
+  constexpr bool any = Asked == strategy_kind::automatic;
+  strategy_kind const strategy = resolve_strategy(Asked, call, e.ranks());
+  e.begin({"allreduce", strategy_name(strategy), &call, static_cast<int>(e.ranks())});
+  if constexpr ((any || Asked == strategy_kind::in_flight) && Engine::may_have_rounds)
+    if (strategy == strategy_kind::rounds) return e.rounds(call, ws);
+  if constexpr ((any || Asked == strategy_kind::in_flight) && Engine::may_fly)
+    if (strategy == strategy_kind::in_flight) return allreduce_in_flight(e, call, ws);
+  if constexpr ((any && !Engine::must_have_rounds && !Engine::must_fly) || Asked == strategy_kind::gather)
+    if (strategy == strategy_kind::gather) return allreduce_gather(e, call, ws);
+  if constexpr ((any && !Engine::must_have_rounds && !Engine::must_fly) || Asked == strategy_kind::two_shot)
+    if (strategy == strategy_kind::two_shot) return allreduce_two_shot(e, call, ws);
+  fail("allreduce: this engine has no " + std::string(strategy_name(strategy)) + " for " + text(call.stages));
+}
+
+}  // namespace detail
+CCOMP_END

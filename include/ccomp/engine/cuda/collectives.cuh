@@ -1,0 +1,225 @@
+#pragma once
+/// The CUDA engine in collectives: everything is queued on the stream, nothing waits. Headers are written and judged by
+/// kernels; a slot of another call is reported through the workspace.
+
+#include <ccomp/collective/bodies.hpp>
+#include <ccomp/engine/cuda/passes.cuh>
+#include <ccomp/engine/host/collectives.hpp>
+#include <cmath>
+
+CCOMP_BEGIN
+namespace detail {
+
+/// A row of slots and the header that each begins with.
+struct header_call {
+  std::byte* slots = nullptr;
+  std::uint64_t stride = 0;
+  unsigned count = 0, first_rank = 0;
+  std::uint64_t fingerprint = 0;
+  device_random at{};
+  device_status* status = nullptr;
+
+  __device__ slot_header header() const { return {fingerprint, at.now().number}; }
+  __device__ slot_header* of(unsigned i) const { return reinterpret_cast<slot_header*>(slots + i * stride); }
+};
+__global__ inline void write_headers_kernel(header_call k) {
+  unsigned const i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < k.count) *k.of(i) = k.header();
+}
+__global__ inline void check_headers_kernel(header_call k) {
+  unsigned const i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= k.count) return;
+  slot_header const found = *k.of(i), want = k.header();
+  if (found.fingerprint != want.fingerprint || found.sequence != want.sequence)
+    report_other_call(k.status, k.first_rank + i, found.fingerprint, found.sequence);
+}
+
+/// `Feedback`: residuals join, so that encode_feedback is compiled instead of encode.
+template <class C, class Comm, bool Feedback> class device_engine {
+  static constexpr bool run_time = requires(C const& c) { c.stages(); };
+
+ public:
+  using exec = cuda_exec;
+  static constexpr bool may_fly = linear<C> || run_time, must_fly = linear<C>;
+  static constexpr bool may_have_rounds = false, must_have_rounds = false;
+
+  device_engine(cuda_exec const& ex, Comm& comm, C const& c, collective_call const& call, char const* name,
+                workspace<cuda_exec>& ws)
+      : ex_(ex), comm_(comm), compressor_(c), call_(call), ws_(ws) {
+    validate(call.stages);
+    expect_device(ex, name);
+    ws.raise(name);
+    for (auto const& j : call.jobs) {
+      expect_device_memory(ex, j.data.data, name, "the tensor");
+      expect_device_memory(ex, j.residual.data, name, "the residual");
+    }
+    headers_.status = ws.status();
+  }
+
+  [[nodiscard]] std::size_t rank() const { return static_cast<std::size_t>(comm_.rank()); }
+  [[nodiscard]] std::size_t ranks() const { return static_cast<std::size_t>(comm_.size()); }
+
+  /// The step is left out of what ranks compare: they are asked about a kind of call once, not every time; the headers
+  /// tell of it.
+  void begin(call_identity identity) {
+    collective_call timeless = call_;
+    timeless.at = {};
+    identity.call = &timeless;
+    headers_.fingerprint = identity.number();
+    headers_.at.at = call_.at;
+    if constexpr (requires { comm_.agree(ex_, std::uint64_t{}, &identity, &call_identity::describe); })
+      comm_.agree(ex_, headers_.fingerprint, &identity, &call_identity::describe);
+    else if constexpr (can_agree<Comm>)
+      comm_.agree(headers_.fingerprint, &identity, &call_identity::describe);
+    mark_in_use(call_);
+  }
+  /// float16 carriers hold x * 2^log2.
+  void prescale(int log2) { prescale_ = std::ldexp(1.0f, log2); }
+
+  void write_headers(slot_row const& slots) const { launch_headers("write_headers", write_headers_kernel, slots, 0); }
+  /// Slot i comes from rank first_rank + i.
+  void check_headers(slot_row const& slots, std::size_t first_rank = 0) const {
+    launch_headers("check_headers", check_headers_kernel, slots, first_rank);
+  }
+
+  /// Piece i into slot i; returns the bytes that this may take.
+  std::size_t encode(tensor_job const& j, pieces const& cut, slot_row const& to, scratch const& spare) const {
+    block_call k = encode_call(j, cut);
+    k.payload = to.data;
+    k.payload_stride = to.stride;
+    run<encode_pass>(k, spare);
+    return cut.count * capacity(call_.stages, cut.size, j.data.type);
+  }
+  /// Slot i into piece i of `out`.
+  void decode(tensor_job const& j, values const& out, pieces const& cut, slot_row const& from, std::size_t,
+              scratch const& spare) const {
+    block_call k = decode_call(j, cut);
+    k.sources = from.data;
+    k.chunk_source_stride = from.stride;
+    k.out = {out.data, out.type};
+    run<device_pass::decode>(k, spare);
+  }
+  /// All slots, in their order, into `out`; `first`: where its random bits begin.
+  void sum(tensor_job const& j, values const& out, std::uint64_t first, slot_row const& from, std::size_t,
+           scratch const& spare) const {
+    block_call k = sum_call(j, out.n, from.count);
+    k.first = first;
+    k.sources = from.data;
+    k.source_stride = from.stride;
+    k.out = {out.data, out.type};
+    run<device_pass::decode>(k, spare);
+  }
+  /// The owner's half of two_shot: sums all slots, encodes the sum of its piece, whose error joins its residual.
+  void reduce(tensor_job const& j, pieces const& cut, std::size_t piece, slot_row const& from, std::size_t,
+              slot_row const& to, scratch const& spare) const {
+    block_call k = reduce_call_of(j, cut.length(piece), from.count);
+    k.first = piece * cut.first_stride;
+    k.residual = advanced(k.residual, cut.first(piece));
+    k.sources = from.data;
+    k.source_stride = from.stride;
+    k.payload = to.data;
+    run<device_pass::reduce>(k, spare);
+  }
+
+  [[nodiscard]] std::size_t encode_scratch(tensor_job const& j, pieces const& cut) const {
+    return scratch_of<encode_pass>(encode_call(j, cut));
+  }
+  [[nodiscard]] std::size_t decode_scratch(tensor_job const& j, pieces const& cut) const {
+    return scratch_of<device_pass::decode>(decode_call(j, cut));
+  }
+  [[nodiscard]] std::size_t sum_scratch(tensor_job const& j, std::size_t n, std::size_t sources) const {
+    return scratch_of<device_pass::decode>(sum_call(j, n, sources));
+  }
+  [[nodiscard]] std::size_t reduce_scratch(tensor_job const& j, std::size_t n, std::size_t sources) const {
+    return scratch_of<device_pass::reduce>(reduce_call_of(j, n, sources));
+  }
+
+  void all_gather(std::span<std::byte const> send, std::span<std::byte> receive) {
+    comm_.all_gather(ex_, send, receive);
+  }
+  void all_to_all(std::span<std::byte const> send, std::span<std::byte> receive) {
+    comm_.all_to_all(ex_, send, receive);
+  }
+  void all_reduce(void* data, std::size_t n, wire_type type, wire_op op) { comm_.all_reduce(ex_, data, n, type, op); }
+  void broadcast(std::span<std::byte> data, int root) { comm_.broadcast(ex_, data, root); }
+
+ private:
+  static constexpr device_pass encode_pass = Feedback ? device_pass::encode_feedback : device_pass::encode;
+
+  template <device_pass Pass> void run(block_call const& k, scratch const& spare) const {
+    run_pass(Pass, ex_, device_program_of<Pass>(compressor_, call_.stages), k, spare);
+  }
+  template <device_pass Pass> std::size_t scratch_of(block_call const& k) const {
+    return device_scratch_bytes(Pass, device_program_of<Pass>(compressor_, call_.stages), k);
+  }
+  void launch_headers(char const* name, void (*kernel)(header_call), slot_row const& slots, std::size_t first) const {
+    header_call k = headers_;
+    k.slots = slots.data;
+    k.stride = slots.stride;
+    k.count = static_cast<unsigned>(slots.count);
+    k.first_rank = static_cast<unsigned>(first);
+    launch(ex_, name, kernel, dim3((k.count + 127) / 128), 128, k);
+  }
+
+  [[nodiscard]] block_call call_of(tensor_job const& j, std::size_t n) const {
+    block_call k = device_call(n, j.data.type, {call_.at, j.id, static_cast<std::uint32_t>(comm_.rank())});
+    k.prescale = prescale_;
+    k.status = headers_.status;
+    return k;
+  }
+  [[nodiscard]] block_call cut_call(tensor_job const& j, pieces const& cut) const {
+    block_call k = call_of(j, cut.n);
+    k.chunks = static_cast<unsigned>(cut.count);
+    k.chunk = cut.size;
+    k.first_stride = cut.first_stride;
+    return k;
+  }
+  [[nodiscard]] block_call encode_call(tensor_job const& j, pieces const& cut) const {
+    block_call k = cut_call(j, cut);
+    k.in = {j.data.data, j.data.type};
+    if constexpr (Feedback) {
+      k.residual = {j.residual.data, j.residual.type};
+      k.decay = j.residual.decay;
+    }
+    return k;
+  }
+  [[nodiscard]] block_call decode_call(tensor_job const& j, pieces const& cut) const {
+    block_call k = cut_call(j, cut);
+    k.source_count = 1;
+    k.divisor = divisor();
+    return k;
+  }
+  [[nodiscard]] block_call sum_call(tensor_job const& j, std::size_t n, std::size_t sources) const {
+    block_call k = call_of(j, n);
+    k.source_count = static_cast<int>(sources);
+    k.divisor = divisor();
+    return k;
+  }
+  [[nodiscard]] block_call reduce_call_of(tensor_job const& j, std::size_t n, std::size_t sources) const {
+    block_call k = call_of(j, n);
+    k.source_count = static_cast<int>(sources);
+    k.phase = 1;
+    if constexpr (Feedback) k.residual = {j.residual.data, j.residual.type};
+    return k;
+  }
+  [[nodiscard]] float divisor() const { return call_.mean ? static_cast<float>(comm_.size()) : 1.0f; }
+
+  cuda_exec const& ex_;
+  Comm& comm_;
+  C const& compressor_;
+  collective_call const& call_;
+  workspace<cuda_exec>& ws_;
+  header_call headers_{};
+  float prescale_ = 1;
+};
+
+template <> struct collective_engine<cuda_exec> {
+  template <bool Feedback, class C, class Comm>
+  static auto make(cuda_exec const& ex, Comm& comm, C const& c, collective_call const& call, char const* name,
+                   workspace<cuda_exec>& ws) {
+    return device_engine<C, Comm, Feedback>(ex, comm, c, call, name, ws);
+  }
+};
+
+}  // namespace detail
+CCOMP_END
