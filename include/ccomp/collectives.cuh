@@ -7,3 +7,4 @@
 #include <ccomp/collective/broadcast.hpp>
 #include <ccomp/collective/reduce_scatter.hpp>
 #include <ccomp/engine/cuda/collectives.cuh>
+#include <ccomp/engine/cuda/feedback.cuh>

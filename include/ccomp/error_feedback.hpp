@@ -4,10 +4,10 @@
 #include <ccomp/chain.hpp>
 #include <ccomp/checksum.hpp>
 #include <ccomp/collective/job.hpp>
+#include <ccomp/storage.hpp>
 #include <ccomp/types.hpp>
 #include <cstring>
 #include <map>
-#include <optional>
 #include <vector>
 
 CCOMP_BEGIN
@@ -19,9 +19,28 @@ struct feedback_options {
   bool transactional = false;                     // keep the state before the last call, for `discard()`
 };
 
-/// Wraps a compressor for one tensor: every call sends C(x + decay * residual) and keeps the rest.
+namespace detail {
+
+/// The CUDA engine has a kernel for this.
+inline void scale_values(host_exec const&, values const& v, float factor) {
+  auto const scale = [&](auto* x) {
+    using T = std::remove_pointer_t<decltype(x)>;
+    for (std::size_t i = 0; i < v.n; ++i) x[i] = T(static_cast<float>(x[i]) * factor);
+  };
+  if (v.type == element_type::float32)
+    scale(static_cast<float*>(v.data));
+  else
+    scale(static_cast<bfloat16*>(v.data));
+}
+
+}  // namespace detail
+
+/// Wraps a compressor for one tensor: every call sends C(x + decay * residual) and keeps the rest, in memory of the exec
+/// it was made with: `error_feedback ef{c, n}` on the host, `error_feedback ef{c, n, ex}` on a GPU for a cuda_exec.
 ///
 /// Memory:    4 n bytes (2 n with bfloat16 residuals), doubled when transactional, and the stage's own state
+/// CUDA:      everything but save and residual_copy, which wait, happens in the order of the stream it was made with; a
+///            call that uses it runs on that stream, or after it
 /// Guarantee: with a contraction the mean of T outputs for a constant input converges as 1/T, under every strategy; the
 ///            error of a re-encoding (two_shot) joins the residual of the rank that did it
 /// NaN, Inf:  a block that is not finite is sent as NaN and its residual stays as it was. A call that throws leaves the
@@ -30,10 +49,10 @@ struct feedback_options {
 ///            no contraction (its error may exceed its input, and feedback would grow without bound)
 /// Source:    Seide et al., "1-Bit Stochastic Gradient Descent", Interspeech 2014; Karimireddy et al., "Error Feedback
 ///            Fixes SignSGD", ICML 2019
-template <compressor C> class error_feedback {
+template <compressor C, class Exec = host_exec> class error_feedback {
  public:
-  error_feedback(C c, std::size_t n, host_exec = {}, feedback_options options = {})
-      : inner_(std::move(c)), options_(options), n_(n) {
+  error_feedback(C c, std::size_t n, Exec ex = Exec{}, feedback_options options = {})
+      : inner_(std::move(c)), ex_(ex), options_(options), n_(n), now_(ex, 0, 0), before_(ex, 0, 0) {
     detail::expects(options.residual != element_type::float16, "error_feedback: residuals are float32 or bfloat16");
     detail::expects(options.decay > 0 && options.decay <= 1,
                     [&] { return "error_feedback: decay must lie in (0, 1], got " + std::to_string(options.decay); });
@@ -45,6 +64,7 @@ template <compressor C> class error_feedback {
                " is no contraction (its error may exceed its input), so its residual would grow without bound; use it "
                "without feedback";
       });
+    now_ = memory(ex, n * element_bytes(options.residual), initial_state().size());
     reset();
   }
 
@@ -53,45 +73,45 @@ template <compressor C> class error_feedback {
   [[nodiscard]] feedback_options const& options() const noexcept { return options_; }
   [[nodiscard]] bool valid() const noexcept { return valid_; }
   /// Bytes kept between steps.
-  [[nodiscard]] std::size_t memory_bytes() const noexcept { return now_.bytes() + (before_ ? before_->bytes() : 0); }
+  [[nodiscard]] std::size_t memory_bytes() const noexcept { return now_.bytes() + before_.bytes(); }
 
-  /// The residual of a float32 wrapper, to read or to change between calls.
+  /// The residual of a float32 wrapper, to read or to change between calls; memory of the exec.
   [[nodiscard]] std::span<float> residual() {
     detail::expects(options_.residual == element_type::float32,
                     "error_feedback: the residual is bfloat16; use residual_copy");
-    return now_.wide;
+    return {static_cast<float*>(residual_data()), n_};
   }
   [[nodiscard]] std::vector<float> residual_copy() const {
-    if (options_.residual == element_type::float32) return now_.wide;
     std::vector<float> copy(n_);
-    for (std::size_t i = 0; i < n_; ++i) copy[i] = static_cast<float>(now_.narrow[i]);
+    if (options_.residual == element_type::float32) {
+      now_.residual.save(copy.data());
+    } else {
+      std::vector<bfloat16> narrow(n_);
+      now_.residual.save(narrow.data());
+      for (std::size_t i = 0; i < n_; ++i) copy[i] = static_cast<float>(narrow[i]);
+    }
     return copy;
   }
 
   /// Forgets everything: residual zero, stage state as new.
   void reset() {
-    if (options_.residual == element_type::float32)
-      now_.wide.assign(n_, 0.0f);
-    else
-      now_.narrow.assign(n_, bfloat16(0.0f));
-    now_.state.clear();
-    for (auto const& s : detail::stages_of(inner_))
-      if (s.ops->make_state) now_.state = s.ops->make_state(s.stage, n_);
-    before_.reset();
+    now_.residual.clear();
+    auto const state = initial_state();
+    now_.state.load(state.data());
+    can_discard_ = false;
     valid_ = true;
   }
   /// Multiplies the residual, for a changed loss scale or learning rate.
   void scale(float factor) {
     detail::expects(detail::is_finite(factor), "error_feedback: scale needs a finite factor");
-    for (float& r : now_.wide) r *= factor;
-    for (bfloat16& r : now_.narrow) r = bfloat16(static_cast<float>(r) * factor);
+    scale_values(ex_, detail::values{residual_data(), options_.residual, n_}, factor);  // found by its second argument
   }
   /// Transactional wrappers only: undoes the last call, for a step whose update was skipped.
   void discard() {
     detail::expects(options_.transactional, "error_feedback: discard needs {.transactional = true}");
-    detail::expects(before_.has_value(), "error_feedback: there is no call to discard");
-    now_ = std::move(*before_);
-    before_.reset();
+    detail::expects(can_discard_, "error_feedback: there is no call to discard");
+    std::swap(now_, before_);
+    can_discard_ = false;
     valid_ = true;
   }
 
@@ -100,13 +120,8 @@ template <compressor C> class error_feedback {
     require_valid();
     std::vector<std::byte> bytes(sizeof(header) + now_.bytes());
     auto* at = bytes.data() + sizeof(header);
-    auto put = [&](void const* from, std::size_t size) {
-      if (size > 0) std::memcpy(at, from, size);
-      at += size;
-    };
-    put(now_.wide.data(), now_.wide.size() * sizeof(float));
-    put(now_.narrow.data(), now_.narrow.size() * sizeof(bfloat16));
-    put(now_.state.data(), now_.state.size() * sizeof(float));
+    now_.residual.save(at);
+    now_.state.save(at + now_.residual.bytes());
     header h = describe();
     h.checksum = detail::checksum({}, std::span<std::byte const>(bytes).subspan(sizeof h));
     std::memcpy(bytes.data(), &h, sizeof h);
@@ -131,14 +146,9 @@ template <compressor C> class error_feedback {
     check(bytes.size() == sizeof h + now_.bytes(), "the bytes are cut short or too long");
     check(h.checksum == detail::checksum({}, bytes.subspan(sizeof h)), "the checksum does not match");
     auto const* at = bytes.data() + sizeof h;
-    auto get = [&](void* to, std::size_t size) {
-      if (size > 0) std::memcpy(to, at, size);
-      at += size;
-    };
-    get(now_.wide.data(), now_.wide.size() * sizeof(float));
-    get(now_.narrow.data(), now_.narrow.size() * sizeof(bfloat16));
-    get(now_.state.data(), now_.state.size() * sizeof(float));
-    before_.reset();
+    now_.residual.load(at);
+    now_.state.load(at + now_.residual.bytes());
+    can_discard_ = false;
     valid_ = true;
   }
 
@@ -150,27 +160,34 @@ template <compressor C> class error_feedback {
              " values and now has " + std::to_string(data.n) + "; make a new wrapper for a resized tensor";
     });
     require_valid();
-    if (options_.transactional) before_ = now_;
-    void* const r = options_.residual == element_type::float32 ? static_cast<void*>(now_.wide.data())
-                                                               : static_cast<void*>(now_.narrow.data());
-    return {data, options_.id, {r, options_.residual, options_.decay}, now_.state, &valid_};
+    if (options_.transactional) {
+      before_ = now_;
+      can_discard_ = true;
+    }
+    return {data, options_.id, {residual_data(), options_.residual, options_.decay}, now_.state.span(), &valid_};
   }
   void finish() noexcept { valid_ = true; }
 
  private:
   struct memory {
-    std::vector<float> wide;
-    std::vector<bfloat16> narrow;
-    detail::stage_state state;
-    [[nodiscard]] std::size_t bytes() const noexcept {
-      return wide.size() * sizeof(float) + narrow.size() * sizeof(bfloat16) + state.size() * sizeof(float);
-    }
+    memory(Exec const& ex, std::size_t residual_bytes, std::size_t state_size)
+        : residual(ex, residual_bytes), state(ex, state_size) {}
+    detail::storage<std::byte, Exec> residual;
+    detail::storage<float, Exec> state;
+    [[nodiscard]] std::size_t bytes() const noexcept { return residual.bytes() + state.bytes(); }
   };
   struct header {
     std::uint64_t magic = 0x6266706d6f6363ull;  // "ccompfb"
     std::uint64_t version = 1, fingerprint = 0, n = 0, id = 0, residual = 0, state = 0, checksum = 0;
   };
 
+  [[nodiscard]] void* residual_data() const { return now_.residual.span().data(); }
+  [[nodiscard]] detail::stage_state initial_state() const {
+    detail::stage_state state;
+    for (auto const& s : detail::stages_of(inner_))
+      if (s.ops->make_state) state = s.ops->make_state(s.stage, n_);
+    return state;
+  }
   void require_valid() const {
     detail::expects(valid_, [&] {
       return "error_feedback: the residual of tensor " + std::to_string(options_.id) +
@@ -188,27 +205,31 @@ template <compressor C> class error_feedback {
   }
 
   C inner_;
+  Exec ex_;
   feedback_options options_;
   std::size_t n_;
-  memory now_;
-  std::optional<memory> before_;
+  memory now_, before_;
+  bool can_discard_ = false;
   bool valid_ = true;
 };
 
 /// Error feedback for a model: one wrapper a tensor, made when its id is first seen.
-template <compressor C> class error_feedback_set {
+template <compressor C, class Exec = host_exec> class error_feedback_set {
  public:
   explicit error_feedback_set(C c, feedback_options options = {}) : inner_(std::move(c)), options_(options) {}
+  /// With the residuals where `ex` runs.
+  error_feedback_set(C c, Exec ex, feedback_options options = {}) requires(!std::same_as<Exec, host_exec>)
+      : inner_(std::move(c)), ex_(ex), options_(options) {}
 
   [[nodiscard]] C const& inner() const noexcept { return inner_; }
   [[nodiscard]] std::size_t size() const noexcept { return wrappers_.size(); }
   /// The wrapper of a tensor; made if new. Throws invalid_argument if its size has changed.
-  error_feedback<C>& at(std::uint64_t id, std::size_t n) {
+  error_feedback<C, Exec>& at(std::uint64_t id, std::size_t n) {
     auto const found = wrappers_.find(id);
     if (found != wrappers_.end()) return found->second;
     feedback_options options = options_;
     options.id = id;
-    return wrappers_.try_emplace(id, inner_, n, host_exec{}, options).first->second;
+    return wrappers_.try_emplace(id, inner_, n, ex_, options).first->second;
   }
   void reset() {
     for (auto& [id, w] : wrappers_) w.reset();
@@ -229,8 +250,9 @@ template <compressor C> class error_feedback_set {
 
  private:
   C inner_;
+  Exec ex_{};
   feedback_options options_;
-  std::map<std::uint64_t, error_feedback<C>> wrappers_;
+  std::map<std::uint64_t, error_feedback<C, Exec>> wrappers_;
 };
 
 namespace detail {
@@ -238,11 +260,11 @@ template <class X> struct feedback_traits {
   using compressor_type = X;
   static constexpr bool single = false, set = false;
 };
-template <class C> struct feedback_traits<error_feedback<C>> {
+template <class C, class Exec> struct feedback_traits<error_feedback<C, Exec>> {
   using compressor_type = C;
   static constexpr bool single = true, set = false;
 };
-template <class C> struct feedback_traits<error_feedback_set<C>> {
+template <class C, class Exec> struct feedback_traits<error_feedback_set<C, Exec>> {
   using compressor_type = C;
   static constexpr bool single = false, set = true;
 };

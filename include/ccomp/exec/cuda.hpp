@@ -47,8 +47,8 @@ class cuda_exec {
     detail::check_cuda(cudaStreamIsCapturing(stream_, &status), "cudaStreamIsCapturing");
     return status != cudaStreamCaptureStatusNone;
   }
-  /// Device memory in the stream's order, for workspaces. Refused while the stream is captured: a graph that allocates
-  /// would free what later calls hold.
+  /// Device memory in the stream's order. Refused while the stream is captured: a graph that allocates would free what
+  /// later calls hold.
   [[nodiscard]] void* allocate(std::size_t bytes) const {
     detail::expects(!capturing(), [&] {
       return "workspace: the stream records a graph and the call needs " + std::to_string(bytes) +
@@ -60,7 +60,24 @@ class cuda_exec {
   }
   void deallocate(void* memory) const noexcept { static_cast<void>(cudaFreeAsync(memory, stream_)); }
 
+  // In the stream's order; the host's memory may be used again when a call returns. To the host: waits.
+  void fill_zero(void* memory, std::size_t bytes) const {
+    if (bytes > 0) detail::check_cuda(cudaMemsetAsync(memory, 0, bytes, stream_), "cudaMemsetAsync");
+  }
+  void copy(void* to, void const* from, std::size_t bytes) const { copy(to, from, bytes, cudaMemcpyDeviceToDevice); }
+  void copy_from_host(void* to, void const* from, std::size_t bytes) const {
+    copy(to, from, bytes, cudaMemcpyHostToDevice);
+  }
+  void copy_to_host(void* to, void const* from, std::size_t bytes) const {
+    copy(to, from, bytes, cudaMemcpyDeviceToHost);
+    synchronize();
+  }
+
  private:
+  void copy(void* to, void const* from, std::size_t bytes, cudaMemcpyKind kind) const {
+    if (bytes > 0) detail::check_cuda(cudaMemcpyAsync(to, from, bytes, kind, stream_), "cudaMemcpyAsync");
+  }
+
   cudaStream_t stream_;
   int device_;
 };

@@ -4,6 +4,7 @@
 #include <ccomp/config.hpp>
 #include <ccomp/error.hpp>
 #include <cstddef>
+#include <cstring>
 #include <new>
 #include <string>
 #include <thread>
@@ -24,6 +25,15 @@ struct host_exec {
 
   static void* allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{256}); }
   static void deallocate(void* memory) noexcept { ::operator delete (memory, std::align_val_t{256}); }
+
+  static void fill_zero(void* memory, std::size_t bytes) {
+    if (bytes > 0) std::memset(memory, 0, bytes);
+  }
+  static void copy(void* to, void const* from, std::size_t bytes) {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
+  static void copy_from_host(void* to, void const* from, std::size_t bytes) { copy(to, from, bytes); }
+  static void copy_to_host(void* to, void const* from, std::size_t bytes) { copy(to, from, bytes); }
 };
 
 namespace detail {

@@ -10,7 +10,7 @@
 CCOMP_BEGIN
 namespace detail {
 
-/// A row of slots and the header that each begins with.
+/// A row of slots and the header that each begins with. (Kernels are templates: nvcc knows no inline kernels.)
 struct header_call {
   std::byte* slots = nullptr;
   std::uint64_t stride = 0;
@@ -22,11 +22,11 @@ struct header_call {
   __device__ slot_header header() const { return {fingerprint, at.now().number}; }
   __device__ slot_header* of(unsigned i) const { return reinterpret_cast<slot_header*>(slots + i * stride); }
 };
-__global__ inline void write_headers_kernel(header_call k) {
+template <class Call> __global__ void write_headers_kernel(Call k) {
   unsigned const i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < k.count) *k.of(i) = k.header();
 }
-__global__ inline void check_headers_kernel(header_call k) {
+template <class Call> __global__ void check_headers_kernel(Call k) {
   unsigned const i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= k.count) return;
   slot_header const found = *k.of(i), want = k.header();
@@ -76,10 +76,12 @@ template <class C, class Comm, bool Feedback> class device_engine {
   /// float16 carriers hold x * 2^log2.
   void prescale(int log2) { prescale_ = std::ldexp(1.0f, log2); }
 
-  void write_headers(slot_row const& slots) const { launch_headers("write_headers", write_headers_kernel, slots, 0); }
+  void write_headers(slot_row const& slots) const {
+    launch_headers("write_headers", write_headers_kernel<header_call>, slots, 0);
+  }
   /// Slot i comes from rank first_rank + i.
   void check_headers(slot_row const& slots, std::size_t first_rank = 0) const {
-    launch_headers("check_headers", check_headers_kernel, slots, first_rank);
+    launch_headers("check_headers", check_headers_kernel<header_call>, slots, first_rank);
   }
 
   /// Piece i into slot i; returns the bytes that this may take.

@@ -1,0 +1,187 @@
+// The other collectives, error feedback and calls on several tensors on (simulated) GPUs give the host's bits.
+#include <doctest/doctest.h>
+
+#include <ccomp/collectives.cuh>
+#include <ccomp/quantize/cast.hpp>
+#include <ccomp/quantize/uniform.hpp>
+#include <ccomp/transform/hadamard.hpp>
+#include <support/nccl/nccl_ranks.hpp>
+#include <support/ranks.hpp>
+#include <support/typed_cases.hpp>
+
+using namespace ccomp;
+using support::on_gpu;
+
+namespace {
+
+template <class T> using per_rank = std::vector<std::vector<T>>;
+
+per_rank<float> inputs(int ranks, std::size_t n, std::uint64_t seed = 50) {
+  per_rank<float> all;
+  for (int r = 0; r < ranks; ++r) all.push_back(support::same_gaussian_values(n, seed + static_cast<std::uint64_t>(r)));
+  return all;
+}
+bool same_bits(per_rank<float> const& a, per_rank<float> const& b) {
+  return std::ranges::equal(a, b, [](auto const& x, auto const& y) {
+    return std::ranges::equal(std::as_bytes(std::span(x)), std::as_bytes(std::span(y)));
+  });
+}
+std::size_t index_of(auto const& comm) { return static_cast<std::size_t>(comm.rank()); }
+
+/// `f(exec, communicator, tensor of this rank, output of `out` values, workspace)` on every rank, on the host and on
+/// GPUs; both outputs and what became of the tensors must be the same.
+template <class F> void check_on_both(per_rank<float> const& in, std::size_t out, F const& f) {
+  auto const ranks = static_cast<int>(in.size());
+  per_rank<float> host_in = in, host_out(in.size(), std::vector<float>(out));
+  per_rank<float> gpu_in = in, gpu_out = host_out;
+  thread_group group(ranks);
+  group.run([&](thread_communicator& comm) {
+    host_exec const ex{1};
+    workspace<host_exec> ws{ex};
+    f(ex, comm, std::span(host_in[index_of(comm)]), std::span(host_out[index_of(comm)]), ws);
+  });
+  auto const thrown = support::on_ranks(ranks, [&](nccl_communicator& comm, cuda_exec const& ex) {
+    on_gpu<float> const x(gpu_in[index_of(comm)]), y(gpu_out[index_of(comm)]);
+    workspace<cuda_exec> ws{ex};
+    f(ex, comm, std::span(x.data(), x.size()), std::span(y.data(), y.size()), ws);
+    comm.wait(ex, std::chrono::seconds(60));
+    ws.check();
+    gpu_in[index_of(comm)] = x.peek();
+    gpu_out[index_of(comm)] = y.peek();
+  });
+  for (auto const& e : thrown) CHECK(support::text_of(e) == "");
+  CHECK(same_bits(gpu_in, host_in));
+  CHECK(same_bits(gpu_out, host_out));
+}
+
+auto const rotated = hadamard_rotate{} | uniform_quantize<4>{.round = rounding::stochastic};
+
+}  // namespace
+
+TEST_CASE("cuda collectives: allgather, reduce_scatter and broadcast") {
+  support::watchdog const guard("cuda collectives", std::chrono::seconds(240));
+  for (int const ranks : {1, 3, 4})
+    for (std::size_t const n : {0u, 1u, 777u, 5000u}) {
+      CAPTURE(ranks);
+      CAPTURE(n);
+      auto const w = static_cast<std::size_t>(ranks);
+      check_on_both(inputs(ranks, n), w * n, [&](auto const& ex, auto& comm, auto shard, auto full, auto& ws) {
+        allgather(ex, comm, rotated, shard, full, ws, {.at = 3, .tensor = 4});
+      });
+      check_on_both(inputs(ranks, w * n), n, [&](auto const& ex, auto& comm, auto input, auto chunk, auto& ws) {
+        reduce_scatter(ex, comm, rotated, input, chunk, ws, {.op = reduction::mean, .at = 5});
+      });
+      check_on_both(inputs(ranks, n), 0, [&](auto const& ex, auto& comm, auto data, auto, auto& ws) {
+        broadcast(ex, comm, rotated, data, comm.size() - 1, ws, {.at = 9});
+      });
+    }
+}
+
+TEST_CASE("cuda collectives: error feedback keeps on the device what the host keeps") {
+  support::watchdog const guard("cuda error feedback", std::chrono::seconds(240));
+  for (auto const type : {element_type::float32, element_type::bfloat16}) {
+    per_rank<float> host_left(3), gpu_left(3);
+    auto const steps = [&](auto const& ex, auto& comm, auto data, auto, auto& ws, auto strategy, auto& left) {
+      error_feedback ef{uniform_quantize<2>{}, data.size(), ex, {.id = 6, .residual = type, .decay = 0.5f}};
+      for (std::uint64_t t = 0; t < 3; ++t) allreduce(ex, comm, ef, data, ws, {.at = t}, strategy);
+      ef.scale(0.25f);
+      allreduce(ex, comm, ef, data, ws, {.at = 3}, strategy);
+      if constexpr (requires { comm.wait(ex, std::chrono::seconds(60)); }) comm.wait(ex, std::chrono::seconds(60));
+      left[index_of(comm)] = ef.residual_copy();
+    };
+    auto const check = [&](auto strategy) {
+      check_on_both(inputs(3, 2500), 0, [&](auto const& ex, auto& comm, auto data, auto out, auto& ws) {
+        bool constexpr host = std::same_as<std::remove_cvref_t<decltype(ex)>, host_exec>;
+        steps(ex, comm, data, out, ws, strategy, host ? host_left : gpu_left);
+      });
+      CHECK(same_bits(gpu_left, host_left));
+    };
+    check(gather{});
+    check(two_shot{});
+  }
+}
+
+TEST_CASE("cuda collectives: several tensors in one call") {
+  support::watchdog const guard("cuda several tensors", std::chrono::seconds(120));
+  for (bool const by_two_shot : {false, true})
+    check_on_both(inputs(3, 4000), 0, [&](auto const& ex, auto& comm, auto data, auto, auto& ws) {
+      using exec = std::remove_cvref_t<decltype(ex)>;
+      using compressor = uniform_quantize<8>;
+      error_feedback_set<compressor, exec> set = [&] {
+        if constexpr (std::same_as<exec, host_exec>)
+          return error_feedback_set<compressor>(compressor{});
+        else
+          return error_feedback_set(compressor{}, ex);
+      }();
+      std::vector<tensor_view> const tensors{
+          {data.first(1500), 1}, {data.subspan(1500, 1), 2}, {data.subspan(1501), 7}};
+      for (std::uint64_t t = 0; t < 2; ++t)
+        if (by_two_shot)
+          allreduce(ex, comm, set, tensors, ws, {.at = t}, two_shot{});
+        else
+          allreduce(ex, comm, set, tensors, ws, {.at = t}, gather{});
+      allreduce(ex, comm, cast<bfloat16>{}, std::span(tensors).first(1), ws);
+    });
+}
+
+TEST_CASE("cuda collectives: wrappers save and load across engines, and discard") {
+  support::own_stream const stream;
+  cuda_exec const ex(stream.get());
+  uniform_quantize<8> const c;
+  std::size_t const n = 300;
+  auto const x = support::same_gaussian_values(n, 4), before = support::same_gaussian_values(n, 5);
+  error_feedback host{c, n, {}, {.id = 3, .transactional = true}};
+  std::ranges::copy(before, host.residual().begin());
+  auto const bytes = host.save();
+  error_feedback gpu{c, n, ex, {.id = 3, .transactional = true}};
+  gpu.load(bytes);
+  CHECK(gpu.residual_copy() == before);
+  CHECK(gpu.save() == bytes);
+
+  on_gpu<float> const data(x);
+  auto const job = gpu.begin(detail::view(std::span(data.data(), n)));
+  ex.fill_zero(job.residual.data, n * sizeof(float));  // what a call would do to it
+  gpu.finish();
+  CHECK(gpu.residual_copy() == std::vector<float>(n));
+  gpu.discard();
+  CHECK(gpu.residual_copy() == before);
+  CHECK_THROWS_AS(gpu.discard(), invalid_argument);
+  gpu.reset();
+  CHECK(gpu.residual_copy() == std::vector<float>(n));
+}
+
+TEST_CASE("cuda collectives: a wrapper of the host is refused, and nothing is queued") {
+  support::watchdog const guard("cuda host wrapper");
+  auto const thrown = support::on_ranks(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
+    on_gpu<float> const x(std::vector<float>(600, 1.0f));
+    workspace<cuda_exec> ws{ex};
+    error_feedback ef{uniform_quantize<8>{}, 600};
+    std::size_t const launches = cudart_sim::count().launches;
+    CHECK_THROWS_WITH_AS(allreduce(ex, comm, ef, std::span(x.data(), x.size()), ws),
+                         doctest::Contains("the residual must be device memory"), invalid_argument);
+    CHECK(cudart_sim::count().launches == launches);
+    CHECK(ef.valid());
+  });
+  for (auto const& e : thrown) CHECK(support::text_of(e) == "");
+}
+
+TEST_CASE("cuda collectives: a slot of another step is reported by the workspace") {
+  support::watchdog const guard("cuda other step");
+  std::vector<std::string> reports(2);
+  auto const thrown = support::on_ranks(2, [&](nccl_communicator& comm, cuda_exec const& ex) {
+    on_gpu<float> const x(std::vector<float>(600, 1.0f));
+    workspace<cuda_exec> ws{ex};
+    std::uint64_t const step = comm.rank() == 0 ? 4 : 5;  // the ranks agree on everything else
+    allreduce(ex, comm, uniform_quantize<8>{}, std::span(x.data(), x.size()), ws, {.at = step}, gather{});
+    try {
+      ws.check();
+    } catch (rank_mismatch const& e) {
+      reports[index_of(comm)] = e.what();
+    }
+    ws.check();  // said once
+  });
+  for (auto const& e : thrown) CHECK(support::text_of(e) == "");
+  CHECK(reports[0].find("rank 1 sent bytes of another call") != std::string::npos);
+  CHECK(reports[0].find("step 5") != std::string::npos);
+  CHECK(reports[1].find("rank 0 sent bytes of another call") != std::string::npos);
+}
