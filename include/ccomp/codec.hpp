@@ -42,30 +42,67 @@ inline void frame_check(bool ok, char const* what) {
   expects<payload_error>(ok, [&] { return std::string("the frame is not valid: ") + what; });
 }
 
-/// Reads and judges the header; the payload's length is right when this returns. The checksum is judged apart.
-inline frame_header read_header(std::span<std::byte const> bytes) {
-  frame_header h;
-  frame_check(bytes.size() >= sizeof h, "it ends inside its header of 64 bytes");
-  std::memcpy(&h, bytes.data(), sizeof h);
+inline void expect_header(std::size_t frame_bytes) {
+  frame_check(frame_bytes >= sizeof(frame_header), "it ends inside its header of 64 bytes");
+}
+/// Judges the header of a frame of so many bytes; the payload's length is right when this returns. The checksum is
+/// judged apart.
+inline frame_info read_header(frame_header const& h, std::size_t frame_bytes) {
   frame_check(h.magic == frame_header{}.magic, "it does not begin with ccmp");
   frame_check(h.version == frame_header{}.version, "its version is unknown");
   frame_check(element_bytes(static_cast<element_type>(h.type)) != 0, "its element type is unknown");
   frame_check(h.zero == 0 && h.also_zero == 0, "its reserved bytes are not zero");
-  expects<payload_error>(h.length == bytes.size() - sizeof h, [&] {
-    return "the frame is not valid: its payload has " + std::to_string(bytes.size() - sizeof h) +
+  expects<payload_error>(h.length == frame_bytes - sizeof h, [&] {
+    return "the frame is not valid: its payload has " + std::to_string(frame_bytes - sizeof h) +
            " bytes, the header says " + std::to_string(h.length);
   });
+  return {static_cast<element_type>(h.type), h.n, h.step, h.tensor, h.rank, h.fingerprint, h.length};
+}
+inline void check_checksum(frame_header const& h, std::uint64_t found) {
+  frame_check(h.checksum == found, "its checksum does not match");
+}
+/// The header of a payload of `used` bytes; its checksum is still to come.
+inline frame_header make_header(program stages, element_type type, std::uint64_t n, pass_options const& at,
+                                std::size_t used) {
+  frame_header h;
+  h.type = static_cast<std::uint8_t>(type);
+  h.n = n;
+  h.step = at.at.number;
+  h.tensor = at.tensor;
+  h.rank = at.rank;
+  h.fingerprint = fingerprint(stages);
+  h.length = used;
   return h;
+}
+/// The frame was made by this chain for a tensor like this one.
+inline void expect_frame(frame_info const& info, program stages, element_type type, std::uint64_t n) {
+  expects<payload_error>(info.fingerprint == fingerprint(stages), [&] {
+    return "decompress: the frame was not written by " + text(stages) + " with these settings and seeds";
+  });
+  expects<payload_error>(info.type == type, [&] {
+    return "decompress: the frame holds " + std::string(element_name(info.type)) + ", the output " +
+           std::string(element_name(type));
+  });
+  expects<payload_error>(info.n == n, [&] {
+    return "decompress: the frame holds " + std::to_string(info.n) + " values, the output " + std::to_string(n);
+  });
+}
+inline void expect_extent(std::size_t have, std::size_t takes) {
+  expects<payload_error>(takes == have, [&] {
+    return "decompress: the payload has " + std::to_string(have) + " bytes, its values take " + std::to_string(takes);
+  });
 }
 
 }  // namespace detail
 
 /// What the bytes say they are, after every check that needs no compressor; throws payload_error.
 inline frame_info inspect(std::span<std::byte const> bytes, host_exec const& ex = {}) {
-  auto const h = detail::read_header(bytes);
-  detail::frame_check(h.checksum == detail::frame_checksum(ex, h, bytes.subspan(sizeof h)),
-                      "its checksum does not match");
-  return {static_cast<element_type>(h.type), h.n, h.step, h.tensor, h.rank, h.fingerprint, h.length};
+  detail::expect_header(bytes.size());
+  detail::frame_header h;
+  std::memcpy(&h, bytes.data(), sizeof h);
+  frame_info const info = detail::read_header(h, bytes.size());
+  detail::check_checksum(h, detail::frame_checksum(ex, h, bytes.subspan(sizeof h)));
+  return info;
 }
 
 /// Bytes that `compress` may write for n values of type T.
@@ -90,14 +127,7 @@ std::size_t compress(host_exec const& ex, C const& c, In const& in, std::span<st
   std::size_t const used = detail::encode(stages, {ex, at}, detail::view(std::span<T const>(x)), element_type_of<T>, {},
                                           payload, detail::scratch(memory.subspan(aligned ? 0 : room)));
   if (!aligned && used > 0) std::memcpy(target.data(), payload.data(), used);
-  detail::frame_header h;
-  h.type = static_cast<std::uint8_t>(element_type_of<T>);
-  h.n = x.size();
-  h.step = at.at.number;
-  h.tensor = at.tensor;
-  h.rank = at.rank;
-  h.fingerprint = detail::fingerprint(stages);
-  h.length = used;
+  auto h = detail::make_header(stages, element_type_of<T>, x.size(), at, used);
   h.checksum = detail::frame_checksum(ex, h, {payload.data(), used});
   std::memcpy(out.data(), &h, sizeof h);
   return sizeof h + used;
@@ -113,16 +143,7 @@ frame_info decompress(host_exec const& ex, C const& c, std::span<std::byte const
   auto const stages = detail::stages_of(c);
   detail::validate(stages);
   frame_info const info = inspect(bytes, ex);
-  detail::expects<payload_error>(info.fingerprint == detail::fingerprint(stages), [&] {
-    return "decompress: the frame was not written by " + detail::text(stages) + " with these settings and seeds";
-  });
-  detail::expects<payload_error>(info.type == element_type_of<T>, [&] {
-    return "decompress: the frame holds " + std::string(element_name(info.type)) + ", the output " +
-           std::string(element_name(element_type_of<T>));
-  });
-  detail::expects<payload_error>(info.n == y.size(), [&] {
-    return "decompress: the frame holds " + std::to_string(info.n) + " values, the output " + std::to_string(y.size());
-  });
+  detail::expect_frame(info, stages, element_type_of<T>, y.size());
   auto source = bytes.subspan(sizeof(detail::frame_header));
   bool const aligned = reinterpret_cast<std::uintptr_t>(source.data()) % 16 == 0;
   std::size_t const copied = aligned ? 0 : detail::pad16(source.size());
@@ -131,11 +152,8 @@ frame_info decompress(host_exec const& ex, C const& c, std::span<std::byte const
     std::memcpy(memory.data(), source.data(), source.size());
     source = memory.first(source.size());
   }
-  std::size_t const extent = detail::extent(stages, source.data(), source.size(), y.size(), element_type_of<T>);
-  detail::expects<payload_error>(extent == source.size(), [&] {
-    return "decompress: the payload has " + std::to_string(source.size()) + " bytes, its values take " +
-           std::to_string(extent);
-  });
+  detail::expect_extent(source.size(),
+                        detail::extent(stages, source.data(), source.size(), y.size(), element_type_of<T>));
   std::byte const* const one[] = {source.data()};
   detail::sum_decoded(stages, {ex, {info.at, info.tensor, info.rank}}, one, source.size(), element_type_of<T>,
                       detail::view(y), 1.0f, detail::scratch(memory.subspan(copied)));

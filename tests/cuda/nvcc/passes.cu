@@ -19,6 +19,8 @@ template <class C, class T> void all_passes(C const& c, std::span<T> x, std::spa
   ccomp::encode_feedback(ex, c, x, std::span<float>(), payload, ws);
   ccomp::decode(ex, c, payload, x, ws);
   ccomp::decode_accumulate(ex, c, payload, x, ws);
+  ccomp::compress(ex, c, x, payload, ws);
+  ccomp::decompress(ex, c, payload, x, ws);
 }
 
 void use(std::span<float> x, std::span<ccomp::float16> y, std::span<ccomp::bfloat16> z, std::span<std::byte> payload) {

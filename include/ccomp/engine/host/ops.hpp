@@ -57,6 +57,7 @@ struct vector_ops {
   void (*accumulate)(void const* stage, host_exec const&, std::span<std::byte const> side,
                      std::span<float const> carrier, std::span<float> out, float sign, pass_options const&);
   double (*contraction)(void const* stage, std::size_t n);
+  bool counted;  // how many carrier values there are depends on the input, and stands in the side bytes
 };
 
 struct stage_ref;
@@ -213,7 +214,11 @@ inline constexpr vector_ops vector_ops_of = {
         return as<S>(s).contraction(n);
       else
         return 0;
-    }};
+    },
+    requires(S const& s, std::span<std::byte const> side, std::size_t n){s.carrier_count(side, n);
+}
+}
+;
 
 template <class S>
 concept has_reduce = requires(S const& s, host_exec const& ex, communicator_ref& comm, reduce_call const& call) {
