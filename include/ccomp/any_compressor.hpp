@@ -92,7 +92,7 @@ class any_compressor {
   }
   /// Forgets the type of a chain.
   template <class C>
-  requires(!std::same_as<C, any_compressor>) && detail::chainable<C> explicit any_compressor(C const& c) {
+  requires(!std::derived_from<C, any_compressor>) && detail::chainable<C> explicit any_compressor(C const& c) {
     std::apply(
         [&](auto const&... s) {
           (add({std::make_shared<std::remove_cvref_t<decltype(s)>>(s),

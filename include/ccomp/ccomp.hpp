@@ -14,6 +14,7 @@
 #include <ccomp/passes.hpp>
 #include <ccomp/version.hpp>
 #if defined(__CUDACC__)
+#include <ccomp/any_compressor.cuh>
 #include <ccomp/codec.cuh>
 #include <ccomp/collectives.cuh>
 #include <ccomp/exec/cuda_elements.hpp>
