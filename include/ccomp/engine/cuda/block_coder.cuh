@@ -29,6 +29,14 @@ struct block_layout {
 
 template <std::size_t Bytes> struct alignas(8) shared_bytes { unsigned char bytes[Bytes]; };
 
+/// Scalar pieces that round either way, told at run time, say whether they do it at random.
+template <class S> __device__ bool draws_random(S const& pieces) {
+  if constexpr (requires { pieces.at_random; })
+    return pieces.at_random;
+  else
+    return true;
+}
+
 /// Scalar pieces S on tiles of whole blocks.
 template <class S, class Team> struct quantizer_coder {
   using parameters = typename S::parameters;
@@ -40,19 +48,31 @@ template <class S, class Team> struct quantizer_coder {
 
   __device__ void encode(block_layout const& l, device_random const& random, std::uint64_t first, std::uint8_t phase,
                          tile_place const& at, warp_tile<Team> const& x, coded& c) const {
+    fit_blocks(l, at, x, c);
+    code_rows(l, random, first, phase, at, x, c);
+  }
+  /// The parameters of every value's block.
+  __device__ void fit_blocks(block_layout const& l, tile_place const& at, warp_tile<Team> const& x, coded& c) const {
     if (Team::warps > 1 && l.block > Team::warp_values)
       fit_wide(l, at, x, c);
     else
       fit_rows(l, at, x, c);
-    code_rows(l, random, first, phase, at, x, c);
   }
   __device__ void store(block_layout const& l, tile_place const& at, coded const& c, std::byte* payload) const {
     CCOMP_UNROLL
     for (int r = 0; r < Team::rows; ++r) {
-      std::uint64_t const row = at.base + static_cast<unsigned>(r) * row_values, i = at.index(r);
+      std::uint64_t const row = at.base + static_cast<unsigned>(r) * row_values;
       if (row >= at.n) break;
       store_row(payload + l.side, row / row_values * 16 * static_cast<unsigned>(l.bits), l.codes, c.codes[r], l.bits,
                 at.lane);
+    }
+    store_parameters(l, at, c, payload);
+  }
+  __device__ void store_parameters(block_layout const& l, tile_place const& at, coded const& c,
+                                   std::byte* payload) const {
+    CCOMP_UNROLL
+    for (int r = 0; r < Team::rows; ++r) {
+      std::uint64_t const i = at.index(r);
       if ((i & (l.block - 1)) == 0 && i < at.n)
         memcpy(payload + i / l.block * sizeof(parameters), &c.p[r], sizeof(parameters));
     }
@@ -83,7 +103,7 @@ template <class S, class Team> struct quantizer_coder {
       v[k] = good ? add(v[k], pieces.value(split_code(c.codes[r], k, l.bits), c.p[r])) : canonical_nan();
   }
 
- private:
+ protected:
   using collector = lane_statistic<typename S::statistic>;
 
   /// Parameters of the block that the lane's values of row r belong to.
@@ -138,7 +158,7 @@ template <class S, class Team> struct quantizer_coder {
     for (int pair = 0; pair < Team::rows; pair += 2) {
       random_rows bits;
       if constexpr (needs_random<S>)
-        bits = {stream, first + at.base + static_cast<unsigned>(pair) * row_values, at.lane};
+        if (draws_random(pieces)) bits = {stream, first + at.base + static_cast<unsigned>(pair) * row_values, at.lane};
       CCOMP_UNROLL
       for (int r = pair; r < pair + 2; ++r) {
         std::uint32_t codes[4] = {};

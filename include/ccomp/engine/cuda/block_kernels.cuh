@@ -75,17 +75,20 @@ template <class Team> __device__ tile_place place_of(block_part const& p) {
   return {first, first + member * Team::warp_values, p.n, member, threadIdx.x % 32};
 }
 
+/// v += decay * residual, of a row.
+__device__ inline void add_residual(block_call const& k, block_part const& p, tile_place const& at, int r,
+                                    float (&v)[4]) {
+  float old[4];
+  load_quad(p.residual, at.index(r), at.n, old);
+  CCOMP_UNROLL
+  for (int c = 0; c < 4; ++c) v[c] = add(k.decay == 1.0f ? old[c] : mul(k.decay, old[c]), v[c]);
+}
 /// x + decay * residual, of a row.
 template <bool Feedback>
 __device__ inline void load_input(block_call const& k, block_part const& p, tile_place const& at, int r,
                                   float (&v)[4]) {
   load_quad(p.in, at.index(r), at.n, v);
-  if constexpr (Feedback) {
-    float old[4];
-    load_quad(p.residual, at.index(r), at.n, old);
-    CCOMP_UNROLL
-    for (int c = 0; c < 4; ++c) v[c] = add(k.decay == 1.0f ? old[c] : mul(k.decay, old[c]), v[c]);
-  }
+  if constexpr (Feedback) add_residual(k, p, at, r, v);
 }
 
 /// Stores a row of the residual where `keep` allows; bfloat16 by stochastic rounding.
@@ -113,6 +116,36 @@ __device__ inline void keep_rest(block_call const& k, block_part const& p, tile_
   store_residual(k, p, at, r, rest, keep);
 }
 
+/// The same for a tile of decoded values behind the transforms.
+template <class Team>
+__device__ void keep_transformed_rests(block_call const& k, block_part const& p, tile_place const& at,
+                                       warp_tile<Team>& decoded) {
+  transform_inverse(k.transforms, k.random, p.first, at, decoded);
+  CCOMP_UNROLL
+  for (int r = 0; r < Team::rows; ++r) {  // the sum once more, from the cache: two tiles would not fit the registers
+    float v[4];
+    load_input<true>(k, p, at, r, v);
+    keep_rest(k, p, at, r, v, decoded.v[r]);
+  }
+}
+/// The same for a tile that was coded: x is what the coder saw, behind the transforms, and is used up.
+template <class Coder, class Team>
+__device__ void keep_rests(Coder const& coder, block_call const& k, block_part const& p, tile_place const& at,
+                           warp_tile<Team>& x, typename Coder::coded const& c) {
+  if (k.transforms.count == 0) {
+    CCOMP_UNROLL
+    for (int r = 0; r < Team::rows; ++r) {
+      float decoded[4];
+      coder.decode_row(p.layout, c, r, decoded);
+      keep_rest(k, p, at, r, x.v[r], decoded);
+    }
+    return;
+  }
+  CCOMP_UNROLL
+  for (int r = 0; r < Team::rows; ++r) coder.decode_row(p.layout, c, r, x.v[r]);
+  keep_transformed_rests(k, p, at, x);
+}
+
 template <class Coder, class Team, bool Feedback>
 __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) encode_kernel(Coder coder, block_call k) {
   block_part const p = part_of(k);
@@ -125,26 +158,7 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) enco
   typename Coder::coded c;
   coder.encode(p.layout, k.random, p.first, k.phase, at, x, c);
   coder.store(p.layout, at, c, p.payload);
-  if constexpr (Feedback) {
-    if (k.transforms.count == 0) {
-      CCOMP_UNROLL
-      for (int r = 0; r < Team::rows; ++r) {
-        float decoded[4];
-        coder.decode_row(p.layout, c, r, decoded);
-        keep_rest(k, p, at, r, x.v[r], decoded);
-      }
-      return;
-    }
-    CCOMP_UNROLL
-    for (int r = 0; r < Team::rows; ++r) coder.decode_row(p.layout, c, r, x.v[r]);
-    transform_inverse(k.transforms, k.random, p.first, at, x);
-    CCOMP_UNROLL
-    for (int r = 0; r < Team::rows; ++r) {  // the sum once more, from the cache: two tiles would not fit the registers
-      float v[4];
-      load_input<true>(k, p, at, r, v);
-      keep_rest(k, p, at, r, v, x.v[r]);
-    }
-  }
+  if constexpr (Feedback) keep_rests(coder, k, p, at, x, c);
 }
 
 /// Sums the payloads in their order, in the domain of the codes.
@@ -160,6 +174,17 @@ __device__ void sum_sources(Coder const& coder, block_call const& k, block_part 
         coder.decode_row(p.layout, c, r, x.v[r]);
       else
         coder.add_row(p.layout, c, r, x.v[r]);
+  }
+}
+
+/// The end of every sum, as on the host: one division by the number of ranks (1: none), and one kind of NaN.
+template <class Team> __device__ void finish_sum(warp_tile<Team>& x, float divisor) {
+  bool const power = (float_bits(divisor) & 0x7fffffu) == 0;  // its inverse is exact, and cheaper
+  float const inverse = div(1.0f, divisor);
+  CCOMP_UNROLL
+  for (int r = 0; r < Team::rows; ++r) {
+    CCOMP_UNROLL
+    for (int c = 0; c < 4; ++c) x.v[r][c] = canonical(power ? mul(x.v[r][c], inverse) : div(x.v[r][c], divisor));
   }
 }
 
@@ -185,17 +210,9 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) deco
       for (int c = 0; c < 4; ++c) x.v[r][c] = add(x.v[r][c], old[c]);
     }
   }
-  bool const finish = k.source_count > 1 || k.divisor != 1.0f || k.add_to_out || mixed;
-  bool const power = (float_bits(k.divisor) & 0x7fffffu) == 0;  // its inverse is exact, and cheaper
-  float const inverse = div(1.0f, k.divisor);
+  if (k.source_count > 1 || k.divisor != 1.0f || k.add_to_out || mixed) finish_sum(x, k.divisor);
   CCOMP_UNROLL
-  for (int r = 0; r < Team::rows; ++r) {
-    if (finish) {
-      CCOMP_UNROLL
-      for (int c = 0; c < 4; ++c) x.v[r][c] = canonical(power ? mul(x.v[r][c], inverse) : div(x.v[r][c], k.divisor));
-    }
-    store_quad(p.out, at.index(r), at.n, x.v[r]);
-  }
+  for (int r = 0; r < Team::rows; ++r) store_quad(p.out, at.index(r), at.n, x.v[r]);
 }
 
 /// The owner's half of two_shot: sums the payloads of one chunk, encodes the sum, adds what that leaves out to the

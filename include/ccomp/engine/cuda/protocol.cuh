@@ -1,0 +1,61 @@
+#pragma once
+/// Stages that bring their own rounds of communication, on a GPU: what a stage gets of one tensor, and what it offers.
+
+#include <ccomp/comm/communicator.hpp>
+#include <ccomp/engine/cuda/block_passes.cuh>
+#include <ccomp/workspace.hpp>
+
+CCOMP_BEGIN
+namespace detail {
+
+/// One tensor of a call, the device's twin of reduce_call: in + decay * residual is summed over the ranks into `out`,
+/// which may be `in`. Everything lies in device memory.
+struct device_reduce_call {
+  device_values in;
+  device_values out;
+  std::uint64_t n = 0;
+  device_transforms transforms{};  // that stand before the stage
+  device_values residual{};        // none, or n values, float or bfloat16
+  float decay = 1;
+  std::span<float> state{};  // as large as the host's make_state; empty: none is kept
+  bool mean = true;
+  std::span<std::byte> memory{};  // device_protocol<S>::scratch_bytes, on 16 bytes at least
+  device_random at{};
+};
+
+/// What a multi-round stage S offers on a GPU, specialised in its own .cuh header:
+///   static std::size_t scratch_bytes(S const&, reduce_shape const&);
+///   template <class Comm> static std::size_t reduce(S const&, cuda_exec const&, Comm&, workspace<cuda_exec>&,
+///                                                   device_reduce_call const&);
+/// `reduce` queues everything on the stream and returns the bytes this rank sends. What it keeps longer than a call
+/// (handles of libraries) stays with the workspace; its memory is the call's.
+template <class S> struct device_protocol;
+
+/// The call as tile kernels take it; `block`: values that a tile must hold together, beside those of the transforms.
+inline block_call tile_call(device_reduce_call const& call, int ranks, std::uint32_t block = 1) {
+  block_call k;
+  k.n = call.n;
+  k.layout.block = block;
+  k.in = call.in;
+  k.residual = call.residual;
+  k.out = call.out;
+  k.random = call.at;
+  k.transforms = call.transforms;
+  k.decay = call.decay;
+  k.divisor = call.mean ? static_cast<float>(ranks) : 1.0f;
+  return k;
+}
+
+/// x, or x + decay * residual, behind the transforms.
+template <class Team>
+__device__ void load_transformed(block_call const& k, block_part const& p, tile_place const& at, warp_tile<Team>& x) {
+  CCOMP_UNROLL
+  for (int r = 0; r < Team::rows; ++r) {
+    load_input<false>(k, p, at, r, x.v[r]);
+    if (p.residual.data) add_residual(k, p, at, r, x.v[r]);
+  }
+  transform_forward(k.transforms, k.random, p.first, at, x);
+}
+
+}  // namespace detail
+CCOMP_END

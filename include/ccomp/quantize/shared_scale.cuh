@@ -1,0 +1,24 @@
+#pragma once
+/// shared_scale_quantize on GPUs.
+
+#include <ccomp/engine/cuda/shared_sum.cuh>
+#include <ccomp/quantize/shared_scale.hpp>
+
+CCOMP_BEGIN
+namespace detail {
+
+template <int Bits> struct device_protocol<shared_scale_quantize<Bits>> {
+  using stage = shared_scale_quantize<Bits>;
+
+  static std::size_t scratch_bytes(stage const& s, reduce_shape const& shape) { return s.reduce_scratch_bytes(shape); }
+
+  template <class Comm>
+  static std::size_t reduce(stage const& s, cuda_exec const& ex, Comm& comm, workspace<cuda_exec>&,
+                            device_reduce_call const& call) {
+    constexpr std::int32_t levels = (1 << (Bits - 1)) - 1;
+    return shared_sum_on_device({levels, levels + 1, s.round == rounding::stochastic}, s.block, s.seed, ex, comm, call);
+  }
+};
+
+}  // namespace detail
+CCOMP_END
