@@ -2,8 +2,8 @@
 /// Stages that bring their own rounds of communication, on a GPU: what a stage gets of one tensor, and what it offers.
 
 #include <ccomp/comm/communicator.hpp>
-#include <ccomp/engine/cuda/block_passes.cuh>
-#include <ccomp/workspace.hpp>
+#include <ccomp/engine/cuda/block_launch.cuh>
+#include <ccomp/exec/cuda_workspace.hpp>
 
 CCOMP_BEGIN
 namespace detail {
