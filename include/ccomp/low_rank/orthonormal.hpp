@@ -1,6 +1,13 @@
 #pragma once
 
+#if defined(__CUDACC__)  // nvcc warns about annotations of Eigen's
+#pragma nv_diagnostic push
+#pragma nv_diag_suppress 20012
+#endif
 #include <Eigen/QR>
+#if defined(__CUDACC__)
+#pragma nv_diagnostic pop
+#endif
 #include <ccomp/config.hpp>
 #include <cstddef>
 

@@ -7,6 +7,9 @@
 #include <cmath>
 
 CCOMP_BEGIN
+namespace detail {
+template <class S> struct device_protocol;  // engine/cuda/protocol.cuh
+}
 
 /// Sends the tensor, seen as a matrix, as the product of two thin factors found by one power iteration.
 ///
@@ -138,6 +141,8 @@ struct power_sgd {
   }
 
  private:
+  friend struct detail::device_protocol<power_sgd>;
+
   // Factors from here on count as not finite: the sum of up to 1024 products with |p| <= 1 stays below 2^122.
   static constexpr std::uint32_t limit_bits = (127u + 112u) << 23;
 
@@ -179,11 +184,15 @@ struct power_sgd {
     return worst < bits;
   }
 
-  /// Column k of a random Q, of length about 1; all ranks draw the same.
+  /// What a random 31-bit number is multiplied by, so that a column of them has a length of about 1.
+  static float start_unit(std::size_t cols) {
+    return static_cast<float>(std::sqrt(3.0 / static_cast<double>(cols)) / 2147483648.0);
+  }
+  /// Column k of a random Q; all ranks draw the same.
   void draw_column(detail::low_rank_passes const& passes, pass_options const& at, std::size_t k, float* column) const {
     random_stream const stream({seed, at.at}, at.tensor, shared_rank, detail::random_phase(detail::use_start));
     std::size_t const cols = passes.shape.cols, counters = detail::ceil_div(cols, std::size_t{4});
-    auto const unit = static_cast<float>(std::sqrt(3.0 / static_cast<double>(cols)) / 2147483648.0);
+    float const unit = start_unit(cols);
     std::uint32_t words[256];
     for (std::size_t c = 0; c < counters; c += 64) {
       std::size_t const count = std::min<std::size_t>(64, counters - c), first = 4 * c;

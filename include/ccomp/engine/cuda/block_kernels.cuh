@@ -178,14 +178,11 @@ __device__ void sum_sources(Coder const& coder, block_call const& k, block_part 
 }
 
 /// The end of every sum, as on the host: one division by the number of ranks (1: none), and one kind of NaN.
-template <class Team> __device__ void finish_sum(warp_tile<Team>& x, float divisor) {
+__device__ inline void finish_sum(float (&v)[4], float divisor) {
   bool const power = (float_bits(divisor) & 0x7fffffu) == 0;  // its inverse is exact, and cheaper
   float const inverse = div(1.0f, divisor);
   CCOMP_UNROLL
-  for (int r = 0; r < Team::rows; ++r) {
-    CCOMP_UNROLL
-    for (int c = 0; c < 4; ++c) x.v[r][c] = canonical(power ? mul(x.v[r][c], inverse) : div(x.v[r][c], divisor));
-  }
+  for (int c = 0; c < 4; ++c) v[c] = canonical(power ? mul(v[c], inverse) : div(v[c], divisor));
 }
 
 template <class Coder, class Team>
@@ -210,9 +207,12 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) deco
       for (int c = 0; c < 4; ++c) x.v[r][c] = add(x.v[r][c], old[c]);
     }
   }
-  if (k.source_count > 1 || k.divisor != 1.0f || k.add_to_out || mixed) finish_sum(x, k.divisor);
+  bool const finish = k.source_count > 1 || k.divisor != 1.0f || k.add_to_out || mixed;
   CCOMP_UNROLL
-  for (int r = 0; r < Team::rows; ++r) store_quad(p.out, at.index(r), at.n, x.v[r]);
+  for (int r = 0; r < Team::rows; ++r) {
+    if (finish) finish_sum(x.v[r], k.divisor);
+    store_quad(p.out, at.index(r), at.n, x.v[r]);
+  }
 }
 
 /// The owner's half of two_shot: sums the payloads of one chunk, encodes the sum, adds what that leaves out to the

@@ -148,9 +148,11 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks)
     for (int c = 0; c < 4; ++c) x.v[r][c] = mul(static_cast<float>(sum[c]), scale);
   }
   transform_inverse(k.transforms, k.random, p.first, at, x);
-  finish_sum(x, k.divisor);
   CCOMP_UNROLL
-  for (int r = 0; r < Team::rows; ++r) store_quad(p.out, at.index(r), at.n, x.v[r]);
+  for (int r = 0; r < Team::rows; ++r) {
+    finish_sum(x.v[r], k.divisor);
+    store_quad(p.out, at.index(r), at.n, x.v[r]);
+  }
 }
 
 /// The rounds of a symmetric quantizer whose blocks share their scales over the ranks; returns the bytes sent.

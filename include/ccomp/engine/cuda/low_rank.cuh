@@ -1,0 +1,236 @@
+#pragma once
+/// What power_sgd needs on a GPU beside products of matrices: M = x + decay * residual behind the transforms, the random
+/// start, the checks that decide whether the sum is finite, and P Q^T together with what is left of M.
+
+#include <ccomp/engine/cuda/protocol.cuh>
+
+CCOMP_BEGIN
+namespace detail {
+
+/// M as floats, zeros from n to `padded`.
+template <class Team, bool Transformed>
+__global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks)
+    gather_kernel(block_call k, float* m, std::uint64_t padded) {
+  block_part const p = part_of(k);
+  tile_place const at = place_of<Team>(p);
+  if (at.team >= padded) return;
+  warp_tile<Team> x;
+  CCOMP_UNROLL
+  for (int r = 0; r < Team::rows; ++r) {
+    load_input<false>(k, p, at, r, x.v[r]);
+    if (p.residual.data) add_residual(k, p, at, r, x.v[r]);
+  }
+  if constexpr (Transformed) transform_forward(k.transforms, k.random, p.first, at, x);
+  device_values const to(m, element_type::float32);
+  CCOMP_UNROLL
+  for (int r = 0; r < Team::rows; ++r) store_quad(to, at.index(r), padded, x.v[r]);
+}
+
+/// Q [rank][cols], four neighbours a thread; `unit`: a random word of 2^31 becomes this.
+struct low_rank_start {
+  std::uint32_t rank = 0, cols = 0;
+  std::uint64_t seed = 0;
+  float unit = 0;
+  device_random random{};
+
+  CCOMP_HD std::uint32_t groups() const { return (cols + 3) / 4; }
+  CCOMP_HD std::uint64_t all_groups() const { return std::uint64_t{rank} * groups(); }
+  __device__ void draw(std::uint64_t group, float (&v)[4]) const {
+    random_stream const stream = random.stream(seed, shared_rank, use_start, 0);
+    philox_words const words = random_words(stream, group);
+    CCOMP_UNROLL
+    for (int c = 0; c < 4; ++c) v[c] = mul(static_cast<float>(static_cast<std::int32_t>(words.w[c])), unit);
+  }
+  /// Calls `f(index, c)` for the group's values that there are.
+  template <class F> __device__ void for_values(std::uint64_t group, F const& f) const {
+    auto const k = static_cast<std::uint32_t>(group / groups());
+    std::uint32_t const j = static_cast<std::uint32_t>(group % groups()) * 4;
+    CCOMP_UNROLL
+    for (unsigned c = 0; c < 4; ++c)
+      if (j + c < cols) f(std::uint64_t{k} * cols + j + c, c);
+  }
+};
+__device__ inline std::uint64_t thread_number() { return std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
+
+static __global__ void draw_start_kernel(low_rank_start start, float* q) {
+  std::uint64_t const group = thread_number();
+  if (group >= start.all_groups()) return;
+  float v[4];
+  start.draw(group, v);
+  start.for_values(group, [&](std::uint64_t i, unsigned c) { q[i] = v[c]; });
+}
+
+/// Values from `limit` (as bits of the magnitude) on become NaN, so that every rank learns of them from the sum.
+static __global__ void limit_kernel(float const* own, float* total, std::uint64_t n, std::uint32_t limit) {
+  std::uint64_t const i = thread_number();
+  if (i < n) total[i] = magnitude_key(own[i]) < limit ? own[i] : canonical_nan();
+}
+
+/// The sum of squares of each row of q [rank][cols], a thread block a row; `bad` is set if a value reaches the limit.
+static __global__ void squares_kernel(float const* q, std::uint32_t cols, std::uint32_t limit, double* squares,
+                                      unsigned* bad) {
+  constexpr unsigned most_warps = 8;
+  CCOMP_SHARED(double[most_warps], of_warp);
+  float const* const row = q + std::uint64_t{blockIdx.x} * cols;
+  double sum = 0;
+  for (std::uint32_t j = threadIdx.x; j < cols; j += blockDim.x) {
+    if (magnitude_key(row[j]) >= limit) atomicMax(bad, 1u);
+    sum = add(sum, sum_squares::term(0, row[j]));
+  }
+  for (int d = 16; d > 0; d /= 2) sum = add(sum, __shfl_xor_sync(full_warp, sum, d));
+  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = sum;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  for (unsigned w = 1; w < blockDim.x / 32; ++w) sum = add(sum, of_warp[w]);
+  squares[blockIdx.x] = sum;
+}
+
+/// Unless the sum is bad: the next start (rows of unit length; one that vanished is drawn anew), and the mean.
+static __global__ void finish_factor_kernel(low_rank_start start, float* q, double const* squares, unsigned const* bad,
+                                            float* state, float divisor) {
+  std::uint64_t const group = thread_number();
+  if (group >= start.all_groups() || *bad != 0) return;
+  double const length = sqrt(squares[group / start.groups()]);
+  float v[4] = {}, drawn[4] = {};
+  start.for_values(group, [&](std::uint64_t i, unsigned c) { v[c] = q[i]; });
+  if (state) {
+    if (!(length > 0)) start.draw(group, drawn);
+    start.for_values(group, [&](std::uint64_t i, unsigned c) {
+      state[i] = length > 0 ? static_cast<float>(static_cast<double>(v[c]) / length) : drawn[c];
+    });
+  }
+  finish_sum(v, divisor);
+  start.for_values(group, [&](std::uint64_t i, unsigned c) { q[i] = v[c]; });
+}
+
+struct low_rank_factors {
+  float const* p = nullptr;      // [rows][rank]
+  float const* total = nullptr;  // [rank][cols], of all ranks
+  float const* own = nullptr;    // of this rank
+  std::uint32_t rank = 0, cols = 0;
+
+  /// A row of the tile of P q^T; zeros from n on.
+  __device__ void product(float const* q, tile_place const& at, int r, float (&v)[4]) const {
+    CCOMP_UNROLL
+    for (int c = 0; c < 4; ++c) v[c] = 0;
+    unsigned const count = at.count(r);
+    if (count == 0) return;
+    // One long division a tile, and short ones from there: columns are below 2^31.
+    std::uint64_t const first_row = at.base / cols;
+    std::uint32_t const j = static_cast<std::uint32_t>(at.base - first_row * cols) +
+                            static_cast<std::uint32_t>(at.index(r) - at.base);
+    std::uint32_t const column = j % cols;
+    float const* const row = p + (first_row + j / cols) * rank;
+    if (count == 4 && column + 4 <= cols) {
+      for (std::uint32_t k = 0; k < rank; ++k) {
+        float y[4];
+        load_quad(device_values(q + std::uint64_t{k} * cols + column, element_type::float32), 0, 4, y);
+        CCOMP_UNROLL
+        for (int c = 0; c < 4; ++c) v[c] = add(v[c], mul(row[k], y[c]));
+      }
+      return;
+    }
+    CCOMP_UNROLL
+    for (unsigned c = 0; c < 4; ++c)
+      if (c < count) {
+        float const* const mine = p + (first_row + (j + c) / cols) * rank;
+        for (std::uint32_t k = 0; k < rank; ++k)
+          v[c] = add(v[c], mul(mine[k], q[std::uint64_t{k} * cols + (j + c) % cols]));
+      }
+  }
+};
+
+/// out = P total^T and residual = M - P own^T; NaN, and the residual as it was, if the sum is bad.
+template <class Team, bool Transformed>
+__global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks)
+    expand_factors_kernel(block_call k, low_rank_factors f, unsigned const* bad) {
+  block_part const p = part_of(k);
+  tile_place const at = place_of<Team>(p);
+  if (at.team >= at.n) return;
+  bool const good = *bad == 0;
+  warp_tile<Team> x;
+  if (good && p.residual.data) {
+    CCOMP_UNROLL
+    for (int r = 0; r < Team::rows; ++r) f.product(f.own, at, r, x.v[r]);
+    if constexpr (Transformed) {
+      keep_transformed_rests(k, p, at, x);
+    } else {
+      CCOMP_UNROLL
+      for (int r = 0; r < Team::rows; ++r) {
+        float v[4];
+        load_input<true>(k, p, at, r, v);
+        keep_rest(k, p, at, r, v, x.v[r]);
+      }
+    }
+  }
+  CCOMP_UNROLL
+  for (int r = 0; r < Team::rows; ++r) {
+    f.product(f.total, at, r, x.v[r]);
+    CCOMP_UNROLL
+    for (int c = 0; c < 4; ++c) x.v[r][c] = good ? x.v[r][c] : canonical_nan();
+  }
+  if constexpr (Transformed) transform_inverse(k.transforms, k.random, p.first, at, x);
+  CCOMP_UNROLL
+  for (int r = 0; r < Team::rows; ++r) {
+    CCOMP_UNROLL
+    for (int c = 0; c < 4; ++c) x.v[r][c] = canonical(x.v[r][c]);
+    store_quad(p.out, at.index(r), at.n, x.v[r]);
+  }
+}
+
+/// Of tensors that are sent as they are: all of it arrived where the sum is finite.
+template <class Team>
+__global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks)
+    finish_dense_kernel(block_call k, float const* sum) {
+  block_part const p = part_of(k);
+  tile_place const at = place_of<Team>(p);
+  if (at.team >= at.n) return;
+  device_values const from(sum, element_type::float32);
+  CCOMP_UNROLL
+  for (int r = 0; r < Team::rows; ++r) {
+    float v[4], zero[4] = {};
+    load_quad(from, at.index(r), at.n, v);
+    unsigned arrived = 0;
+    CCOMP_UNROLL
+    for (int c = 0; c < 4; ++c)
+      if (is_finite(v[c])) arrived |= 1u << c;
+    if (p.residual.data) store_quad(p.residual, at.index(r), at.n, zero, arrived);
+    finish_sum(v, k.divisor);
+    store_quad(p.out, at.index(r), at.n, v);
+  }
+}
+
+/// Calls `f` with a team and whether the call has transforms; without any, small tiles do.
+template <class F> void with_matrix_team(block_call const& k, F const& f) {
+  if (k.transforms.count == 0) return f(team_shape<4, 1>{}, std::false_type{});
+  f(team_shape<8, warps_per_block>{}, std::true_type{});
+}
+/// Thread blocks for so many threads of 256 each.
+inline unsigned blocks_for(std::uint64_t threads) {
+  expects(threads <= std::uint64_t{0x7fffffff} * 256, "CUDA: the factors are too large");
+  return static_cast<unsigned>(ceil_div(threads, 256));
+}
+
+inline void gather_matrix(cuda_exec const& ex, block_call const& k, float* m, std::uint64_t padded) {
+  with_matrix_team(k, [&](auto team, auto transformed) {
+    using team_type = decltype(team);
+    block_call whole;
+    whole.n = padded;
+    launch(ex, "gather", gather_kernel<team_type, decltype(transformed)::value>, grid_of<team_type>(whole),
+           32 * warps_per_block, k, m, padded);
+  });
+}
+inline void expand_factors(cuda_exec const& ex, block_call const& k, low_rank_factors const& f, unsigned const* bad) {
+  with_matrix_team(k, [&](auto team, auto transformed) {
+    using team_type = decltype(team);
+    launch(ex, "expand_factors", expand_factors_kernel<team_type, decltype(transformed)::value>, grid_of<team_type>(k),
+           32 * warps_per_block, k, f, bad);
+  });
+}
+inline void finish_dense(cuda_exec const& ex, block_call const& k, float const* sum) {
+  using team = team_shape<4, 1>;
+  launch(ex, "finish_dense", finish_dense_kernel<team>, grid_of<team>(k), 32 * warps_per_block, k, sum);
+}
+
+}  // namespace detail
+CCOMP_END

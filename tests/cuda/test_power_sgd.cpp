@@ -1,0 +1,278 @@
+// power_sgd on (simulated) GPUs, over (simulated) cuBLAS and NCCL: close to the host, the same bits on every rank.
+#include <doctest/doctest.h>
+
+#include <ccomp/low_rank/power_sgd.cuh>
+#include <ccomp/transform/hadamard.hpp>
+#include <limits>
+#include <support/cublas/cublas_sim.hpp>
+#include <support/nccl/protocol_steps.hpp>
+#include <support/typed_cases.hpp>
+
+using namespace ccomp;
+using support::constantly;
+using support::protocol_options;
+
+namespace {
+
+double distance(std::vector<float> const& a, std::vector<float> const& b) {
+  std::vector<double> off, size;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    off.push_back(static_cast<double>(a[i]) - static_cast<double>(b[i]));
+    size.push_back(static_cast<double>(b[i]));
+  }
+  return support::norm(off) / (support::norm(size) + 1e-30);
+}
+template <class T> std::vector<float> widened(std::vector<T> const& x) {
+  std::vector<float> y;
+  for (T const v : x) y.push_back(static_cast<float>(v));
+  return y;
+}
+template <class T> bool same_bits(support::per_rank<T> const& a, support::per_rank<T> const& b) {
+  return std::ranges::equal(a, b, [](auto const& x, auto const& y) { return support::same_bits(x, y); });
+}
+
+/// Rank 3 and a little noise: directions that are far apart, so that rounding does not turn them.
+template <class T = float> support::per_rank<T> inputs(int ranks, std::size_t n, std::size_t cols) {
+  support::per_rank<T> all;
+  for (int r = 0; r < ranks; ++r) {
+    auto const seed = static_cast<std::uint64_t>(r);
+    auto const noise = support::gaussian_values(n, 70 + seed, 0.02), left = support::gaussian_values(3 * n, 80),
+               right = support::gaussian_values(3 * cols, 90 + seed);
+    std::vector<T> m(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      float v = noise[i];
+      for (std::size_t k = 0; k < 3; ++k)
+        v += left[i / cols * 3 + k] * right[i % cols * 3 + k] * (k == 0 ? 4.0f : k == 1 ? 2.0f : 1.0f);
+      m[i] = T(v);
+    }
+    all.push_back(m);
+  }
+  return all;
+}
+
+template <class T = float, class C>
+void check(C const& c, int ranks, std::size_t n, std::size_t cols, protocol_options const& o = {},
+           double allowed = 1e-5) {
+  CAPTURE(text(c));
+  CAPTURE(ranks);
+  CAPTURE(n);
+  auto const in = inputs<T>(ranks, n, cols);
+  auto const device = support::on_gpus<T>(c, ranks, n, o.feedback ? 2 : 1, constantly(in), o);
+  auto const host = support::on_host<T>(c, ranks, n, o.feedback ? 2 : 1, constantly(in), o);
+  CHECK(support::all_same(device.out));
+  if (o.feedback) CHECK(support::all_same(device.state));
+  CHECK(device.sent == host.sent);
+  CHECK(distance(widened(device.out[0]), widened(host.out[0])) < allowed);
+  for (std::size_t r = 0; o.feedback && r < in.size(); ++r) {
+    // The residual is a small difference of large numbers: its error is measured by them.
+    std::vector<float> moved(n);
+    auto const x = widened(in[r]);
+    for (std::size_t i = 0; i < n; ++i) moved[i] = x[i] + device.residual[r][i] - host.residual[r][i];
+    CHECK(distance(moved, x) < (o.residual == element_type::float32 ? allowed : 1e-2));
+  }
+}
+
+/// Columns [rank] of a tall matrix [rows], on the device and back.
+std::vector<float> orthonormal(std::vector<float> const& columns, std::size_t rows, std::uint32_t rank,
+                               unsigned* is_bad = nullptr) {
+  cuda_exec const ex;
+  support::on_gpu<float> const p(columns);
+  support::on_gpu<unsigned> const bad(std::vector<unsigned>(1));
+  support::on_gpu<std::byte> const memory(detail::orthonormal_scratch_bytes(rows, rank));
+  detail::scratch room(memory.bytes());
+  detail::orthonormalise(ex, p.data(), rows, rank, bad.data(), room);
+  ex.synchronize();
+  if (is_bad) *is_bad = bad.peek()[0];
+  return p.peek();
+}
+
+constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN(),
+                infinity = std::numeric_limits<float>::infinity();
+
+}  // namespace
+
+TEST_CASE("cuda power_sgd: columns become orthonormal and span what they spanned") {
+  support::watchdog const guard("cuda orthonormal", std::chrono::seconds(240));
+  struct shape {
+    std::size_t rows;
+    std::uint32_t rank;
+  };
+  // One slab, as square as can be; slabs of one level and of two; more columns than warps; deep at last.
+  for (auto const [rows, rank] : {shape{1, 1}, {5, 5}, {700, 1}, {1024, 3}, {5001, 4}, {1500, 37}, {9000, 70}}) {
+    CAPTURE(rows);
+    CAPTURE(rank);
+    for (bool const dependent : {false, true}) {
+      auto p = support::gaussian_values(rows * rank, rank + 5);
+      if (dependent && rank > 2)  // one column twice, one of zeros
+        for (std::size_t i = 0; i < rows; ++i) {
+          p[i * rank + 1] = 3 * p[i * rank];
+          p[i * rank + 2] = 0;
+        }
+      auto const q = orthonormal(p, rows, rank);
+      double off = 0, lost = 0, size = 0;
+      std::vector<double> along(rank * rank);
+      for (std::size_t a = 0; a < rank; ++a)
+        for (std::size_t b = 0; b < rank; ++b) {
+          double dot = 0, of_p = 0;
+          for (std::size_t i = 0; i < rows; ++i) {
+            auto const q_a = static_cast<double>(q[i * rank + a]);
+            dot += q_a * static_cast<double>(q[i * rank + b]);
+            of_p += q_a * static_cast<double>(p[i * rank + b]);
+          }
+          off = std::max(off, std::abs(dot - (a == b ? 1 : 0)));
+          along[a * rank + b] = of_p;
+        }
+      for (std::size_t i = 0; i < rows; ++i)
+        for (std::size_t b = 0; b < rank; ++b) {
+          auto rest = static_cast<double>(p[i * rank + b]);
+          size += rest * rest;
+          for (std::size_t a = 0; a < rank; ++a) rest -= static_cast<double>(q[i * rank + a]) * along[a * rank + b];
+          lost += rest * rest;
+        }
+      CHECK(off < 3e-7);
+      CHECK(std::sqrt(lost / size) < 3e-7);
+    }
+  }
+  auto p = support::gaussian_values(2000 * 3, 1);
+  unsigned bad = 0;
+  orthonormal(p, 2000, 3, &bad);
+  CHECK(bad == 0);
+  p[1999 * 3] = infinity;
+  orthonormal(p, 2000, 3, &bad);
+  CHECK(bad == 1);
+}
+
+TEST_CASE("cuda power_sgd: close to the host, the same bits on every rank") {
+  support::watchdog const guard("cuda power_sgd", std::chrono::seconds(240));
+  for (int const ranks : {1, 2, 3, 4}) check(power_sgd{.rank = 3, .rows = 60}, ranks, 60 * 48, 48);
+  check(power_sgd{.rank = 4}, 2, 5003, 80);                                // the last row is short
+  check(power_sgd{.rank = 1, .rows = 40}, 2, 40 * 37 - 5, 37);             // rows of odd length
+  check(power_sgd{.rank = 7, .rows = 30}, 2, 30 * 64, 64, {.feedback = false}, 1e-4);
+  check(power_sgd{.rank = 2, .rows = 1100}, 2, 1100 * 10, 10, {.op = reduction::sum, .decay = 0.5f});
+}
+
+TEST_CASE("cuda power_sgd: behind transforms, other types") {
+  check(hadamard_rotate{.block = 64} | power_sgd{.rank = 3, .rows = 64}, 2, 64 * 64, 64);
+  check(hadamard_rotate{.block = 128} | power_sgd{.rank = 3, .rows = 41}, 2, 41 * 51 - 7, 51, {.feedback = false}, 1e-4);
+  check(power_sgd{.rank = 3}, 2, 3001, 64, {.residual = element_type::bfloat16}, 1e-2);
+  check<bfloat16>(power_sgd{.rank = 3, .rows = 50}, 2, 2000, 40, {}, 1e-2);
+  check<float16>(power_sgd{.rank = 3, .rows = 50}, 2, 2000, 40, {.feedback = false}, 1e-3);
+}
+
+TEST_CASE("cuda power_sgd: small tensors are sent as they are, with the host's bits") {
+  for (std::size_t const n : {0u, 1u, 60u})
+    for (auto const residual : {element_type::float32, element_type::bfloat16}) {
+      CAPTURE(n);
+      auto in = support::gradients(2, n);
+      if (n > 7) in[1][7] = not_a_number;
+      protocol_options const o{.residual = residual, .decay = 0.5f};
+      auto const c = hadamard_rotate{.block = 32} | power_sgd{};
+      auto const device = support::on_gpus<float>(c, 2, n, 2, constantly(in), o);
+      auto const host = support::on_host<float>(c, 2, n, 2, constantly(in), o);
+      CHECK(same_bits(device.out, host.out));
+      CHECK(same_bits(device.residual, host.residual));
+      CHECK(device.sent == host.sent);
+    }
+}
+
+TEST_CASE("cuda power_sgd: what is not finite on one rank makes the tensor NaN on all, and changes nothing else") {
+  support::watchdog const guard("cuda power_sgd NaN", std::chrono::seconds(240));
+  std::size_t const n = 40 * 50 - 3;
+  auto const in = inputs<float>(2, n, 50);
+  power_sgd const c{.rank = 2, .rows = 40};
+  auto const before = support::on_gpus<float>(c, 2, n, 1, constantly(in));
+  // 1e37 is finite, but the factor Q is not to be multiplied any more.
+  for (float const poison : {not_a_number, -infinity, 1e37f}) {
+    CAPTURE(poison);
+    support::inputs_of<float> const brings = [&](int r, int t) {
+      auto x = in[static_cast<std::size_t>(r)];
+      if (r == 1 && t == 1) x[n - 1] = poison;
+      return x;
+    };
+    auto const after = support::on_gpus<float>(c, 2, n, 2, brings);
+    for (auto const& row : after.out)
+      for (float const v : row) REQUIRE(std::bit_cast<std::uint32_t>(v) == 0x7fc00000u);
+    CHECK(same_bits(after.residual, before.residual));
+    CHECK(same_bits(after.state, before.state));
+  }
+}
+
+TEST_CASE("cuda power_sgd: a start that vanished is drawn anew, with the host's bits") {
+  power_sgd const c{.rank = 3, .rows = 50, .seed = 11};
+  std::size_t const n = 50 * 43;
+  support::per_rank<float> const zero(2, std::vector<float>(n));
+  auto const device = support::on_gpus<float>(c, 2, n, 1, constantly(zero), {.first = 0});
+  CHECK(device.state[1] == c.make_state(n));  // drawn for step 0 and tensor 0, too
+  for (float const v : device.out[0]) REQUIRE(v == 0.0f);
+}
+
+TEST_CASE("cuda power_sgd: without allocation or wait after the first call") {
+  std::size_t const n = 60 * 50;
+  auto const in = inputs<float>(1, n, 50);
+  power_sgd const c{.rank = 2, .rows = 60};
+  auto const thrown = support::on_ranks(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
+    support::device_reducer<power_sgd, float> reducer(c, n, {}, comm, ex);
+    reducer.fill(in[0]);
+    reducer.queue(1);
+    CHECK(reducer.out() == in[0]);  // nothing has happened yet
+    reducer.wait();
+    int const handles = cublas_sim::handles();
+    auto const before = cudart_sim::count();
+    reducer.queue(2);
+    auto const after = cudart_sim::count();
+    CHECK(after.launches == before.launches + 7);
+    CHECK(after.host_syncs == before.host_syncs);
+    CHECK(after.allocations == before.allocations);
+    CHECK(cublas_sim::handles() == handles);
+    reducer.wait();
+  });
+  CHECK(support::text_of(thrown[0]) == "");
+}
+
+TEST_CASE("cuda power_sgd: a graph repeats it") {
+  support::watchdog const guard("cuda power_sgd capture");
+  std::size_t const n = 40 * 48 - 5;
+  auto const in = inputs<float>(2, n, 48);
+  power_sgd const c{.rank = 2, .rows = 40};
+  auto const graph = support::on_gpus_by_graph<float>(c, n, in);
+  auto const queued = support::on_gpus<float>(c, 2, n, 3, constantly(in), {.step_stride = 0});
+  CHECK(same_bits(graph.out, queued.out));
+  CHECK(same_bits(graph.residual, queued.residual));
+  CHECK(same_bits(graph.state, queued.state));
+}
+
+TEST_CASE("cuda power_sgd: errors of cuBLAS, and a first call while the stream records") {
+  auto const in = inputs<float>(1, 2000, 50);
+  power_sgd const c{.rank = 2, .rows = 40};
+  auto const thrown = support::on_ranks(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
+    support::device_reducer<power_sgd, float> reducer(c, 2000, {}, comm, ex);
+    REQUIRE(cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+    CHECK_THROWS_WITH_AS(reducer.queue(1), doctest::Contains("records a graph"), invalid_argument);
+    cudaGraph_t graph = nullptr;
+    REQUIRE(cudaStreamEndCapture(ex.stream(), &graph) == cudaSuccess);
+    static_cast<void>(cudaGraphDestroy(graph));
+    reducer.fill(in[0]);
+    cublas_sim::fail_next("cublasSgemm", CUBLAS_STATUS_EXECUTION_FAILED);
+    CHECK_THROWS_WITH_AS(reducer.queue(1), doctest::Contains("cublasSgemm: "), cuda_error);
+    reducer.wait();
+  });
+  CHECK(support::text_of(thrown[0]) == "");
+}
+
+TEST_CASE("cuda power_sgd: with feedback the mean of the outputs converges as 1/T") {
+  support::watchdog const guard("cuda power_sgd feedback", std::chrono::seconds(240));
+  std::size_t const n = 40 * 32;
+  auto in = support::per_rank<float>(2, support::gaussian_values(n, 3));
+  for (std::size_t i = 0; i < n; ++i) in[1][i] *= 1.5f;
+  auto const want = support::exact_sum(in);
+  std::vector<double> sum(n), errors;
+  support::on_gpus<float>(power_sgd{.rank = 4, .rows = 40}, 2, n, 128, constantly(in), {.op = reduction::sum},
+                          [&](int t, std::vector<float> const& out) {
+                            std::vector<double> error(n);
+                            for (std::size_t i = 0; i < n; ++i)
+                              error[i] = (sum[i] += static_cast<double>(out[i])) / (t + 1) - want[i];
+                            errors.push_back(support::norm(error) / support::norm(want));
+                          });
+  CHECK(errors[0] > 0.02);
+  CHECK(errors[127] < 0.3 * errors[31]);  // a quarter, if it falls as 1/T
+}
