@@ -97,8 +97,8 @@ TEST_CASE("cuda power_sgd: columns become orthonormal and span what they spanned
     std::size_t rows;
     std::uint32_t rank;
   };
-  // One slab, as square as can be; slabs of one level and of two; more columns than warps; deep at last.
-  for (auto const [rows, rank] : {shape{1, 1}, {5, 5}, {700, 1}, {1024, 3}, {5001, 4}, {1500, 37}, {9000, 70}}) {
+  // One slab, as square as can be; several; more columns than warps; slabs on two levels.
+  for (auto const [rows, rank] : {shape{1, 1}, {5, 5}, {700, 1}, {1024, 3}, {5001, 4}, {1100, 37}, {140000, 4}}) {
     CAPTURE(rows);
     CAPTURE(rank);
     for (bool const dependent : {false, true}) {
@@ -145,15 +145,16 @@ TEST_CASE("cuda power_sgd: columns become orthonormal and span what they spanned
 TEST_CASE("cuda power_sgd: close to the host, the same bits on every rank") {
   support::watchdog const guard("cuda power_sgd", std::chrono::seconds(240));
   for (int const ranks : {1, 2, 3, 4}) check(power_sgd{.rank = 3, .rows = 60}, ranks, 60 * 48, 48);
-  check(power_sgd{.rank = 4}, 2, 5003, 80);                                // the last row is short
-  check(power_sgd{.rank = 1, .rows = 40}, 2, 40 * 37 - 5, 37);             // rows of odd length
+  check(power_sgd{.rank = 4}, 2, 5003, 80);                     // the last row is short
+  check(power_sgd{.rank = 1, .rows = 40}, 2, 40 * 37 - 5, 37);  // rows of odd length
   check(power_sgd{.rank = 7, .rows = 30}, 2, 30 * 64, 64, {.feedback = false}, 1e-4);
   check(power_sgd{.rank = 2, .rows = 1100}, 2, 1100 * 10, 10, {.op = reduction::sum, .decay = 0.5f});
 }
 
 TEST_CASE("cuda power_sgd: behind transforms, other types") {
   check(hadamard_rotate{.block = 64} | power_sgd{.rank = 3, .rows = 64}, 2, 64 * 64, 64);
-  check(hadamard_rotate{.block = 128} | power_sgd{.rank = 3, .rows = 41}, 2, 41 * 51 - 7, 51, {.feedback = false}, 1e-4);
+  check(hadamard_rotate{.block = 128} | power_sgd{.rank = 3, .rows = 41}, 2, 41 * 51 - 7, 51, {.feedback = false},
+        1e-4);
   check(power_sgd{.rank = 3}, 2, 3001, 64, {.residual = element_type::bfloat16}, 1e-2);
   check<bfloat16>(power_sgd{.rank = 3, .rows = 50}, 2, 2000, 40, {}, 1e-2);
   check<float16>(power_sgd{.rank = 3, .rows = 50}, 2, 2000, 40, {.feedback = false}, 1e-3);

@@ -73,8 +73,8 @@ class cublas {
   /// call's own, so that calls may be captured and may overlap with others. Sizes are below 2^31.
   void multiply(cuda_exec const& ex, std::size_t m, std::size_t n, std::size_t k, operand const& a, operand const& b,
                 float* c, std::span<std::byte> memory) const {
-    auto const skip = (cublas_alignment - reinterpret_cast<std::uintptr_t>(memory.data()) % cublas_alignment) %
-                      cublas_alignment;
+    auto const skip =
+        (cublas_alignment - reinterpret_cast<std::uintptr_t>(memory.data()) % cublas_alignment) % cublas_alignment;
     // The stream first: setting it puts the workspace back to cuBLAS's own.
     check_cublas(cublasSetStream(handle_, ex.stream()), "cublasSetStream");
     check_cublas(cublasSetWorkspace(handle_, memory.data() + skip, cublas_workspace_bytes), "cublasSetWorkspace");
@@ -82,10 +82,10 @@ class cublas {
     check_cublas(cublasSetAtomicsMode(handle_, CUBLAS_ATOMICS_NOT_ALLOWED), "cublasSetAtomicsMode");
     float const one = 1, zero = 0;
     auto const op = [](operand const& o) { return o.transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
-    check_cublas(cublasSgemm(handle_, op(a), op(b), static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), &one,
-                             a.data, static_cast<int>(a.stride), b.data, static_cast<int>(b.stride), &zero, c,
-                             static_cast<int>(m)),
-                 "cublasSgemm");
+    check_cublas(
+        cublasSgemm(handle_, op(a), op(b), static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), &one, a.data,
+                    static_cast<int>(a.stride), b.data, static_cast<int>(b.stride), &zero, c, static_cast<int>(m)),
+        "cublasSgemm");
   }
 
  private:

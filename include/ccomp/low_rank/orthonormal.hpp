@@ -1,13 +1,10 @@
 #pragma once
 
-#if defined(__CUDACC__)  // nvcc warns about annotations of Eigen's
-#pragma nv_diagnostic push
-#pragma nv_diag_suppress 20012
+// Host code only. Annotated for kernels, Eigen makes nvcc warn; who wants it in kernels includes it before this header.
+#if defined(__CUDACC__) && !defined(EIGEN_NO_CUDA)
+#define EIGEN_NO_CUDA
 #endif
 #include <Eigen/QR>
-#if defined(__CUDACC__)
-#pragma nv_diagnostic pop
-#endif
 #include <ccomp/config.hpp>
 #include <cstddef>
 

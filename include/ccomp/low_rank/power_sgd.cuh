@@ -96,7 +96,8 @@ template <> struct device_protocol<power_sgd> {
     launch(ex, "finish_factor", finish_factor_kernel, start_blocks, 256, start, total,
            static_cast<double const*>(squares), static_cast<unsigned const*>(bad), call.state.data(), k.divisor);
     expand_factors(ex, k, {p, total, own, s.rank, static_cast<std::uint32_t>(cols)}, bad);
-    return all_reduce_bytes(p_size * sizeof(float), comm.size()) + all_reduce_bytes(q_size * sizeof(float), comm.size());
+    return all_reduce_bytes(p_size * sizeof(float), comm.size()) +
+           all_reduce_bytes(q_size * sizeof(float), comm.size());
   }
 };
 

@@ -156,9 +156,9 @@ cublasStatus_t cublasSetAtomicsMode(cublasHandle_t handle, cublasAtomicsMode_t m
   });
 }
 
-cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k,
-                              float const* alpha, float const* a, int lda, float const* b, int ldb, float const* beta,
-                              float* c, int ldc) {
+cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n,
+                              int k, float const* alpha, float const* a, int lda, float const* b, int ldb,
+                              float const* beta, float* c, int ldc) {
   return api("cublasSgemm", handle, [&](state& s) {
     bool const transpose_a = op_a != CUBLAS_OP_N, transpose_b = op_b != CUBLAS_OP_N;
     int const rows_a = transpose_a ? k : m, rows_b = transpose_b ? n : k;

@@ -116,13 +116,13 @@ __device__ inline void keep_rest(block_call const& k, block_part const& p, tile_
   store_residual(k, p, at, r, rest, keep);
 }
 
-/// The same for a tile of decoded values behind the transforms.
+/// The same for a tile of decoded values. The sum is formed once more, from the cache: two tiles would not fit the
+/// registers.
 template <class Team>
-__device__ void keep_transformed_rests(block_call const& k, block_part const& p, tile_place const& at,
-                                       warp_tile<Team>& decoded) {
-  transform_inverse(k.transforms, k.random, p.first, at, decoded);
+__device__ void keep_input_rests(block_call const& k, block_part const& p, tile_place const& at,
+                                 warp_tile<Team> const& decoded) {
   CCOMP_UNROLL
-  for (int r = 0; r < Team::rows; ++r) {  // the sum once more, from the cache: two tiles would not fit the registers
+  for (int r = 0; r < Team::rows; ++r) {
     float v[4];
     load_input<true>(k, p, at, r, v);
     keep_rest(k, p, at, r, v, decoded.v[r]);
@@ -143,7 +143,8 @@ __device__ void keep_rests(Coder const& coder, block_call const& k, block_part c
   }
   CCOMP_UNROLL
   for (int r = 0; r < Team::rows; ++r) coder.decode_row(p.layout, c, r, x.v[r]);
-  keep_transformed_rests(k, p, at, x);
+  transform_inverse(k.transforms, k.random, p.first, at, x);
+  keep_input_rests(k, p, at, x);
 }
 
 template <class Coder, class Team, bool Feedback>

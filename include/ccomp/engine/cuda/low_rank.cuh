@@ -117,8 +117,8 @@ struct low_rank_factors {
     if (count == 0) return;
     // One long division a tile, and short ones from there: columns are below 2^31.
     std::uint64_t const first_row = at.base / cols;
-    std::uint32_t const j = static_cast<std::uint32_t>(at.base - first_row * cols) +
-                            static_cast<std::uint32_t>(at.index(r) - at.base);
+    std::uint32_t const j =
+        static_cast<std::uint32_t>(at.base - first_row * cols) + static_cast<std::uint32_t>(at.index(r) - at.base);
     std::uint32_t const column = j % cols;
     float const* const row = p + (first_row + j / cols) * rank;
     if (count == 4 && column + 4 <= cols) {
@@ -130,13 +130,19 @@ struct low_rank_factors {
       }
       return;
     }
+    // Across the end of a row, or of the tensor.
+    std::uint64_t at_p[4];
+    std::uint32_t at_q[4];
     CCOMP_UNROLL
-    for (unsigned c = 0; c < 4; ++c)
-      if (c < count) {
-        float const* const mine = p + (first_row + (j + c) / cols) * rank;
-        for (std::uint32_t k = 0; k < rank; ++k)
-          v[c] = add(v[c], mul(mine[k], q[std::uint64_t{k} * cols + (j + c) % cols]));
-      }
+    for (unsigned c = 0; c < 4; ++c) {
+      unsigned const there = c < count ? c : 0;
+      at_p[c] = (first_row + (j + there) / cols) * rank;
+      at_q[c] = (j + there) % cols;
+    }
+    for (std::uint32_t k = 0; k < rank; ++k) {
+      CCOMP_UNROLL
+      for (int c = 0; c < 4; ++c) v[c] = add(v[c], mul(p[at_p[c] + k], q[std::uint64_t{k} * cols + at_q[c]]));
+    }
   }
 };
 
@@ -149,27 +155,17 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks)
   if (at.team >= at.n) return;
   bool const good = *bad == 0;
   warp_tile<Team> x;
-  if (good && p.residual.data) {
+  // First what this rank sent, for the residual, then the sum: the same steps, once in the code.
+  for (int sum = good && p.residual.data ? 0 : 1; sum < 2; ++sum) {
     CCOMP_UNROLL
-    for (int r = 0; r < Team::rows; ++r) f.product(f.own, at, r, x.v[r]);
-    if constexpr (Transformed) {
-      keep_transformed_rests(k, p, at, x);
-    } else {
+    for (int r = 0; r < Team::rows; ++r) {
+      f.product(sum ? f.total : f.own, at, r, x.v[r]);
       CCOMP_UNROLL
-      for (int r = 0; r < Team::rows; ++r) {
-        float v[4];
-        load_input<true>(k, p, at, r, v);
-        keep_rest(k, p, at, r, v, x.v[r]);
-      }
+      for (int c = 0; c < 4; ++c) x.v[r][c] = good ? x.v[r][c] : canonical_nan();
     }
+    if constexpr (Transformed) transform_inverse(k.transforms, k.random, p.first, at, x);
+    if (sum == 0) keep_input_rests(k, p, at, x);
   }
-  CCOMP_UNROLL
-  for (int r = 0; r < Team::rows; ++r) {
-    f.product(f.total, at, r, x.v[r]);
-    CCOMP_UNROLL
-    for (int c = 0; c < 4; ++c) x.v[r][c] = good ? x.v[r][c] : canonical_nan();
-  }
-  if constexpr (Transformed) transform_inverse(k.transforms, k.random, p.first, at, x);
   CCOMP_UNROLL
   for (int r = 0; r < Team::rows; ++r) {
     CCOMP_UNROLL

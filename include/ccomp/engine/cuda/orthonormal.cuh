@@ -52,8 +52,8 @@ template <class F> void for_slab_levels(std::uint64_t rows, std::uint32_t rank, 
 inline std::size_t orthonormal_scratch_bytes(std::uint64_t rows, std::uint32_t rank) {
   std::size_t bytes = 0;
   for_slab_levels(rows, rank, [&](slab_level const& l) {
-    bytes += 2 * scratch::bytes_for<double>(l.rows * rank) +
-             3 * scratch::bytes_for<double>(std::size_t{l.slabs} * rank);
+    bytes +=
+        2 * scratch::bytes_for<double>(l.rows * rank) + 3 * scratch::bytes_for<double>(std::size_t{l.slabs} * rank);
   });
   return bytes;
 }
