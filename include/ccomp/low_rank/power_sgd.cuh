@@ -76,7 +76,7 @@ template <> struct device_protocol<power_sgd> {
     }
     float const* from = call.state.data();
     if (call.state.empty()) {
-      launch(ex, "draw_start", draw_start_kernel, start_blocks, 256, start, drawn);
+      launch(ex, "draw_start", draw_start_kernel<low_rank_start>, start_blocks, 256, start, drawn);
       from = drawn;
     }
     scratch triangles = memory;
@@ -88,12 +88,12 @@ template <> struct device_protocol<power_sgd> {
     comm.all_reduce(ex, p, p_size, wire_type::float32, wire_op::sum);
     orthonormalise(ex, p, rows, s.rank, bad, triangles);
     blas.multiply(ex, cols, s.rank, rows, {m, cols, false}, {p, s.rank, true}, own, blas_memory);
-    launch(ex, "limit", limit_kernel, blocks_for(q_size), 256, static_cast<float const*>(own), total,
+    launch(ex, "limit", limit_kernel<float>, blocks_for(q_size), 256, static_cast<float const*>(own), total,
            std::uint64_t{q_size}, power_sgd::limit_bits);
     comm.all_reduce(ex, total, q_size, wire_type::float32, wire_op::sum);
-    launch(ex, "squares", squares_kernel, s.rank, 256, static_cast<float const*>(total),
+    launch(ex, "squares", squares_kernel<float>, s.rank, 256, static_cast<float const*>(total),
            static_cast<std::uint32_t>(cols), power_sgd::limit_bits, squares, bad);
-    launch(ex, "finish_factor", finish_factor_kernel, start_blocks, 256, start, total,
+    launch(ex, "finish_factor", finish_factor_kernel<low_rank_start>, start_blocks, 256, start, total,
            static_cast<double const*>(squares), static_cast<unsigned const*>(bad), call.state.data(), k.divisor);
     expand_factors(ex, k, {p, total, own, s.rank, static_cast<std::uint32_t>(cols)}, bad);
     return all_reduce_bytes(p_size * sizeof(float), comm.size()) +

@@ -26,6 +26,8 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks)
   for (int r = 0; r < Team::rows; ++r) store_quad(to, at.index(r), padded, x.v[r]);
 }
 
+// Kernels are templates: nvcc knows no inline kernels.
+
 /// Q [rank][cols], four neighbours a thread; `unit`: a random word of 2^31 becomes this.
 struct low_rank_start {
   std::uint32_t rank = 0, cols = 0;
@@ -52,7 +54,7 @@ struct low_rank_start {
 };
 __device__ inline std::uint64_t thread_number() { return std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
 
-static __global__ void draw_start_kernel(low_rank_start start, float* q) {
+template <class Start> __global__ void draw_start_kernel(Start start, float* q) {
   std::uint64_t const group = thread_number();
   if (group >= start.all_groups()) return;
   float v[4];
@@ -61,14 +63,16 @@ static __global__ void draw_start_kernel(low_rank_start start, float* q) {
 }
 
 /// Values from `limit` (as bits of the magnitude) on become NaN, so that every rank learns of them from the sum.
-static __global__ void limit_kernel(float const* own, float* total, std::uint64_t n, std::uint32_t limit) {
+template <class Float>
+__global__ void limit_kernel(Float const* own, Float* total, std::uint64_t n, std::uint32_t limit) {
   std::uint64_t const i = thread_number();
   if (i < n) total[i] = magnitude_key(own[i]) < limit ? own[i] : canonical_nan();
 }
 
 /// The sum of squares of each row of q [rank][cols], a thread block a row; `bad` is set if a value reaches the limit.
-static __global__ void squares_kernel(float const* q, std::uint32_t cols, std::uint32_t limit, double* squares,
-                                      unsigned* bad) {
+template <class Float>
+__global__ void squares_kernel(Float const* q, std::uint32_t cols, std::uint32_t limit, double* squares,
+                               unsigned* bad) {
   constexpr unsigned most_warps = 8;
   CCOMP_SHARED(double[most_warps], of_warp);
   float const* const row = q + std::uint64_t{blockIdx.x} * cols;
@@ -86,8 +90,9 @@ static __global__ void squares_kernel(float const* q, std::uint32_t cols, std::u
 }
 
 /// Unless the sum is bad: the next start (rows of unit length; one that vanished is drawn anew), and the mean.
-static __global__ void finish_factor_kernel(low_rank_start start, float* q, double const* squares, unsigned const* bad,
-                                            float* state, float divisor) {
+template <class Start>
+__global__ void finish_factor_kernel(Start start, float* q, double const* squares, unsigned const* bad, float* state,
+                                     float divisor) {
   std::uint64_t const group = thread_number();
   if (group >= start.all_groups() || *bad != 0) return;
   double const length = sqrt(squares[group / start.groups()]);

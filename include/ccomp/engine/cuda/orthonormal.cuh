@@ -96,7 +96,7 @@ __device__ inline reflection reflection_of(double const* column, std::uint32_t k
 
 /// A slab's reflections, column after column, and its triangle, which becomes a part of the next level's matrix. `p`
 /// [rows][rank]: where the first level's matrix comes from, null for others; `bad` is set if it is not finite.
-static __global__ void reduce_slab_kernel(slab_level l, slab_level next, float const* p, unsigned* bad) {
+template <class Level> __global__ void reduce_slab_kernel(Level l, Level next, float const* p, unsigned* bad) {
   unsigned const lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   std::uint64_t const first = l.first(blockIdx.x);
   std::uint32_t const height = l.height(blockIdx.x);
@@ -135,7 +135,7 @@ static __global__ void reduce_slab_kernel(slab_level l, slab_level next, float c
 
 /// A slab's part of the orthonormal columns: its reflections, from the last to the first, of what the next level has at
 /// its place (the last level: of unit vectors). The first level writes `p`.
-static __global__ void expand_slab_kernel(slab_level l, slab_level next, float* p) {
+template <class Level> __global__ void expand_slab_kernel(Level l, Level next, float* p) {
   unsigned const lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   std::uint64_t const first = l.first(blockIdx.x), scalars = std::uint64_t{blockIdx.x} * l.rank;
   std::uint32_t const height = l.height(blockIdx.x);
@@ -176,10 +176,10 @@ inline void orthonormalise(cuda_exec const& ex, float* p, std::uint64_t rows, st
   });
   unsigned const threads = rank > 16 ? 256 : 128;
   for (int i = 0; i < count; ++i)
-    launch(ex, "reduce_slab", reduce_slab_kernel, levels[i].slabs, threads, levels[i], levels[i + 1],
+    launch(ex, "reduce_slab", reduce_slab_kernel<slab_level>, levels[i].slabs, threads, levels[i], levels[i + 1],
            static_cast<float const*>(i == 0 ? p : nullptr), bad);
   for (int i = count; i-- > 0;)
-    launch(ex, "expand_slab", expand_slab_kernel, levels[i].slabs, threads, levels[i], levels[i + 1],
+    launch(ex, "expand_slab", expand_slab_kernel<slab_level>, levels[i].slabs, threads, levels[i], levels[i + 1],
            i == 0 ? p : nullptr);
 }
 
