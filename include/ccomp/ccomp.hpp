@@ -17,6 +17,7 @@
 #include <ccomp/any_compressor.cuh>
 #include <ccomp/codec.cuh>
 #include <ccomp/collectives.cuh>
+#include <ccomp/comm/thread.cuh>
 #include <ccomp/exec/cuda_elements.hpp>
 #include <ccomp/passes.cuh>
 #endif

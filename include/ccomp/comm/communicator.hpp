@@ -16,7 +16,7 @@ CCOMP_BEGIN
 enum class wire_type : std::uint8_t { float32, float16, bfloat16, int8, int16, int32, uint32 };
 enum class wire_op : std::uint8_t { sum, max };
 
-constexpr std::size_t wire_bytes(wire_type t) {
+CCOMP_HD constexpr std::size_t wire_bytes(wire_type t) {
   switch (t) {
     case wire_type::int8:
       return 1;

@@ -1,5 +1,5 @@
 #pragma once
-/// Ranks that are threads of one process.
+/// Ranks that are threads of one process. For device memory include comm/thread.cuh as well.
 
 #include <ccomp/comm/communicator.hpp>
 #include <ccomp/engine/host/typed_sum.hpp>
@@ -7,11 +7,23 @@
 #include <condition_variable>
 #include <cstring>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 CCOMP_BEGIN
+namespace detail {
+
+/// What thread_communicator does with memory that is not the host's; comm/thread.cuh has it for a cuda_exec.
+template <class Exec> struct thread_transport;
+template <class Exec>
+concept has_thread_transport = requires {
+  sizeof(thread_transport<Exec>);
+};
+
+}  // namespace detail
 
 class thread_communicator;
 
@@ -32,6 +44,7 @@ class thread_group {
 
  private:
   friend class thread_communicator;
+  template <class> friend struct detail::thread_transport;
 
   /// What a rank shows the others during one exchange.
   struct alignas(64) post {
@@ -40,6 +53,7 @@ class thread_group {
     std::uint64_t fingerprint = 0;
     void const* what = nullptr;
     std::string (*describe)(void const*) = nullptr;
+    std::shared_ptr<void> transport;  // of the device, if memory of one is shown
   };
 
   static int check(int ranks) {
@@ -105,6 +119,9 @@ class thread_group {
 };
 
 /// One rank of a thread_group. Used by one thread; its destruction tells the group that the rank is gone.
+///
+/// With a host_exec the buffers are the host's, and calls return when they are done; with a cuda_exec (comm/thread.cuh)
+/// they lie on its device, and calls return when the work is queued.
 class thread_communicator {
  public:
   thread_communicator(thread_group& group, int rank)
@@ -173,24 +190,53 @@ class thread_communicator {
     if (!trouble.empty()) detail::fail<rank_mismatch>("the ranks disagree: " + trouble);
   }
 
+  template <detail::has_thread_transport Exec>
+  void all_gather(Exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
+    detail::thread_transport<Exec>::all_gather(*this, ex, send, receive);
+  }
+  template <detail::has_thread_transport Exec>
+  void all_to_all(Exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
+    detail::thread_transport<Exec>::all_to_all(*this, ex, send, receive);
+  }
+  template <detail::has_thread_transport Exec> void broadcast(Exec const& ex, std::span<std::byte> data, int root) {
+    detail::thread_transport<Exec>::broadcast(*this, ex, data, root);
+  }
+  template <detail::has_thread_transport Exec>
+  void all_reduce(Exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
+    detail::thread_transport<Exec>::all_reduce(*this, ex, data, n, type, op);
+  }
+  template <detail::has_thread_transport Exec>
+  void agree(Exec const& ex, std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*)) {
+    detail::thread_transport<Exec>::agree(*this, ex, fingerprint, what, describe);
+  }
+
  private:
+  template <class> friend struct detail::thread_transport;
+
   static std::size_t index(int r) { return static_cast<std::size_t>(r); }
   thread_group::post& post(int r) { return group_->posts_[index(r)]; }
   static void copy(void const* from, std::size_t offset, std::span<std::byte> to, std::size_t at, std::size_t bytes) {
     if (bytes > 0) std::memcpy(to.data() + at, static_cast<std::byte const*>(from) + offset, bytes);
   }
   /// Everyone shows a buffer, everyone reads, and nobody goes on while another still does.
-  template <class F> void exchange(std::span<std::byte const> send, F const& read) {
+  template <class F>
+  void exchange(std::span<std::byte const> send, F const& read, std::shared_ptr<void> transport = nullptr) {
     auto& mine = post(rank_);
     mine.send = send.data();
     mine.bytes = send.size();
+    mine.transport = std::move(transport);
+    bool const on_device = mine.transport != nullptr;
     group_->arrive(rank_);
-    // A wrong size would have this rank read past another's buffer.
+    // A wrong size would have this rank read past another's buffer, another kind of memory cannot be read at all.
     std::string trouble;
-    for (int r = 0; r < size() && trouble.empty(); ++r)
+    for (int r = 0; r < size() && trouble.empty(); ++r) {
       if (post(r).bytes != send.size())
         trouble = "rank " + std::to_string(r) + " brought " + std::to_string(post(r).bytes) + " bytes, rank " +
                   std::to_string(rank_) + ' ' + std::to_string(send.size());
+      else if ((post(r).transport != nullptr) != on_device)
+        trouble = "rank " + std::to_string(on_device ? r : rank_) + " brought host memory, rank " +
+                  std::to_string(on_device ? rank_ : r) + " device memory";
+    }
     if (trouble.empty()) read();
     group_->arrive(rank_);
     if (!trouble.empty()) detail::fail<rank_mismatch>("thread_communicator: " + trouble);
@@ -199,6 +245,7 @@ class thread_communicator {
   thread_group* group_;
   int rank_;
   int outer_ranks_;
+  std::shared_ptr<void> transport_;
 };
 
 template <class F> void thread_group::run(F const& f) {

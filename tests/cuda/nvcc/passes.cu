@@ -1,7 +1,7 @@
 // Compiled, never run: a consumer's .cu file with every pass, behind transforms and without, for each element type.
 #include <ccomp/ccomp.hpp>
-#if __has_include(<nccl.h>)
 #include <ccomp/collectives.cuh>
+#if __has_include(<nccl.h>)
 #include <ccomp/comm/nccl.hpp>
 
 void reduce(ccomp::nccl_communicator& comm, std::span<float> x) {
@@ -11,6 +11,12 @@ void reduce(ccomp::nccl_communicator& comm, std::span<float> x) {
   ccomp::allreduce(ex, comm, ccomp::cast<ccomp::bfloat16>{}, x, ws);
 }
 #endif
+
+void reduce(ccomp::thread_communicator& comm, std::span<float> x) {
+  ccomp::cuda_exec const ex;
+  ccomp::workspace<ccomp::cuda_exec> ws{ex};
+  ccomp::allreduce(ex, comm, ccomp::cast<ccomp::bfloat16>{}, x, ws);
+}
 
 template <class C, class T> void all_passes(C const& c, std::span<T> x, std::span<std::byte> payload) {
   ccomp::cuda_exec const ex;

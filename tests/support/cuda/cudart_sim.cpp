@@ -253,9 +253,10 @@ void hold_stream::release() {
   r.changed.notify_all();
 }
 
-void set_device_count(int n) {
+bool set_device_count(int n) {
   hold const held(runtime::get().lock);
   runtime::get().devices = n;
+  return true;
 }
 
 }  // namespace cudart_sim

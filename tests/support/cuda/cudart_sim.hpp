@@ -47,6 +47,7 @@ class hold_stream {
 };
 
 /// Simulated devices; at first what the environment variable CCOMP_CUDA_DEVICES says, or 1. 0: as without a GPU.
-void set_device_count(int);
+/// Returns true: a test asks, because a real machine has not as many as it likes.
+bool set_device_count(int);
 
 }  // namespace cudart_sim

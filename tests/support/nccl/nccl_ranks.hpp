@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <support/cuda/cudart_sim.hpp>
+#include <support/cuda/own_stream.hpp>
 #include <support/nccl/nccl_sim.hpp>
 #include <thread>
 #include <vector>
@@ -38,19 +39,6 @@ template <class T> class on_gpu {
  private:
   T* data_ = nullptr;
   std::size_t n_;
-};
-
-/// A stream that ends with its scope.
-class own_stream {
- public:
-  own_stream() { ccomp::detail::check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "stream"); }
-  own_stream(own_stream const&) = delete;
-  own_stream& operator=(own_stream const&) = delete;
-  ~own_stream() { static_cast<void>(cudaStreamDestroy(stream_)); }
-  [[nodiscard]] cudaStream_t get() const { return stream_; }
-
- private:
-  cudaStream_t stream_ = nullptr;
 };
 
 /// Calls `f(communicator, exec)` on one thread a rank, with a communicator of its own each. What a rank threw, by rank;

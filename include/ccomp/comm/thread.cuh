@@ -1,0 +1,161 @@
+#pragma once
+/// thread_communicator for device memory: the ranks are threads of one process, whose streams belong to one GPU or to
+/// several. Including this header (ccomp.hpp does under nvcc) gives its calls for a cuda_exec.
+
+#include <algorithm>
+#include <ccomp/comm/thread.hpp>
+#include <ccomp/comm/thread_device.hpp>
+#include <ccomp/engine/cuda/typed_sum.cuh>
+
+CCOMP_BEGIN
+namespace detail {
+
+/// The threads meet on the host and show each other memory and events; the copies then wait for each other on the
+/// streams. So a call returns once every rank has made it, before any byte has moved.
+///
+/// Ranks:       any number, each with a stream of its own or a shared one, on one device or on several
+/// Determinism: all_reduce gives the host's bits: rank order, 16-bit floats summed in float
+/// Memory:      all_reduce keeps scratch of about n values in the communicator, which only grows
+/// Throws:      invalid_argument for wrong sizes, host memory, another device than the stream's, and while the stream
+///              records a graph, in which threads cannot meet; rank_mismatch on every rank if sizes differ; timeout or
+///              communicator_error if a rank does not come or leaves. After the last two, memory of a rank may still
+///              be read by what other ranks have queued.
+template <> struct thread_transport<cuda_exec> {
+  using comm_type = thread_communicator;
+
+  static void all_gather(comm_type& comm, cuda_exec const& ex, std::span<std::byte const> send,
+                         std::span<std::byte> receive) {
+    constexpr auto call = "thread_communicator::all_gather";
+    expect_stream(ex, call);
+    expect_bytes(call, receive.size(), index(comm.size()) * send.size());
+    expect_buffer(ex, call, "send", send.data(), send.size());
+    expect_buffer(ex, call, "receive", receive.data(), receive.size());
+    exchange(comm, ex, send, [&] {
+      for (int r = 0; r < comm.size(); ++r) copy(comm, ex, r, 0, receive.data() + index(r) * send.size(), send.size());
+    });
+  }
+
+  static void all_to_all(comm_type& comm, cuda_exec const& ex, std::span<std::byte const> send,
+                         std::span<std::byte> receive) {
+    constexpr auto call = "thread_communicator::all_to_all";
+    std::size_t const slot = send.size() / index(comm.size());
+    expect_stream(ex, call);
+    expect_bytes(call, send.size(), index(comm.size()) * slot);
+    expect_bytes(call, receive.size(), send.size());
+    expect_buffer(ex, call, "send", send.data(), send.size());
+    expect_buffer(ex, call, "receive", receive.data(), receive.size());
+    exchange(comm, ex, send, [&] {
+      for (int r = 0; r < comm.size(); ++r)
+        copy(comm, ex, r, index(comm.rank()) * slot, receive.data() + index(r) * slot, slot);
+    });
+  }
+
+  static void broadcast(comm_type& comm, cuda_exec const& ex, std::span<std::byte> data, int root) {
+    constexpr auto call = "thread_communicator::broadcast";
+    expect_stream(ex, call);
+    expects(0 <= root && root < comm.size(), [&] {
+      return std::string(call) + ": root is rank " + std::to_string(root) + " of a group of " +
+             std::to_string(comm.size());
+    });
+    expect_buffer(ex, call, "data", data.data(), data.size());
+    exchange(comm, ex, data, [&] {
+      if (comm.rank() != root) copy(comm, ex, root, 0, data.data(), data.size());
+    });
+  }
+
+  /// As on the host: each rank sums one part of the vector over all ranks, then takes the others' parts.
+  static void all_reduce(comm_type& comm, cuda_exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
+    constexpr auto call = "thread_communicator::all_reduce";
+    std::size_t const width = wire_bytes(type), ranks = index(comm.size());
+    expect_stream(ex, call);
+    expects(op == wire_op::sum || type > wire_type::bfloat16, "all_reduce: the maximum is defined for integers");
+    expect_buffer(ex, call, "data", data, n);
+    std::span<std::byte> const bytes{static_cast<std::byte*>(data), n * width};
+    std::size_t const part = round_up(ceil_div(n, ranks), 128);  // parts start alike: the kernel reads whole groups
+    auto first = [&](int r) { return std::min(n, index(r) * part); };
+    auto size = [&](int r) { return std::min(n, first(r) + part) - first(r); };
+
+    std::size_t const mine = size(comm.rank()), stride = pad16(mine * width);
+    auto* const sources = state(comm, ex).scratch(ex, ranks * stride);
+    exchange(comm, ex, bytes, [&] {  // nobody else reads this rank's part, so it is written in place
+      for (int r = 0; r < comm.size(); ++r)
+        copy(comm, ex, r, first(comm.rank()) * width, sources + index(r) * stride, mine * width);
+      typed_sum(ex, {sources, stride, comm.size(), bytes.data() + first(comm.rank()) * width, mine, type, op});
+    });
+    exchange(comm, ex, bytes, [&] {
+      for (int r = 0; r < comm.size(); ++r)
+        if (r != comm.rank()) copy(comm, ex, r, first(r) * width, bytes.data() + first(r) * width, size(r) * width);
+    });
+  }
+
+  static void agree(comm_type& comm, cuda_exec const& ex, std::uint64_t fingerprint, void const* what,
+                    std::string (*describe)(void const*)) {
+    expect_stream(ex, "thread_communicator::agree");
+    comm.agree(fingerprint, what, describe);
+  }
+
+ private:
+  static std::size_t index(int r) { return static_cast<std::size_t>(r); }
+
+  static void expect_stream(cuda_exec const& ex, char const* call) {
+    expect_device(ex, call);
+    expects(!ex.capturing(), [&] {
+      return std::string(call) + ": the stream records a graph, in which the threads of a group cannot meet; use " +
+             "nccl_communicator there";
+    });
+  }
+  static void expect_bytes(char const* call, std::size_t got, std::size_t need) {
+    expects(got == need, [&] {
+      return std::string(call) + ": a buffer has " + std::to_string(got) + " bytes and needs " + std::to_string(need);
+    });
+  }
+  static void expect_buffer(cuda_exec const& ex, char const* call, char const* what, void const* p, std::size_t size) {
+    if (size == 0) return;
+    expects(p != nullptr,
+            [&] { return std::string(call) + ": " + what + " is null and should hold " + std::to_string(size); });
+    expect_device_memory(ex, p, call, what);
+  }
+
+  static thread_device& state(comm_type& comm, cuda_exec const& ex) {
+    auto* now = static_cast<thread_device*>(comm.transport_.get());
+    if (!now || now->device() != ex.device()) {
+      auto const made = std::make_shared<thread_device>(ex);
+      now = made.get();
+      comm.transport_ = made;
+    }
+    return *now;
+  }
+
+  /// Rank r's bytes from `offset` on, once they are there.
+  static void copy(comm_type& comm, cuda_exec const& ex, int r, std::size_t offset, std::byte* to, std::size_t bytes) {
+    auto const* const from = static_cast<std::byte const*>(comm.post(r).send) + offset;
+    if (bytes > 0 && to != from)
+      check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, ex.stream()), "cudaMemcpyAsync");
+  }
+
+  /// Everyone shows a buffer, everyone queues its reading, and what a rank queues afterwards waits for all readers.
+  template <class F>
+  static void exchange(comm_type& comm, cuda_exec const& ex, std::span<std::byte const> send, F const& read) {
+    auto& mine = state(comm, ex);
+    std::vector<std::shared_ptr<void>> all(index(comm.size()));  // a rank may be gone before its events are waited for
+    auto const each_other = [&](auto const& f) {
+      for (auto const& other : all)
+        if (other.get() != &mine) f(*static_cast<thread_device const*>(other.get()));
+    };
+    mine.record_ready(ex);
+    comm.exchange(
+        send,
+        [&] {
+          for (int r = 0; r < comm.size(); ++r) all[index(r)] = comm.post(r).transport;
+          each_other([&](thread_device const& other) { other.wait_until_ready(ex); });
+          thread_device::reading const reads(mine, ex);
+          read();
+        },
+        comm.transport_);
+    comm.post(comm.rank()).transport.reset();
+    each_other([&](thread_device const& other) { other.wait_until_done(ex); });
+  }
+};
+
+}  // namespace detail
+CCOMP_END
