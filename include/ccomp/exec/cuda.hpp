@@ -21,8 +21,13 @@ inline void check_cuda(cudaError_t status, char const* call, source at = source:
 }
 
 inline int current_device() {
-  int device = 0;
-  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
+  int device = 0, driver = 0;
+  auto const status = cudaGetDevice(&device);
+  // Without a driver the runtime calls it too old.
+  expects<cuda_error>(
+      status != cudaErrorInsufficientDriver || (cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0),
+      "CUDA: this machine has no NVIDIA driver, so no GPU can be used (cudaErrorInsufficientDriver)");
+  check_cuda(status, "cudaGetDevice");
   return device;
 }
 
