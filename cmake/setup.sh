@@ -37,3 +37,23 @@ usage_error() {
   echo "$(basename "$(dirname "$0")")/$(basename "$0"): $*; --help lists the options" >&2
   exit 2
 }
+
+# gpu_architecture: the compute capability of the first NVIDIA GPU, such as 90; nothing where none answers.
+gpu_architecture() {
+  nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sed -nE '1s/^([0-9]+)\.([0-9]+)$/\1\2/p'
+}
+
+# find_nvcc: the CUDA compiler; nothing where there is none.
+find_nvcc() { command -v nvcc || { [ -x /usr/local/cuda/bin/nvcc ] && echo /usr/local/cuda/bin/nvcc; } || true; }
+
+# expect_gpu <what for>: one sentence and exit code 2 unless a GPU answers and nvcc can compile for it.
+expect_gpu() {
+  if [ -z "$(gpu_architecture)" ]; then
+    echo "$1 needs an NVIDIA GPU with its driver, and nvidia-smi shows none on this machine" >&2
+    exit 2
+  fi
+  if [ -z "$(find_nvcc)" ]; then
+    echo "$1 needs nvcc, which comes with the CUDA toolkit, 12.4 or later" >&2
+    exit 2
+  fi
+}
