@@ -3,6 +3,7 @@
 
 #include <ccomp/collectives.cuh>
 #include <ccomp/quantize/cast.hpp>
+#include <ccomp/quantize/shared_scale.cuh>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/transform/hadamard.hpp>
 #include <support/nccl/nccl_ranks.hpp>
@@ -99,6 +100,16 @@ TEST_CASE("cuda collectives: error feedback keeps on the device what the host ke
     check(gather{});
     check(two_shot{});
   }
+}
+
+TEST_CASE("cuda collectives: a stage that brings its own rounds") {
+  support::watchdog const guard("cuda rounds", std::chrono::seconds(120));
+  check_on_both(inputs(3, 3001), 0, [&](auto const& ex, auto& comm, auto data, auto, auto& ws) {
+    error_feedback ef{hadamard_rotate{.block = 128} | shared_scale_quantize<4>{}, data.size(), ex, {.id = 6}};
+    for (std::uint64_t t = 0; t < 2; ++t) CHECK(allreduce(ex, comm, ef, data, ws, {.at = t}).strategy == "rounds");
+    allreduce(ex, comm, ef, data, ws, {.at = 2}, in_flight{});
+    allreduce(ex, comm, shared_scale_quantize<8>{}, data, ws, {.op = reduction::sum, .at = 3}, gather{});
+  });
 }
 
 TEST_CASE("cuda collectives: several tensors in one call") {

@@ -4,6 +4,7 @@
 
 #include <ccomp/collective/bodies.hpp>
 #include <ccomp/engine/cuda/passes.cuh>
+#include <ccomp/engine/cuda/protocol.cuh>
 #include <ccomp/engine/host/collectives.hpp>
 #include <cmath>
 
@@ -41,7 +42,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
  public:
   using exec = cuda_exec;
   static constexpr bool may_fly = linear<C> || run_time, must_fly = linear<C>;
-  static constexpr bool may_have_rounds = false, must_have_rounds = false;
+  static constexpr bool may_have_rounds = has_rounds<C>, must_have_rounds = may_have_rounds;
 
   device_engine(cuda_exec const& ex, Comm& comm, C const& c, collective_call const& call, char const* name,
                 workspace<cuda_exec>& ws)
@@ -145,7 +146,52 @@ template <class C, class Comm, bool Feedback> class device_engine {
   void all_reduce(void* data, std::size_t n, wire_type type, wire_op op) { comm_.all_reduce(ex_, data, n, type, op); }
   void broadcast(std::span<std::byte> data, int root) { comm_.broadcast(ex_, data, root); }
 
+  /// allreduce by a stage that brings its own rounds.
+  collective_report rounds(collective_call const& call, workspace<cuda_exec>& ws) {
+    using last = typename last_stage<C>::type;
+    constexpr bool compiled = requires { sizeof(device_protocol<last>); };
+    static_assert(compiled,
+                  "ccomp::allreduce: the last stage's rounds have no GPU side here; for power_sgd include "
+                  "<ccomp/low_rank/power_sgd.cuh>");
+    if constexpr (compiled) {
+      using protocol = device_protocol<last>;
+      auto const& stage = *static_cast<last const*>(call.stages.back().stage);
+      device_transforms transforms;
+      std::apply([&](auto const&... s) { (add_transform(s, transforms), ...); }, as_tuple(compressor_));
+      std::size_t most = 0, sent = 0, payload = 0;
+      for (auto const& j : call.jobs)
+        most = std::max(most, protocol::scratch_bytes(stage, {j.data.n, comm_.size(), transforms.count > 0}));
+      auto const memory = ws.reserve(most);
+      for (auto const& j : call.jobs) {
+        device_values const tensor{j.data.data, j.data.type};
+        sent += protocol::reduce(stage, ex_, comm_, ws,
+                                 {.in = tensor,
+                                  .out = tensor,
+                                  .n = j.data.n,
+                                  .transforms = transforms,
+                                  .residual = {j.residual.data, j.residual.type},
+                                  .decay = j.residual.decay,
+                                  .state = j.state,
+                                  .mean = call.mean,
+                                  .memory = memory,
+                                  .at = {call.at, j.id, static_cast<std::uint32_t>(comm_.rank())}});
+        payload += capacity(call.stages, j.data.n, j.data.type);
+      }
+      return {"rounds", sent, payload, ws.size()};
+    } else {
+      return {};
+    }
+  }
+
  private:
+  template <class S> static void add_transform(S const& stage, device_transforms& t) {
+    if constexpr (has_steps<S>)
+      append_steps(stage, t);
+    else
+      expects(!transform_stage<S>,
+              [&] { return "CUDA: " + stage_text(stage) + " lists no transform steps, so it runs on the host only"; });
+  }
+
   static constexpr device_pass encode_pass = Feedback ? device_pass::encode_feedback : device_pass::encode;
 
   template <device_pass Pass> void run(block_call const& k, scratch const& spare) const {

@@ -21,19 +21,24 @@ struct device_ops {
 };
 using device_raw_run = void (*)(cuda_exec const&, block_call const&);
 
+template <class S>
+concept has_steps = requires(S const& s) {
+  s.steps();
+};
+template <has_steps S> void append_steps(S const& stage, device_transforms& t) {
+  for (auto const& step : stage.steps()) {
+    expects(t.count < most_transform_steps, "CUDA: a chain holds at most 8 transform steps");
+    t.steps[t.count++] = step;
+  }
+}
+
 template <device_pass Pass, class S> constexpr device_ops make_device_ops() {
   device_ops ops;
   if constexpr (quantizer_stage<S>)
     ops.run = [](void const* s, cuda_exec const& ex, block_call const& k) {
       with_pieces(as<S>(s), [&](auto const& pieces) { launch_pass<Pass>(ex, k, coder_of_pieces(pieces)); });
     };
-  if constexpr (requires(S const& s) { s.steps(); })
-    ops.add_steps = [](void const* s, device_transforms& t) {
-      for (auto const& step : as<S>(s).steps()) {
-        expects(t.count < most_transform_steps, "CUDA: a chain holds at most 8 transform steps");
-        t.steps[t.count++] = step;
-      }
-    };
+  if constexpr (has_steps<S>) ops.add_steps = [](void const* s, device_transforms& t) { append_steps(as<S>(s), t); };
   if constexpr (vector_stage<S>) ops.vector = device_vector_ops_of<Pass, S>;
   return ops;
 }
