@@ -98,6 +98,7 @@ inline void expect_extent(std::size_t have, std::size_t takes) {
 /// What the bytes say they are, after every check that needs no compressor; throws payload_error.
 inline frame_info inspect(std::span<std::byte const> bytes, host_exec const& ex = {}) {
   detail::expect_header(bytes.size());
+  detail::expect_host_memory(bytes.data(), "inspect", "the frame");
   detail::frame_header h;
   std::memcpy(&h, bytes.data(), sizeof h);
   frame_info const info = detail::read_header(h, bytes.size());
@@ -119,6 +120,8 @@ std::size_t compress(host_exec const& ex, C const& c, In const& in, std::span<st
   auto const stages = detail::stages_of(c);
   detail::validate(stages);
   std::size_t const room = detail::capacity(stages, x.size(), element_type_of<T>);
+  detail::expect_host_memory(x.data(), "compress", "the input");
+  detail::expect_host_memory(out.data(), "compress", "the output");
   detail::expect_payload(out.size(), sizeof(detail::frame_header) + room, "compress");
   auto const target = out.subspan(sizeof(detail::frame_header));
   bool const aligned = reinterpret_cast<std::uintptr_t>(target.data()) % 16 == 0;
@@ -142,6 +145,7 @@ frame_info decompress(host_exec const& ex, C const& c, std::span<std::byte const
   using T = typename decltype(y)::element_type;
   auto const stages = detail::stages_of(c);
   detail::validate(stages);
+  detail::expect_host_memory(y.data(), "decompress", "the output");
   frame_info const info = inspect(bytes, ex);
   detail::expect_frame(info, stages, element_type_of<T>, y.size());
   auto source = bytes.subspan(sizeof(detail::frame_header));

@@ -4,6 +4,7 @@
 
 #include <ccomp/chain.hpp>
 #include <ccomp/engine/host/passes.hpp>
+#include <ccomp/exec/reach.hpp>
 #include <ccomp/workspace.hpp>
 
 CCOMP_BEGIN
@@ -38,6 +39,8 @@ std::size_t encode(host_exec const& ex, C const& c, In const& in, std::span<std:
   using T = std::remove_cv_t<typename decltype(x)::element_type>;
   auto const stages = detail::stages_of(c);
   detail::validate(stages);
+  detail::expect_host_memory(x.data(), "encode", "the input");
+  detail::expect_host_memory(payload.data(), "encode", "the payload");
   detail::expect_aligned(payload.data(), "encode");
   detail::expect_payload(payload.size(), detail::capacity(stages, x.size(), element_type_of<T>), "encode");
   detail::scratch const memory(ws.reserve(detail::scratch_bytes(stages, x.size())));
@@ -60,6 +63,9 @@ std::size_t encode_feedback(host_exec const& ex, C const& c, In const& in, std::
     return "encode_feedback: the tensor has " + std::to_string(x.size()) + " values, the residual " +
            std::to_string(residual.size());
   });
+  detail::expect_host_memory(x.data(), "encode_feedback", "the input");
+  detail::expect_host_memory(payload.data(), "encode_feedback", "the payload");
+  detail::expect_host_memory(residual.data(), "encode_feedback", "the residual");
   detail::expect_aligned(payload.data(), "encode_feedback");
   detail::expect_payload(payload.size(), detail::capacity(stages, x.size(), element_type_of<T>), "encode_feedback");
   detail::scratch const memory(ws.reserve(detail::scratch_bytes(stages, x.size())));
@@ -75,6 +81,8 @@ void decode(host_exec const& ex, C const& c, std::span<std::byte const> payload,
   using T = typename decltype(y)::element_type;
   auto const stages = detail::stages_of(c);
   detail::validate(stages);
+  detail::expect_host_memory(y.data(), "decode", "the output");
+  detail::expect_host_memory(payload.data(), "decode", "the payload");
   detail::expect_aligned(payload.data(), "decode");
   detail::scratch const memory(ws.reserve(detail::scratch_bytes(stages, y.size())));
   std::byte const* const one[] = {payload.data()};
@@ -89,6 +97,8 @@ void decode_accumulate(host_exec const& ex, C const& c, std::span<std::byte cons
   using T = typename decltype(y)::element_type;
   auto const stages = detail::stages_of(c);
   detail::validate(stages);
+  detail::expect_host_memory(y.data(), "decode_accumulate", "the output");
+  detail::expect_host_memory(payload.data(), "decode_accumulate", "the payload");
   detail::expect_aligned(payload.data(), "decode_accumulate");
   detail::scratch const memory(ws.reserve(detail::scratch_bytes(stages, y.size())));
   std::byte const* const one[] = {payload.data()};

@@ -1,6 +1,8 @@
 // Calls with a cuda_exec: asynchronous, without allocation, and what they refuse.
 #include <doctest/doctest.h>
 
+#include <ccomp/collectives.cuh>
+#include <ccomp/comm/self.hpp>
 #include <ccomp/passes.cuh>
 #include <ccomp/quantize/uniform.hpp>
 #include <string>
@@ -118,6 +120,26 @@ TEST_CASE("cuda: wrong arguments are refused in one sentence, before anything is
   CHECK((has(text, "3000") && has(text, "2999")));
   text = refusal<invalid_argument>([&] { encode(ex, uniform_quantize<8>{.block = 100}, x, bytes, ws); });
   CHECK(has(text, "block must be a power of two"));
+}
+
+TEST_CASE("cuda: device memory given to the host's calls is refused, not followed") {
+  cuda_exec const ex;  // from the first one on the host asks
+  device_array<float> const in(n);
+  device_array<std::byte> const payload(payload_bytes(c, n));
+  std::span<float const> const x(in.data(), n);
+  alignas(16) static std::byte bytes[8192];
+  std::vector<float> host(n);
+  host_exec const here{1};
+  workspace ws{here};
+  std::string text = refusal<invalid_argument>([&] { encode(here, c, x, std::span(bytes), ws); });
+  CHECK(has(text, "encode: the input must be host memory for a host_exec, got device memory"));
+  text = refusal<invalid_argument>([&] { decode(here, c, std::span(payload.data(), payload.size()), host, ws); });
+  CHECK(has(text, "decode: the payload must be host memory"));
+  self_communicator comm;
+  error_feedback wrapper{c, n, ex};
+  text = refusal<invalid_argument>([&] { allreduce(here, comm, wrapper, host, ws); });
+  CHECK(has(text, "allreduce: the residual must be host memory"));
+  CHECK(encode(here, c, host, std::span(bytes), ws) == payload.size());
 }
 
 TEST_CASE("cuda: another device than the stream's") {

@@ -5,6 +5,7 @@
 
 #include <ccomp/config.hpp>
 #include <ccomp/error.hpp>
+#include <ccomp/exec/reach.hpp>
 #include <cstddef>
 #include <string>
 
@@ -18,6 +19,16 @@ inline void check_cuda(cudaError_t status, char const* call, source at = source:
     return;
   static_cast<void>(cudaGetLastError());
   fail<cuda_error>(std::string(call) + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ')', at);
+}
+
+/// For calls on the host that are given a device pointer by mistake.
+inline char const* unreachable_by_host(void const* p) {
+  cudaPointerAttributes found{};
+  if (cudaPointerGetAttributes(&found, p) != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());
+    return nullptr;
+  }
+  return found.type == cudaMemoryTypeDevice ? "device memory" : nullptr;
 }
 
 inline int current_device() {
@@ -39,7 +50,9 @@ inline int current_device() {
 /// Throws cuda_error where there is no driver or no device.
 class cuda_exec {
  public:
-  explicit cuda_exec(cudaStream_t stream = nullptr) : stream_(stream), device_(detail::current_device()) {}
+  explicit cuda_exec(cudaStream_t stream = nullptr) : stream_(stream), device_(detail::current_device()) {
+    formats::unreachable_by_host.store(&detail::unreachable_by_host, std::memory_order_relaxed);
+  }
 
   [[nodiscard]] cudaStream_t stream() const noexcept { return stream_; }
   [[nodiscard]] int device() const noexcept { return device_; }

@@ -4,6 +4,7 @@
 #include <ccomp/collective/slots.hpp>
 #include <ccomp/collective/strategy.hpp>
 #include <ccomp/comm/communicator.hpp>
+#include <ccomp/exec/reach.hpp>
 #include <vector>
 
 CCOMP_BEGIN
@@ -14,16 +15,19 @@ class host_engine {
   using exec = host_exec;
   static constexpr bool may_fly = true, must_fly = false, may_have_rounds = true, must_have_rounds = false;
 
-  host_engine(host_exec const& ex, communicator_ref const& comm, collective_call const& call)
-      : ex_(ex), comm_(comm), call_(call) {
+  host_engine(host_exec const& ex, communicator_ref const& comm, collective_call const& call, char const* name)
+      : ex_(ex), comm_(comm), call_(call), name_(name) {
     validate(call.stages);
+    for (auto const& j : call.jobs) {
+      expect_host_memory(j.data.data, name, "the tensor");
+      expect_host_memory(j.residual.data, name, "the residual");
+    }
   }
 
   [[nodiscard]] std::size_t rank() const { return static_cast<std::size_t>(comm_.rank()); }
   [[nodiscard]] std::size_t ranks() const { return static_cast<std::size_t>(comm_.size()); }
 
   void begin(call_identity const& identity) {
-    name_ = identity.name;
     header_ = {identity.number(), call_.at.number};
     comm_.agree(header_.fingerprint, &identity, &call_identity::describe);
     mark_in_use(call_);
@@ -146,8 +150,8 @@ class host_engine {
   host_exec const& ex_;
   communicator_ref comm_;
   collective_call const& call_;
+  char const* name_;
   slot_header header_{};
-  char const* name_ = "";
   int prescale_log2_ = 0;
   std::vector<std::byte const*> sources_;
 };
@@ -156,9 +160,9 @@ class host_engine {
 template <class Exec> struct collective_engine;
 template <> struct collective_engine<host_exec> {
   template <bool Feedback, class C, class Comm>
-  static host_engine make(host_exec const& ex, Comm& comm, C const&, collective_call const& call, char const*,
+  static host_engine make(host_exec const& ex, Comm& comm, C const&, collective_call const& call, char const* name,
                           workspace<host_exec>&) {
-    return host_engine(ex, communicator_ref(comm), call);
+    return host_engine(ex, communicator_ref(comm), call, name);
   }
 };
 template <class Exec>
