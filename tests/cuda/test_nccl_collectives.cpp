@@ -161,7 +161,7 @@ TEST_CASE("cuda collectives: wrappers save and load across engines, and discard"
   CHECK(gpu.residual_copy() == std::vector<float>(n));
 }
 
-TEST_CASE("cuda collectives: a wrapper of the host is refused, and nothing is queued") {
+TEST_CASE("cuda collectives: what lies elsewhere is refused, and nothing is queued") {
   support::watchdog const guard("cuda host wrapper");
   auto const thrown = support::on_ranks(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
     on_gpu<float> const x(std::vector<float>(600, 1.0f));
@@ -170,8 +170,42 @@ TEST_CASE("cuda collectives: a wrapper of the host is refused, and nothing is qu
     std::size_t const launches = cudart_sim::count().launches;
     CHECK_THROWS_WITH_AS(allreduce(ex, comm, ef, std::span(x.data(), x.size()), ws),
                          doctest::Contains("the residual must be device memory"), invalid_argument);
+    std::vector<float> host(600);
+    CHECK_THROWS_WITH_AS(allgather(ex, comm, uniform_quantize<8>{}, std::span(x.data(), x.size()), host, ws),
+                         doctest::Contains("the output must be device memory"), invalid_argument);
+    REQUIRE(cudaSetDevice(1) == cudaSuccess);
+    {
+      cuda_exec const elsewhere;
+      on_gpu<float> const y(std::vector<float>(600, 1.0f));
+      workspace<cuda_exec> other{elsewhere};
+      CHECK_THROWS_WITH_AS(allreduce(elsewhere, comm, uniform_quantize<8>{}, std::span(y.data(), y.size()), other),
+                           doctest::Contains("the communicator belongs to device 0, the stream to device 1"),
+                           invalid_argument);
+    }
+    REQUIRE(cudaSetDevice(0) == cudaSuccess);
     CHECK(cudart_sim::count().launches == launches);
     CHECK(ef.valid());
+  });
+  for (auto const& e : thrown) CHECK(support::text_of(e) == "");
+}
+
+TEST_CASE("cuda collectives: at most two kernels around each exchange, and no allocation or wait when all is known") {
+  support::watchdog const guard("cuda kernels around");
+  auto const thrown = support::on_ranks(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
+    on_gpu<float> const x(std::vector<float>(3000, 1.0f));
+    workspace<cuda_exec> ws{ex};
+    error_feedback ef{uniform_quantize<8>{}, 3000, ex};
+    auto const call = [&](auto strategy) { allreduce(ex, comm, ef, std::span(x.data(), 3000), ws, {}, strategy); };
+    call(gather{});
+    call(two_shot{});
+    auto const before = cudart_sim::count();
+    call(gather{});
+    CHECK(cudart_sim::count().launches == before.launches + 4);
+    call(two_shot{});
+    CHECK(cudart_sim::count().launches == before.launches + 4 + 6);
+    CHECK(cudart_sim::count().allocations == before.allocations);
+    CHECK(cudart_sim::count().host_syncs == before.host_syncs);
+    comm.wait(ex, std::chrono::seconds(60));
   });
   for (auto const& e : thrown) CHECK(support::text_of(e) == "");
 }

@@ -21,6 +21,7 @@ collective_report allgather(Engine& e, collective_call const& call, values const
     return "allgather: " + std::to_string(ranks) + " shards of " + std::to_string(n) + " values need an output of " +
            std::to_string(ranks * n) + ", got " + std::to_string(full.n);
   });
+  e.expect_output(full);
   e.begin({"allgather", gather::name, &call, static_cast<int>(ranks)});
 
   pieces const shards{full.n, n, ranks, 0};

@@ -100,8 +100,8 @@ collective_report allreduce_two_shot(Engine& e, collective_call const& call, wor
     most = std::max({most, e.encode_scratch(j, cut), e.reduce_scratch(j, cut.size, ranks), e.decode_scratch(j, cut)});
   }
   auto const memory = ws.reserve(2 * all_slots + slot + most);
-  auto const send = memory.first(all_slots), receive = memory.subspan(all_slots, all_slots),
-             result = memory.subspan(2 * all_slots, slot);
+  auto const send = memory.first(all_slots), result = memory.subspan(all_slots, slot),
+             receive = memory.subspan(all_slots + slot, all_slots);
   scratch const spare(memory.subspan(2 * all_slots + slot));
   slot_row const sent{send.data(), slot, ranks}, received{receive.data(), slot, ranks}, owned{result.data(), slot, 1};
   auto const each_job = [&](auto const& f) {
@@ -115,13 +115,12 @@ collective_report allreduce_two_shot(Engine& e, collective_call const& call, wor
   };
 
   std::size_t used = 0;
-  e.write_headers(sent);
+  e.write_headers({send.data(), slot, ranks + 1});  // the result's, too: on a GPU every kernel more costs latency
   each_job([&](tensor_job const& j, pieces const& cut, std::size_t at, std::size_t) {
     used += e.encode(j, cut, sent.part(at), spare);
   });
   e.all_to_all(send, receive);
   e.check_headers(received);
-  e.write_headers(owned);
   each_job([&](tensor_job const& j, pieces const& cut, std::size_t at, std::size_t room) {
     e.reduce(j, cut, me, received.part(at), room, owned.part(at), spare);
   });

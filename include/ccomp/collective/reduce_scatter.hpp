@@ -15,6 +15,7 @@ collective_report reduce_scatter(Engine& e, collective_call const& call, values 
     return "reduce_scatter: " + std::to_string(ranks) + " chunks of " + std::to_string(chunk.n) +
            " values need an input of " + std::to_string(ranks * chunk.n) + ", got " + std::to_string(job.data.n);
   });
+  e.expect_output(chunk);
   e.begin({"reduce_scatter", "all_to_all", &call, static_cast<int>(ranks)});
 
   // The caller's split may lie anywhere: each chunk draws its random bits from a group of its own.

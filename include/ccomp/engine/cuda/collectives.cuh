@@ -46,9 +46,14 @@ template <class C, class Comm, bool Feedback> class device_engine {
 
   device_engine(cuda_exec const& ex, Comm& comm, C const& c, collective_call const& call, char const* name,
                 workspace<cuda_exec>& ws)
-      : ex_(ex), comm_(comm), compressor_(c), call_(call), ws_(ws) {
+      : ex_(ex), comm_(comm), compressor_(c), call_(call), name_(name) {
     validate(call.stages);
     expect_device(ex, name);
+    if constexpr (requires { comm.device(); })
+      expects(comm.device() == ex.device(), [&] {
+        return std::string(name) + ": the communicator belongs to device " + std::to_string(comm.device()) +
+               ", the stream to device " + std::to_string(ex.device());
+      });
     ws.raise(name);
     for (auto const& j : call.jobs) {
       expect_device_memory(ex, j.data.data, name, "the tensor");
@@ -77,6 +82,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
   /// float16 carriers hold x * 2^log2.
   void prescale(int log2) { prescale_ = std::ldexp(1.0f, log2); }
 
+  void expect_output(values const& out) const { expect_device_memory(ex_, out.data, name_, "the output"); }
   void write_headers(slot_row const& slots) const {
     launch_headers("write_headers", write_headers_kernel<header_call>, slots, 0);
   }
@@ -256,7 +262,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
   Comm& comm_;
   C const& compressor_;
   collective_call const& call_;
-  workspace<cuda_exec>& ws_;
+  char const* name_;
   header_call headers_{};
   float prescale_ = 1;
 };

@@ -35,6 +35,7 @@ class host_engine {
   /// float16 carriers hold x * 2^log2.
   void prescale(int log2) { prescale_log2_ = log2; }
 
+  void expect_output(values const& out) const { expect_host_memory(out.data, name_, "the output"); }
   void write_headers(slot_row const& slots) const {
     for (std::size_t i = 0; i < slots.count; ++i) std::memcpy(slots.of(i), &header_, sizeof header_);
   }
