@@ -1,6 +1,6 @@
 # The components of ccomp: each is a target that adds one outside library to ccomp::ccomp.
 # Used by this build and, installed, by find_package(ccomp COMPONENTS ...), so that both know the same list.
-set(ccomp_known_components eigen cuda nccl)
+set(ccomp_known_components eigen cuda cublas nccl)
 
 # Makes ccomp::<component> if its library is found; silent otherwise (ask with TARGET ccomp::<component>).
 # Global, so that a project that has ccomp as a subdirectory sees it too.
@@ -13,6 +13,13 @@ macro(ccomp_define_component component)
     elseif("${component}" STREQUAL "cuda") # exec/cuda.hpp: the runtime
       find_package(CUDAToolkit QUIET)
       set(ccomp_component_library CUDA::cudart)
+    elseif("${component}" STREQUAL "cublas") # low_rank/power_sgd.cuh
+      find_package(CUDAToolkit QUIET)
+      if(TARGET CUDA::cublas AND NOT TARGET ccomp::cublas_library)
+        add_library(ccomp::cublas_library INTERFACE IMPORTED GLOBAL)
+        target_link_libraries(ccomp::cublas_library INTERFACE CUDA::cublas CUDA::cudart)
+      endif()
+      set(ccomp_component_library ccomp::cublas_library)
     elseif("${component}" STREQUAL "nccl") # comm/nccl.hpp
       find_package(CUDAToolkit QUIET)
       if(TARGET CUDA::cudart AND NOT TARGET ccomp::nccl_library)
