@@ -1,16 +1,17 @@
-// power_sgd on (simulated) GPUs, over (simulated) cuBLAS and NCCL: close to the host, the same bits on every rank.
+// power_sgd on a (simulated) GPU, over (simulated) cuBLAS: close to the host, the same bits on every rank.
 #include <doctest/doctest.h>
 
 #include <ccomp/low_rank/power_sgd.cuh>
 #include <ccomp/transform/hadamard.hpp>
 #include <limits>
-#include <support/cublas/cublas_sim.hpp>
-#include <support/nccl/protocol_steps.hpp>
+#include <support/cuda/protocol_steps.hpp>
 #include <support/typed_cases.hpp>
 
 using namespace ccomp;
 using support::constantly;
+using support::device_array;
 using support::protocol_options;
+using support::same_bits;
 
 namespace {
 
@@ -27,10 +28,6 @@ template <class T> std::vector<float> widened(std::vector<T> const& x) {
   for (T const v : x) y.push_back(static_cast<float>(v));
   return y;
 }
-template <class T> bool same_bits(support::per_rank<T> const& a, support::per_rank<T> const& b) {
-  return std::ranges::equal(a, b, [](auto const& x, auto const& y) { return support::same_bits(x, y); });
-}
-
 /// Rank 3 and a little noise: directions that are far apart, so that rounding does not turn them.
 template <class T = float> support::per_rank<T> inputs(int ranks, std::size_t n, std::size_t cols) {
   support::per_rank<T> all;
@@ -76,14 +73,14 @@ void check(C const& c, int ranks, std::size_t n, std::size_t cols, protocol_opti
 std::vector<float> orthonormal(std::vector<float> const& columns, std::size_t rows, std::uint32_t rank,
                                unsigned* is_bad = nullptr) {
   cuda_exec const ex;
-  support::on_gpu<float> const p(columns);
-  support::on_gpu<unsigned> const bad(std::vector<unsigned>(1));
-  support::on_gpu<std::byte> const memory(detail::orthonormal_scratch_bytes(rows, rank));
-  detail::scratch room(memory.bytes());
+  device_array<float> const p(columns);
+  device_array<unsigned> const bad(std::vector<unsigned>(1));
+  device_array<std::byte> const memory(detail::orthonormal_scratch_bytes(rows, rank));
+  detail::scratch room({memory.data(), memory.size()});
   detail::orthonormalise(ex, p.data(), rows, rank, bad.data(), room);
   ex.synchronize();
-  if (is_bad) *is_bad = bad.peek()[0];
-  return p.peek();
+  if (is_bad) *is_bad = bad.values()[0];
+  return p.values();
 }
 
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN(),
@@ -205,59 +202,6 @@ TEST_CASE("cuda power_sgd: a start that vanished is drawn anew, with the host's 
   auto const device = support::on_gpus<float>(c, 2, n, 1, constantly(zero), {.first = 0});
   CHECK(device.state[1] == c.make_state(n));  // drawn for step 0 and tensor 0, too
   for (float const v : device.out[0]) REQUIRE(v == 0.0f);
-}
-
-TEST_CASE("cuda power_sgd: without allocation or wait after the first call") {
-  std::size_t const n = 60 * 50;
-  auto const in = inputs<float>(1, n, 50);
-  power_sgd const c{.rank = 2, .rows = 60};
-  auto const thrown = support::on_ranks(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
-    support::device_reducer<power_sgd, float> reducer(c, n, {}, comm, ex);
-    reducer.fill(in[0]);
-    reducer.queue(1);
-    CHECK(reducer.out() == in[0]);  // nothing has happened yet
-    reducer.wait();
-    int const handles = cublas_sim::handles();
-    auto const before = cudart_sim::count();
-    reducer.queue(2);
-    auto const after = cudart_sim::count();
-    CHECK(after.launches == before.launches + 7);
-    CHECK(after.host_syncs == before.host_syncs);
-    CHECK(after.allocations == before.allocations);
-    CHECK(cublas_sim::handles() == handles);
-    reducer.wait();
-  });
-  CHECK(support::text_of(thrown[0]) == "");
-}
-
-TEST_CASE("cuda power_sgd: a graph repeats it") {
-  support::watchdog const guard("cuda power_sgd capture");
-  std::size_t const n = 40 * 48 - 5;
-  auto const in = inputs<float>(2, n, 48);
-  power_sgd const c{.rank = 2, .rows = 40};
-  auto const graph = support::on_gpus_by_graph<float>(c, n, in);
-  auto const queued = support::on_gpus<float>(c, 2, n, 3, constantly(in), {.step_stride = 0});
-  CHECK(same_bits(graph.out, queued.out));
-  CHECK(same_bits(graph.residual, queued.residual));
-  CHECK(same_bits(graph.state, queued.state));
-}
-
-TEST_CASE("cuda power_sgd: errors of cuBLAS, and a first call while the stream records") {
-  auto const in = inputs<float>(1, 2000, 50);
-  power_sgd const c{.rank = 2, .rows = 40};
-  auto const thrown = support::on_ranks(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
-    support::device_reducer<power_sgd, float> reducer(c, 2000, {}, comm, ex);
-    REQUIRE(cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
-    CHECK_THROWS_WITH_AS(reducer.queue(1), doctest::Contains("records a graph"), invalid_argument);
-    cudaGraph_t graph = nullptr;
-    REQUIRE(cudaStreamEndCapture(ex.stream(), &graph) == cudaSuccess);
-    static_cast<void>(cudaGraphDestroy(graph));
-    reducer.fill(in[0]);
-    cublas_sim::fail_next("cublasSgemm", CUBLAS_STATUS_EXECUTION_FAILED);
-    CHECK_THROWS_WITH_AS(reducer.queue(1), doctest::Contains("cublasSgemm: "), cuda_error);
-    reducer.wait();
-  });
-  CHECK(support::text_of(thrown[0]) == "");
 }
 
 TEST_CASE("cuda power_sgd: with feedback the mean of the outputs converges as 1/T") {

@@ -1,22 +1,21 @@
-// shared_scale_quantize on (simulated) GPUs gives the bits of the host's, on every rank.
+// shared_scale_quantize on a (simulated) GPU gives the bits of the host's, on every rank.
 #include <doctest/doctest.h>
 
 #include <ccomp/quantize/shared_scale.cuh>
 #include <ccomp/transform/hadamard.hpp>
 #include <ccomp/transform/scale.hpp>
 #include <limits>
-#include <support/nccl/protocol_steps.hpp>
+#include <support/cuda/protocol_steps.hpp>
 #include <support/typed_cases.hpp>
 
 using namespace ccomp;
 using support::constantly;
+using support::device_array;
 using support::protocol_options;
+using support::same_bits;
 
 namespace {
 
-template <class T> bool same_bits(support::per_rank<T> const& a, support::per_rank<T> const& b) {
-  return std::ranges::equal(a, b, [](auto const& x, auto const& y) { return support::same_bits(x, y); });
-}
 template <class T> support::per_rank<T> inputs(int ranks, std::size_t n) {
   return support::gradients<T>(ranks, n, 1 + n);
 }
@@ -68,9 +67,9 @@ TEST_CASE("cuda shared_scale_quantize: as many ranks as 32-bit sums need") {
   // 260 ranks cannot be had here; the integers of 32 bits are tried by the passes alone.
   using team = detail::team_shape<4, 1>;
   std::vector<float> const x = support::gaussian_values(1001, 4);
-  support::on_gpu<float> const in(x), out(x.size());
-  support::on_gpu<std::uint32_t> const keys(8);
-  support::on_gpu<std::byte> const codes(1004 * 4);
+  device_array<float> const in(x), out(x.size());
+  device_array<std::uint32_t> const keys(8);
+  device_array<std::int32_t> const codes(1004);
   cuda_exec const ex;
   detail::device_reduce_call call;
   call.in = {in.data(), element_type::float32};
@@ -79,18 +78,20 @@ TEST_CASE("cuda shared_scale_quantize: as many ranks as 32-bit sums need") {
   auto k = detail::tile_call(call, 260, 512);
   k.layout.bits = 8;
   k.layout.parameter_bytes = 4;
-  k.payload = keys.bytes().data();
-  detail::shared_integers const integers{keys.data(), codes.data(), 4, 127};
+  k.payload = reinterpret_cast<std::byte*>(keys.data());
+  detail::shared_integers integers{keys.data(), codes.data(), 4, 127};
   detail::shared_coder<team> const coder{{{127, 128, false}}, integers};
   detail::launch(ex, "shared_maxima", detail::shared_kernel<team>, 1, 128, coder, detail::shared_step::maxima, k);
   detail::launch(ex, "shared_encode", detail::shared_kernel<team>, 1, 128, coder, detail::shared_step::encode, k);
   ex.synchronize();
-  auto* const sums = reinterpret_cast<std::int32_t*>(codes.data());
-  for (std::size_t i = 0; i < x.size(); ++i) sums[i] *= 260;  // as if all ranks had the same
+  auto sums = codes.values();
+  for (std::int32_t& v : sums) v *= 260;  // as if all ranks had the same
+  device_array<std::int32_t> const added(sums);
+  integers.codes = added.data();
   detail::launch(ex, "shared_decode", detail::shared_decode_kernel<team>, 1, 128, integers, 260, k);
   ex.synchronize();
   auto const host = support::on_host<float>(shared_scale_quantize<8>{}, 1, x.size(), 1, constantly<float>({x}));
-  for (std::size_t i = 0; i < x.size(); ++i) REQUIRE(out.peek()[i] == doctest::Approx(host.out[0][i]).epsilon(1e-6));
+  for (std::size_t i = 0; i < x.size(); ++i) REQUIRE(out.values()[i] == doctest::Approx(host.out[0][i]).epsilon(1e-6));
 }
 
 TEST_CASE("cuda shared_scale_quantize: what is not finite on one rank spoils its block on all, and no residual") {
@@ -115,37 +116,6 @@ TEST_CASE("cuda shared_scale_quantize: what is not finite on one rank spoils its
       else
         compare(shared_scale_quantize<4>{.block = 256});
     }
-}
-
-TEST_CASE("cuda shared_scale_quantize: three kernels, without allocation or wait") {
-  auto const in = inputs<float>(1, 3000);
-  auto const thrown = support::on_ranks(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
-    shared_scale_quantize<4> const c;
-    support::device_reducer<shared_scale_quantize<4>, float> reducer(c, 3000, {}, comm, ex);
-    reducer.fill(in[0]);
-    for (std::uint64_t number : {1u, 2u}) {
-      auto const before = cudart_sim::count();
-      reducer.queue(number);
-      auto const after = cudart_sim::count();
-      CHECK(after.launches == before.launches + 3);
-      CHECK(after.host_syncs == before.host_syncs);
-      CHECK(after.allocations == before.allocations);
-      if (number == 1) CHECK(reducer.out() == in[0]);  // nothing has happened yet
-      reducer.wait();
-    }
-  });
-  CHECK(support::text_of(thrown[0]) == "");
-}
-
-TEST_CASE("cuda shared_scale_quantize: a graph repeats it") {
-  support::watchdog const guard("cuda shared_scale capture");
-  std::size_t const n = 3000;
-  auto const in = inputs<float>(2, n);
-  shared_scale_quantize<4> const c{.round = stochastic};
-  auto const graph = support::on_gpus_by_graph<float>(c, n, in);
-  auto const host = support::on_host<float>(c, 2, n, 3, constantly(in), {.step_stride = 0});
-  CHECK(same_bits(graph.out, host.out));
-  CHECK(same_bits(graph.residual, host.residual));
 }
 
 TEST_CASE("cuda shared_scale_quantize: with feedback the mean of the outputs converges as 1/T") {

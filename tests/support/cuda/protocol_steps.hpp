@@ -1,10 +1,12 @@
 #pragma once
-/// Steps of a stage with rounds of its own on (simulated) GPUs, and the same steps on the host.
+/// Steps of a stage with rounds of its own on a (simulated) GPU, and the same steps on the host.
 
+#include <ccomp/comm/thread.cuh>
 #include <ccomp/engine/cuda/protocol.cuh>
 #include <ccomp/error_feedback.hpp>
 #include <functional>
-#include <support/nccl/nccl_ranks.hpp>
+#include <support/cuda/device_array.hpp>
+#include <support/cuda/own_stream.hpp>
 #include <support/ranks.hpp>
 #include <support/trained.hpp>
 
@@ -28,13 +30,12 @@ template <class T> struct protocol_result {
 template <class T> using inputs_of = std::function<std::vector<T>(int r, int t)>;
 
 /// One rank's tensor on its device, and calls of the last stage of `c` on it.
-template <class C, class T> class device_reducer {
+template <class C, class T, class Comm> class device_reducer {
  public:
   using stage = typename ccomp::detail::last_stage<C>::type;
   using protocol = ccomp::detail::device_protocol<stage>;
 
-  device_reducer(C const& c, std::size_t n, protocol_options const& o, ccomp::nccl_communicator& comm,
-                 ccomp::cuda_exec const& ex)
+  device_reducer(C const& c, std::size_t n, protocol_options const& o, Comm& comm, ccomp::cuda_exec const& ex)
       : options_(o),
         stages_(ccomp::detail::as_tuple(c)),
         comm_(comm),
@@ -47,7 +48,6 @@ template <class C, class T> class device_reducer {
         state_(first_state(n)),
         memory_(protocol::scratch_bytes(last(), shape())) {}
 
-  [[nodiscard]] std::span<T> x() const { return {x_.data(), x_.size()}; }
   void fill(std::vector<T> const& x) const {
     if (!x.empty())
       ccomp::detail::check_cuda(cudaMemcpy(x_.data(), x.data(), x.size() * sizeof(T), cudaMemcpyHostToDevice),
@@ -74,20 +74,19 @@ template <class C, class T> class device_reducer {
     }
     call.decay = options_.decay;
     call.mean = options_.op == ccomp::reduction::mean;
-    call.memory = memory_.bytes();
+    call.memory = {memory_.data(), memory_.size()};
     call.at = {number, 0, static_cast<std::uint32_t>(comm_.rank())};
     return protocol::reduce(last(), ex_, comm_, ws_, call);
   }
-  void wait() { comm_.wait(ex_, std::chrono::seconds(60)); }
 
   [[nodiscard]] std::vector<float> residual() const {
-    if (wide_.size() > 0) return wide_.peek();
+    if (wide_.size() > 0) return wide_.values();
     std::vector<float> r;
-    for (auto const v : narrow_.peek()) r.push_back(static_cast<float>(v));
+    for (auto const v : narrow_.values()) r.push_back(static_cast<float>(v));
     return r;
   }
-  [[nodiscard]] std::vector<float> state() const { return state_.peek(); }
-  [[nodiscard]] std::vector<T> out() const { return x_.peek(); }
+  [[nodiscard]] std::vector<float> state() const { return state_.values(); }
+  [[nodiscard]] std::vector<T> out() const { return x_.values(); }
 
  private:
   [[nodiscard]] stage const& last() const { return std::get<std::tuple_size_v<decltype(stages_)> - 1>(stages_); }
@@ -103,70 +102,39 @@ template <class C, class T> class device_reducer {
 
   protocol_options options_;
   decltype(ccomp::detail::as_tuple(std::declval<C>())) stages_;
-  ccomp::nccl_communicator& comm_;
+  Comm& comm_;
   ccomp::cuda_exec ex_;
   ccomp::workspace<ccomp::cuda_exec> ws_;
-  on_gpu<T> x_;
-  on_gpu<float> wide_;
-  on_gpu<ccomp::bfloat16> narrow_;
-  on_gpu<float> state_;
-  on_gpu<std::byte> memory_;
+  device_array<T> x_;
+  device_array<float> wide_;
+  device_array<ccomp::bfloat16> narrow_;
+  device_array<float> state_;
+  device_array<std::byte> memory_;
 };
 
-/// `after(t, outputs so far of this step)` is called by rank 0 of every step, between two steps.
+/// Ranks as threads on one device. `after(t, output)` is called by rank 0 after every step.
 template <class T, class C>
 protocol_result<T> on_gpus(C const& c, int ranks, std::size_t n, int steps, inputs_of<T> const& in,
                            protocol_options const& o = {},
                            std::function<void(int, std::vector<T> const&)> const& after = {}) {
   auto const w = static_cast<std::size_t>(ranks);
   protocol_result<T> all{per_rank<T>(w), per_rank<float>(w), per_rank<float>(w), std::vector<std::size_t>(w)};
-  auto const thrown = on_ranks(ranks, [&](ccomp::nccl_communicator& comm, ccomp::cuda_exec const& ex) {
+  ccomp::thread_group group(ranks);
+  group.run([&](ccomp::thread_communicator& comm) {
     auto const r = static_cast<std::size_t>(comm.rank());
-    device_reducer<C, T> reducer(c, n, o, comm, ex);
+    own_stream const stream;
+    ccomp::cuda_exec const ex(stream.get());
+    device_reducer<C, T, ccomp::thread_communicator> reducer(c, n, o, comm, ex);
     for (int t = 0; t < steps; ++t) {
       reducer.fill(in(comm.rank(), t));
       all.sent[r] = reducer.queue(o.first + static_cast<std::uint64_t>(t) * o.step_stride);
-      reducer.wait();
+      ex.synchronize();
       if (r == 0 && after) after(t, reducer.out());
     }
     all.out[r] = reducer.out();
     all.residual[r] = reducer.residual();
     all.state[r] = reducer.state();
   });
-  for (auto const& e : thrown) CHECK(text_of(e) == "");
-  return all;
-}
-
-/// Three steps of one number: one queued, then one captured and replayed twice, each on the same input.
-template <class T, class C>
-protocol_result<T> on_gpus_by_graph(C const& c, std::size_t n, per_rank<T> const& in, protocol_options const& o = {}) {
-  std::size_t const w = in.size();
-  protocol_result<T> all{per_rank<T>(w), per_rank<float>(w), per_rank<float>(w), std::vector<std::size_t>(w)};
-  auto const thrown = on_ranks(static_cast<int>(w), [&](ccomp::nccl_communicator& comm, ccomp::cuda_exec const& ex) {
-    namespace d = ccomp::detail;
-    auto const r = static_cast<std::size_t>(comm.rank());
-    device_reducer<C, T> reducer(c, n, o, comm, ex);
-    reducer.fill(in[r]);
-    reducer.queue(o.first);
-    reducer.wait();
-    d::check_cuda(cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
-    reducer.queue(o.first);
-    cudaGraph_t graph = nullptr;
-    d::check_cuda(cudaStreamEndCapture(ex.stream(), &graph), "cudaStreamEndCapture");
-    cudaGraphExec_t exec = nullptr;
-    d::check_cuda(cudaGraphInstantiate(&exec, graph, 0), "cudaGraphInstantiate");
-    for (int replay = 0; replay < 2; ++replay) {
-      reducer.fill(in[r]);
-      d::check_cuda(cudaGraphLaunch(exec, ex.stream()), "cudaGraphLaunch");
-      reducer.wait();
-    }
-    static_cast<void>(cudaGraphExecDestroy(exec));
-    static_cast<void>(cudaGraphDestroy(graph));
-    all.out[r] = reducer.out();
-    all.residual[r] = reducer.residual();
-    all.state[r] = reducer.state();
-  });
-  for (auto const& e : thrown) CHECK(text_of(e) == "");
   return all;
 }
 
@@ -198,6 +166,10 @@ protocol_result<T> on_host(C const& c, int ranks, std::size_t n, int steps, inpu
 /// The same values in every step.
 template <class T> inputs_of<T> constantly(per_rank<T> const& in) {
   return [&in](int r, int) { return in[static_cast<std::size_t>(r)]; };
+}
+
+template <class T> bool same_bits(per_rank<T> const& a, per_rank<T> const& b) {
+  return std::ranges::equal(a, b, [](auto const& x, auto const& y) { return same_bits(x, y); });
 }
 
 }  // namespace support

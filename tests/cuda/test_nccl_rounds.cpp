@@ -1,0 +1,131 @@
+// Stages with rounds of their own over the stand-ins for NCCL and cuBLAS: what is queued, what is not done, graphs.
+#include <doctest/doctest.h>
+
+#include <ccomp/low_rank/power_sgd.cuh>
+#include <ccomp/quantize/shared_scale.cuh>
+#include <support/cublas/cublas_sim.hpp>
+#include <support/cuda/protocol_steps.hpp>
+#include <support/nccl/nccl_ranks.hpp>
+
+using namespace ccomp;
+using support::protocol_options;
+using support::same_bits;
+
+namespace {
+
+std::size_t constexpr n = 40 * 50 - 5;
+
+template <class C> using reducer = support::device_reducer<C, float, nccl_communicator>;
+
+void each_rank(int ranks, support::rank_function const& f) {
+  for (auto const& e : support::on_ranks(ranks, f)) CHECK(support::text_of(e) == "");
+}
+
+/// One step queued, then the same captured and replayed twice; and three steps queued.
+template <class C> void check_graph(C const& c) {
+  auto const in = support::gradients(2, n);
+  support::per_rank<float> out[2]{{{}, {}}, {{}, {}}}, residual[2] = {{{}, {}}, {{}, {}}},
+                                                       state[2] = {{{}, {}}, {{}, {}}};
+  for (std::size_t const by_graph : {0u, 1u})
+    each_rank(2, [&](nccl_communicator& comm, cuda_exec const& ex) {
+      auto const r = static_cast<std::size_t>(comm.rank());
+      protocol_options const o;
+      reducer<C> one(c, n, o, comm, ex);
+      auto const wait = [&] { comm.wait(ex, std::chrono::seconds(60)); };
+      one.fill(in[r]);
+      one.queue(3);
+      wait();
+      cudaGraphExec_t exec = nullptr;
+      if (by_graph) {
+        REQUIRE(cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+        one.queue(3);
+        cudaGraph_t graph = nullptr;
+        REQUIRE(cudaStreamEndCapture(ex.stream(), &graph) == cudaSuccess);
+        REQUIRE(cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess);
+        CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+      }
+      for (int i = 0; i < 2; ++i) {
+        one.fill(in[r]);
+        if (by_graph)
+          REQUIRE(cudaGraphLaunch(exec, ex.stream()) == cudaSuccess);
+        else
+          one.queue(3);
+        wait();
+      }
+      if (by_graph) CHECK(cudaGraphExecDestroy(exec) == cudaSuccess);
+      out[by_graph][r] = one.out();
+      residual[by_graph][r] = one.residual();
+      state[by_graph][r] = one.state();
+    });
+  CHECK(same_bits(out[0], out[1]));
+  CHECK(same_bits(residual[0], residual[1]));
+  CHECK(same_bits(state[0], state[1]));
+  CHECK(same_bits(out[0][0], out[0][1]));
+  CHECK(!same_bits(out[0][0], in[0]));
+}
+
+/// The second call launches so many kernels, allocates nothing, and waits for nothing.
+template <class C> void check_queued(C const& c, std::size_t kernels) {
+  each_rank(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
+    auto const in = support::gradients(1, n);
+    reducer<C> one(c, n, {}, comm, ex);
+    one.fill(in[0]);
+    one.queue(1);
+    CHECK(one.out() == in[0]);  // nothing has happened yet
+    comm.wait(ex, std::chrono::seconds(60));
+    auto const before = cudart_sim::count();
+    int const handles = cublas_sim::handles();
+    one.queue(2);
+    auto const after = cudart_sim::count();
+    CHECK(after.launches == before.launches + kernels);
+    CHECK(after.host_syncs == before.host_syncs);
+    CHECK(after.allocations == before.allocations);
+    CHECK(cublas_sim::handles() == handles);
+    comm.wait(ex, std::chrono::seconds(60));
+  });
+}
+
+constexpr power_sgd low_rank{.rank = 2, .rows = 40};
+constexpr shared_scale_quantize<8> shared{.block = 64, .round = rounding::stochastic};
+
+}  // namespace
+
+TEST_CASE("cuda rounds: a graph repeats what was queued") {
+  support::watchdog const guard("cuda rounds: graph");
+  check_graph(low_rank);
+  check_graph(shared);
+}
+
+TEST_CASE("cuda rounds: few kernels, no allocation, nothing waits") {
+  check_queued(shared, 3);
+  check_queued(low_rank, 7);
+}
+
+TEST_CASE("cuda rounds: three ranks over NCCL give what three threads give") {
+  auto const in = support::gradients(3, n);
+  support::per_rank<float> out(3);
+  each_rank(3, [&](nccl_communicator& comm, cuda_exec const& ex) {
+    auto const r = static_cast<std::size_t>(comm.rank());
+    reducer<shared_scale_quantize<8>> one(shared, n, {}, comm, ex);
+    one.fill(in[r]);
+    one.queue(3);
+    comm.wait(ex, std::chrono::seconds(60));
+    out[r] = one.out();
+  });
+  CHECK(same_bits(out, support::on_gpus<float>(shared, 3, n, 1, support::constantly(in)).out));
+}
+
+TEST_CASE("cuda rounds: errors of cuBLAS, and a first call while the stream records") {
+  each_rank(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
+    reducer<power_sgd> one(low_rank, n, {}, comm, ex);
+    one.fill(support::gradients(1, n)[0]);
+    REQUIRE(cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+    CHECK_THROWS_WITH_AS(one.queue(1), doctest::Contains("records a graph"), invalid_argument);
+    cudaGraph_t graph = nullptr;
+    REQUIRE(cudaStreamEndCapture(ex.stream(), &graph) == cudaSuccess);
+    CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+    cublas_sim::fail_next("cublasSgemm", CUBLAS_STATUS_EXECUTION_FAILED);
+    CHECK_THROWS_WITH_AS(one.queue(1), doctest::Contains("cublasSgemm: "), cuda_error);
+    comm.wait(ex, std::chrono::seconds(60));
+  });
+}
