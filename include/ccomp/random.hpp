@@ -107,15 +107,22 @@ CCOMP_HD constexpr philox_words random_words(random_stream const& s, std::uint64
   return philox4x32(random_counter(s, c), s.key[0], s.key[1]);
 }
 
+namespace detail {
+/// Word i of the four. (Not `w.w[i]`: a GPU cannot index registers.)
+CCOMP_HD constexpr std::uint32_t random_word(philox_words const& w, std::uint64_t i) {
+  return i & 2 ? (i & 1 ? w.w[3] : w.w[2]) : (i & 1 ? w.w[1] : w.w[0]);
+}
+}  // namespace detail
+
 /// The 16 bits of value i.
 CCOMP_HD constexpr std::uint32_t random_bits16(random_stream const& s, std::uint64_t i) {
   std::uint64_t const c = i / 256 * 32 + i % 128 / 4;
-  return (random_words(s, c).w[i % 4] >> (i % 256 / 128 * 16)) & 0xffffu;
+  return (detail::random_word(random_words(s, c), i) >> (i % 256 / 128 * 16)) & 0xffffu;
 }
 
 /// The 32 bits of draw i.
 CCOMP_HD constexpr std::uint32_t random_bits32(random_stream const& s, std::uint64_t i) {
-  return random_words(s, i / 4).w[i % 4];
+  return detail::random_word(random_words(s, i / 4), i);
 }
 
 CCOMP_END

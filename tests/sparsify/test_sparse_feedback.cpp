@@ -6,6 +6,7 @@
 #include <ccomp/sparsify/random_k.hpp>
 #include <ccomp/sparsify/threshold.hpp>
 #include <ccomp/sparsify/top_k.hpp>
+#include <ccomp/transform/hadamard.hpp>
 #include <cmath>
 #include <limits>
 #include <support/codec.hpp>
@@ -109,4 +110,30 @@ TEST_CASE("sparse feedback: the mean of what was sent approaches the gradient") 
       if (t == 800) CHECK(std::sqrt(error / norm) < 0.5 * error_at_200);
     }
   });
+}
+
+TEST_CASE("sparse: behind a sum or a transform there is one kind of NaN") {
+  constexpr std::size_t n = 512;
+  std::vector<float> x(n, 1.0f), residual(n);
+  x[7] = std::bit_cast<float>(0xff912345u);
+  x[9] = std::numeric_limits<float>::infinity();
+  residual[9] = -std::numeric_limits<float>::infinity();
+  auto const nans = [&](auto const& c, bool feedback) {
+    support::payload_buffer payload(payload_bytes<float>(c, n));
+    workspace<host_exec> ws{host_exec{1}};
+    auto rest = residual;
+    std::size_t const used = feedback ? encode_feedback(host_exec{1}, c, x, std::span<float>(rest), payload, ws)
+                                      : encode(host_exec{1}, c, x, payload, ws);
+    std::size_t found = 0;
+    for (std::size_t at = 0; at + 4 <= used; at += 4) {
+      std::uint32_t word = 0;
+      std::memcpy(&word, payload.bytes().data() + at, sizeof word);
+      if ((word & 0x7fffffffu) <= 0x7f800000u) continue;
+      CHECK(word == 0x7fc00000u);
+      ++found;
+    }
+    return found;
+  };
+  CHECK(nans(top_k{.count = 2, .indices = index_coding::raw}, true) == 2);
+  CHECK(nans(hadamard_rotate{.block = 16} | top_k{.count = 32, .indices = index_coding::raw}, false) == 16);
 }

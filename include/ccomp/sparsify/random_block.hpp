@@ -42,6 +42,14 @@ struct random_block {
 
   [[nodiscard]] std::size_t carrier_size(std::size_t n) const { return detail::kept_values(ratio, count, n, name); }
   [[nodiscard]] std::size_t side_bytes(std::size_t) const { return 0; }
+  [[nodiscard]] selection selects(std::size_t n) const {
+    return {.kind = selection_kind::drawn_blocks,
+            .n = n,
+            .kept = carrier_size(n),
+            .blocks = block_count(n),
+            .seed = seed,
+            .unbiased = unbiased};
+  }
   [[nodiscard]] bool is_unbiased() const { return unbiased; }
   /// The expected squared error is at most 1 - contraction times the squared norm: below 0 where scaling makes it grow.
   [[nodiscard]] double contraction(std::size_t n) const {

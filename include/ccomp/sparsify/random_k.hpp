@@ -4,6 +4,7 @@
 #include <ccomp/engine/host/block_passes.hpp>
 #include <ccomp/engine/host/scatter.hpp>
 #include <ccomp/sparsify/kept.hpp>
+#include <ccomp/sparsify/selection.hpp>
 
 CCOMP_BEGIN
 namespace detail {
@@ -13,12 +14,12 @@ constexpr random_stream shared_places(std::uint64_t seed, pass_options const& at
   return {{seed, at.at}, at.tensor, shared_rank, static_cast<std::uint8_t>(2 * use_indices)};
 }
 /// A number below `size` (at most 2^32) from 64 random bits; each equally likely to 2^-32 of its probability.
-constexpr std::uint64_t below(std::uint32_t high, std::uint32_t low, std::uint64_t size) {
+CCOMP_HD constexpr std::uint64_t below(std::uint32_t high, std::uint32_t low, std::uint64_t size) {
   return (high * size + ((low * size) >> 32)) >> 32;
 }
 
 /// `total` cut into `parts` equal stretches, sizes differing by one at most: where stretch i begins.
-constexpr std::uint64_t stretch_begin(std::uint64_t total, std::uint64_t parts, std::uint64_t i) {
+CCOMP_HD constexpr std::uint64_t stretch_begin(std::uint64_t total, std::uint64_t parts, std::uint64_t i) {
   return total / parts * i + total % parts * i / parts;
 }
 
@@ -56,6 +57,9 @@ struct random_k {
 
   [[nodiscard]] std::size_t carrier_size(std::size_t n) const { return detail::kept_values(ratio, count, n, name); }
   [[nodiscard]] std::size_t side_bytes(std::size_t) const { return 0; }
+  [[nodiscard]] selection selects(std::size_t n) const {
+    return {.kind = selection_kind::drawn, .n = n, .kept = carrier_size(n), .seed = seed, .unbiased = unbiased};
+  }
   [[nodiscard]] bool is_unbiased() const { return unbiased; }
   /// The expected squared error is at most 1 - contraction times the squared norm: below 0 where scaling makes it grow.
   [[nodiscard]] double contraction(std::size_t n) const {

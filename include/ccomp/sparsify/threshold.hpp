@@ -6,7 +6,7 @@
 #include <ccomp/engine/host/select.hpp>
 #include <ccomp/engine/host/statistic.hpp>
 #include <ccomp/sparsify/kept.hpp>
-#include <cmath>
+#include <ccomp/sparsify/selection.hpp>
 #include <cstring>
 
 CCOMP_BEGIN
@@ -27,6 +27,12 @@ struct finite_squares {
     return mul(d, d);
   }
 };
+
+/// relative times the root mean square of n values, or the largest magnitude if that is smaller.
+CCOMP_HD inline float relative_bound(float relative, double squares, std::size_t n, float largest) {
+  double const bound = mul(static_cast<double>(relative), sqrt(squares / static_cast<double>(n)));
+  return bound < static_cast<double>(largest) ? static_cast<float>(bound) : largest;
+}
 
 }  // namespace detail
 
@@ -82,6 +88,14 @@ struct threshold {
     std::size_t const most = carrier_size(n);
     return detail::scratch::bytes_for<std::uint32_t>(most) + detail::candidates::bytes(n, most) +
            detail::scratch::bytes_for<tile_norm>(detail::ceil_div(n, detail::tile_values));
+  }
+  [[nodiscard]] selection selects(std::size_t n) const {
+    return {.kind = selection_kind::reaching,
+            .n = n,
+            .kept = carrier_size(n),
+            .indices = layout(n),
+            .value = value,
+            .relative = relative};
   }
   [[nodiscard]] double contraction(std::size_t n) const {
     if (n == 0) return 1;
@@ -176,15 +190,17 @@ struct threshold {
         }
       });
     });
-    double squares = 0;
+    // As within a tile: 128 partial sums, then a halving tree, so that a GPU need not add them one by one.
+    double sums[detail::partial_sums] = {};
     float largest = 0;
     for (std::size_t t = 0; t < tiles; ++t) {
-      squares = detail::add(squares, norms[t].squares);
+      double& sum = sums[t % detail::partial_sums];
+      sum = detail::add(sum, norms[t].squares);
       largest = std::max(largest, norms[t].largest);
     }
-    double const mean = std::sqrt(squares / static_cast<double>(in.size()));
-    double const bound = detail::mul(static_cast<double>(relative), mean);
-    return bound < static_cast<double>(largest) ? static_cast<float>(bound) : largest;
+    for (std::size_t half = detail::partial_sums / 2; half > 0; half /= 2)
+      for (std::size_t i = 0; i < half; ++i) sums[i] = detail::add(sums[i], sums[i + half]);
+    return detail::relative_bound(relative, sums[0], in.size(), largest);
   }
 };
 

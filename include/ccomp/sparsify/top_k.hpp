@@ -4,6 +4,7 @@
 #include <ccomp/engine/host/scatter.hpp>
 #include <ccomp/engine/host/select.hpp>
 #include <ccomp/sparsify/kept.hpp>
+#include <ccomp/sparsify/selection.hpp>
 
 CCOMP_BEGIN
 
@@ -42,6 +43,9 @@ struct top_k {
   [[nodiscard]] std::size_t scratch_bytes(std::size_t n) const {
     std::size_t const k = carrier_size(n);
     return detail::scratch::bytes_for<std::uint32_t>(k) + detail::selection_bytes({n, k});
+  }
+  [[nodiscard]] selection selects(std::size_t n) const {
+    return {.kind = selection_kind::largest, .n = n, .kept = carrier_size(n), .indices = layout(n)};
   }
   /// The squared error is at most 1 - contraction times the squared norm.
   [[nodiscard]] double contraction(std::size_t n) const {

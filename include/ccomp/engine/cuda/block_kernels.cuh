@@ -3,6 +3,7 @@
 /// a warp for each tile.
 
 #include <ccomp/engine/cuda/block_coder.cuh>
+#include <ccomp/engine/cuda/residual.cuh>
 #include <ccomp/engine/cuda/status.cuh>
 
 CCOMP_BEGIN
@@ -75,33 +76,16 @@ template <class Team> __device__ tile_place place_of(block_part const& p) {
   return {first, first + member * Team::warp_values, p.n, member, threadIdx.x % 32};
 }
 
-/// v += decay * residual, of a row.
-__device__ inline void add_residual(block_call const& k, block_part const& p, tile_place const& at, int r,
-                                    float (&v)[4]) {
-  float old[4];
-  load_quad(p.residual, at.index(r), at.n, old);
-  CCOMP_UNROLL
-  for (int c = 0; c < 4; ++c) v[c] = add(k.decay == 1.0f ? old[c] : mul(k.decay, old[c]), v[c]);
-}
 /// x + decay * residual, of a row.
 template <bool Feedback>
 __device__ inline void load_input(block_call const& k, block_part const& p, tile_place const& at, int r,
                                   float (&v)[4]) {
   load_quad(p.in, at.index(r), at.n, v);
-  if constexpr (Feedback) add_residual(k, p, at, r, v);
+  if constexpr (Feedback) add_residual(p.residual, k.decay, at, r, v);
 }
-
-/// Stores a row of the residual where `keep` allows; bfloat16 by stochastic rounding.
 __device__ inline void store_residual(block_call const& k, block_part const& p, tile_place const& at, int r,
                                       float (&rest)[4], unsigned keep) {
-  if (p.residual.type == element_type::bfloat16) {
-    random_stream const stream = k.random.stream(0, k.random.rank, use_residual, k.phase);
-    random_rows const random(stream, p.first + at.base + static_cast<unsigned>(r) / 2 * 2 * row_values, at.lane);
-    CCOMP_UNROLL
-    for (int c = 0; c < 4; ++c)
-      rest[c] = bits_float(std::uint32_t{stochastic_bfloat16(rest[c], random.bits(r, c))} << 16);
-  }
-  store_quad(p.residual, at.index(r), at.n, rest, keep);
+  store_residual(p.residual, k.random, k.phase, p.first, at, r, rest, keep);
 }
 /// residual = v - decoded, where that is finite.
 __device__ inline void keep_rest(block_call const& k, block_part const& p, tile_place const& at, int r,

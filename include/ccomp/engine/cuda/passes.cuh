@@ -1,19 +1,21 @@
 #pragma once
 /// The four passes of any program on a GPU. A program without a vector stage is one kernel.
 
-#include <ccomp/engine/cuda/program.cuh>
+#include <ccomp/engine/cuda/vector_passes.cuh>
 #include <ccomp/exec/cuda_workspace.hpp>
 
 CCOMP_BEGIN
 namespace detail {
 
 /// Scratch that the pass takes; sizes of the call are set, pointers need not be.
-inline std::size_t device_scratch_bytes(device_pass, device_program const&, block_call const&) { return 0; }
+inline std::size_t device_scratch_bytes(device_pass pass, device_program const& p, block_call const& k) {
+  return first_segment(p.stages).vector() ? vector_scratch_bytes(pass, p, k) : 0;
+}
 
-inline void run_pass(device_pass pass, cuda_exec const& ex, device_program const& p, block_call const& k, scratch) {
-  segment const s = first_segment(p.stages);
-  expects(!s.vector(), [&] { return "CUDA: " + s.end.ops->text(s.end.stage) + " runs on the host only"; });
-  run_blocks(pass, ex, p, k);
+inline void run_pass(device_pass pass, cuda_exec const& ex, device_program const& p, block_call const& k,
+                     scratch memory) {
+  if (!first_segment(p.stages).vector()) return run_blocks(pass, ex, p, k);
+  run_vector(pass, ex, p, k, memory);
 }
 
 /// A call over n values with nothing but its place in the run.

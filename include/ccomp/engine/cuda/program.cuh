@@ -5,19 +5,24 @@
 #include <array>
 #include <ccomp/chain.hpp>
 #include <ccomp/engine/cuda/block_launch.cuh>
+#include <ccomp/sparsify/selection.hpp>
 
 CCOMP_BEGIN
 namespace detail {
 
-struct device_vector_ops;
-/// What the CUDA engine has for a vector stage in one pass; specialised for those it knows.
-template <device_pass Pass, class S> inline constexpr device_vector_ops const* device_vector_ops_of = nullptr;
+/// What the CUDA engine wants to know of a vector stage: of a sparsifier, what it selects.
+struct device_vector_ops {
+  selection (*selects)(void const* stage, std::size_t n) = nullptr;
+};
+template <class S>
+inline constexpr device_vector_ops device_vector_ops_of = {
+    [](void const* s, std::size_t n) -> selection { return as<S>(s).selects(n); }};
 
 /// What the CUDA engine has for a stage in one pass; null: nothing.
 struct device_ops {
   void (*run)(void const* stage, cuda_exec const&, block_call const&) = nullptr;  // of quantizers
   void (*add_steps)(void const* stage, device_transforms&) = nullptr;             // of transforms
-  device_vector_ops const* vector = nullptr;
+  device_vector_ops const* vector = nullptr;                                      // of sparsifiers
 };
 using device_raw_run = void (*)(cuda_exec const&, block_call const&);
 
@@ -39,7 +44,7 @@ template <device_pass Pass, class S> constexpr device_ops make_device_ops() {
       with_pieces(as<S>(s), [&](auto const& pieces) { launch_pass<Pass>(ex, k, coder_of_pieces(pieces)); });
     };
   if constexpr (has_steps<S>) ops.add_steps = [](void const* s, device_transforms& t) { append_steps(as<S>(s), t); };
-  if constexpr (vector_stage<S>) ops.vector = device_vector_ops_of<Pass, S>;
+  if constexpr (requires(S const& s, std::size_t n) { s.selects(n); }) ops.vector = &device_vector_ops_of<S>;
   return ops;
 }
 template <device_pass Pass, class S> inline constexpr device_ops device_ops_of = make_device_ops<Pass, S>();

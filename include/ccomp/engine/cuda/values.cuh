@@ -43,6 +43,17 @@ __device__ inline std::uint16_t narrow_bits(element_type type, float x) {
   return type == element_type::float16 ? float16(x).bits : bfloat16(x).bits;
 }
 
+__device__ inline float load_value(device_values const& m, std::uint64_t i) {
+  return m.type == element_type::float32 ? static_cast<float const*>(m.data)[i]
+                                         : widen_bits(m.type, static_cast<std::uint16_t const*>(m.data)[i]);
+}
+__device__ inline void store_value(device_values const& m, std::uint64_t i, float v) {
+  if (m.type == element_type::float32)
+    static_cast<float*>(m.data)[i] = v;
+  else
+    static_cast<std::uint16_t*>(m.data)[i] = narrow_bits(m.type, v);
+}
+
 /// Values i to i + 3; zeros from n on.
 __device__ inline void load_quad(device_values const& m, std::uint64_t i, std::uint64_t n, float (&v)[4]) {
   bool const all = m.whole && i + 4 <= n;

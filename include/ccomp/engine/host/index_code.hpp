@@ -23,12 +23,12 @@ inline std::uint64_t load_word(std::byte const* row, std::size_t word) {
 inline void store_word(std::byte* row, std::size_t word, std::uint64_t w) { std::memcpy(row + 8 * word, &w, sizeof w); }
 
 /// Where the one of entry i stands in the row of ones.
-inline std::size_t one_of(index_layout const& l, std::uint32_t const* index, std::size_t i) {
+CCOMP_HD inline std::size_t one_of(index_layout const& l, std::uint32_t const* index, std::size_t i) {
   return l.coding == index_coding::bitmap ? index[i] : (std::size_t{index[i]} >> l.low_bits) + i;
 }
 /// The first entry whose one stands at `bit` or later.
-inline std::size_t first_entry_from(index_layout const& l, std::uint32_t const* index, std::size_t count,
-                                    std::size_t bit) {
+CCOMP_HD inline std::size_t first_entry_from(index_layout const& l, std::uint32_t const* index, std::size_t count,
+                                             std::size_t bit) {
   std::size_t low = 0, high = count;
   while (low < high) {
     std::size_t const middle = (low + high) / 2;

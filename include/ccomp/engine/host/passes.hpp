@@ -12,6 +12,11 @@ std::size_t encode(program p, pass_context const& c, const_values in, element_ty
 void sum_decoded(program p, pass_context const& c, std::span<std::byte const* const> payloads, std::size_t bytes,
                  element_type type, values out, float divisor, scratch memory, bool add_to_out = false);
 
+/// Sums and products of NaNs differ from engine to engine; payloads may hold values as they are, so there is one kind.
+[[gnu::always_inline]] inline void canonicalise(float* x, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) x[i] = canonical(x[i]);
+}
+
 /// Puts v = decay r + x in place of the residual, tile by tile. A tile whose sum is not finite keeps its old residual
 /// in `saved` (its flag tells), so that the call can end with no NaN in any residual.
 inline void fold_into_residual(pass_context const& c, const_values in, residual_ref r, float* v, float* saved,
@@ -25,7 +30,10 @@ inline void fold_into_residual(pass_context const& c, const_values in, residual_
       worst = scan<max_abs>(b.decoded, n).key;
     });
     flags[first / tile_values] = worst >= inf_bits;
-    if (worst >= inf_bits) std::memcpy(saved + first, rest.data(), n * sizeof(float));
+    if (worst >= inf_bits) {
+      std::memcpy(saved + first, rest.data(), n * sizeof(float));
+      run(c.isa, [&] { canonicalise(b.decoded, n); });
+    }
     std::memcpy(v + first, b.decoded, n * sizeof(float));
   });
 }
@@ -158,6 +166,7 @@ inline std::size_t encode_vector(segment const& s, pass_context const& c, const_
     for_each_tile(c, n, [&](std::size_t first, std::size_t k, tile_buffers&) {
       if (m.transformed != source) std::memcpy(m.transformed + first, source + first, k * sizeof(float));
       forward(s.transforms, c, m.transformed + first, k, first);
+      run(c.isa, [&] { canonicalise(m.transformed + first, k); });
     });
     source = m.transformed;
   }
