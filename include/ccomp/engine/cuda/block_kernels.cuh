@@ -76,12 +76,17 @@ template <class Team> __device__ tile_place place_of(block_part const& p) {
   return {first, first + member * Team::warp_values, p.n, member, threadIdx.x % 32};
 }
 
+/// v += decay * residual, of a row.
+__device__ inline void add_residual(block_call const& k, block_part const& p, tile_place const& at, int r,
+                                    float (&v)[4]) {
+  add_residual(p.residual, k.decay, at, r, v);
+}
 /// x + decay * residual, of a row.
 template <bool Feedback>
 __device__ inline void load_input(block_call const& k, block_part const& p, tile_place const& at, int r,
                                   float (&v)[4]) {
   load_quad(p.in, at.index(r), at.n, v);
-  if constexpr (Feedback) add_residual(p.residual, k.decay, at, r, v);
+  if constexpr (Feedback) add_residual(k, p, at, r, v);
 }
 __device__ inline void store_residual(block_call const& k, block_part const& p, tile_place const& at, int r,
                                       float (&rest)[4], unsigned keep) {
