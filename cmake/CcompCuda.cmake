@@ -2,6 +2,13 @@
 find_program(CCOMP_NVCC nvcc HINTS "${CUDAToolkit_BIN_DIR}" /usr/local/cuda/bin)
 mark_as_advanced(CCOMP_NVCC)
 
+# Without anybody asking: where nvcc stands beside the compiler that it takes by itself, for the examples.
+if(CCOMP_NVCC AND TARGET ccomp::cuda AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(ccomp_has_nvcc ON)
+else()
+  set(ccomp_has_nvcc OFF)
+endif()
+
 # At the top of the tree: enables the language, with C++20, and defines ccomp-own-cuda, the flags of .cu files. The
 # programs share libcudart, as the tests on a GPU come between it and them.
 macro(ccomp_enable_cuda)
@@ -20,5 +27,6 @@ macro(ccomp_enable_cuda)
   add_library(ccomp-own-cuda INTERFACE)
   target_link_libraries(ccomp-own-cuda INTERFACE ccomp::cuda)
   target_compile_features(ccomp-own-cuda INTERFACE cuda_std_20)
-  target_compile_options(ccomp-own-cuda INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>)
+  # A file has dozens of kernels; the optimizer takes all cores for them.
+  target_compile_options(ccomp-own-cuda INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra;--split-compile=0>)
 endmacro()

@@ -1,0 +1,225 @@
+// The passes on a GPU: time by events, against a copy of 256 MiB on the device in the same loop.
+#include <benchmark/benchmark.h>
+
+#include <ccomp/passes.cuh>
+#include <ccomp/quantize/cast.hpp>
+#include <ccomp/quantize/sign.hpp>
+#include <ccomp/quantize/uniform.hpp>
+#include <ccomp/sparsify/threshold.hpp>
+#include <ccomp/sparsify/top_k.hpp>
+#include <ccomp/transform/hadamard.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/compare/statistics.hpp"
+#include "bench/suite/inputs.hpp"
+#include "peer_sort.cuh"
+
+namespace {
+
+using namespace ccomp;
+
+constexpr std::size_t copied = std::size_t{256} << 20;
+constexpr std::size_t large = copied / sizeof(float);
+constexpr int ranks = 8;  // of the sums
+
+template <class T> class device_memory {
+ public:
+  explicit device_memory(std::size_t n) : n_(n) {
+    void* p = nullptr;
+    detail::check_cuda(cudaMalloc(&p, n * sizeof(T)), "cudaMalloc");
+    data_ = static_cast<T*>(p);
+  }
+  device_memory(device_memory const&) = delete;
+  device_memory& operator=(device_memory const&) = delete;
+  ~device_memory() { static_cast<void>(cudaFree(data_)); }
+  [[nodiscard]] std::span<T> span() const { return {data_, n_}; }
+
+ private:
+  T* data_ = nullptr;
+  std::size_t n_;
+};
+
+/// Seconds that the stream takes for what a call queues.
+class stopwatch {
+ public:
+  stopwatch() {
+    for (auto& e : ends_) detail::check_cuda(cudaEventCreate(&e), "cudaEventCreate");
+  }
+  stopwatch(stopwatch const&) = delete;
+  stopwatch& operator=(stopwatch const&) = delete;
+  ~stopwatch() {
+    for (auto const e : ends_) static_cast<void>(cudaEventDestroy(e));
+  }
+  template <class Call> double seconds_of(cuda_exec const& ex, Call const& call) const {
+    float milliseconds = 0;
+    detail::check_cuda(cudaEventRecord(ends_[0], ex.stream()), "cudaEventRecord");
+    call();
+    detail::check_cuda(cudaEventRecord(ends_[1], ex.stream()), "cudaEventRecord");
+    detail::check_cuda(cudaEventSynchronize(ends_[1]), "cudaEventSynchronize");
+    detail::check_cuda(cudaEventElapsedTime(&milliseconds, ends_[0], ends_[1]), "cudaEventElapsedTime");
+    return static_cast<double>(milliseconds) / 1e3;
+  }
+
+ private:
+  cudaEvent_t ends_[2] = {};
+};
+
+/// The two ends of the yardstick, made once.
+struct yardstick {
+  device_memory<std::byte> from{copied}, to{copied};
+  static yardstick& get() {
+    static auto* const one = new yardstick;  // outlives the driver's own end
+    return *one;
+  }
+};
+
+/// Times `call`, which must move `bytes`, and reports medians:
+///   GB/s      those bytes over the time
+///   of_copy   the same over the bytes a second of the copy, read and written: the bar
+template <class Call>
+void time_against_copy(benchmark::State& state, cuda_exec const& ex, double bytes, Call const& call) {
+  auto& yard = yardstick::get();
+  stopwatch const watch;
+  std::vector<double> times, copies;
+  call();  // grows workspaces, loads kernels
+  for (auto _ : state) {
+    copies.push_back(watch.seconds_of(ex, [&] {
+      detail::check_cuda(cudaMemcpyAsync(yard.to.span().data(), yard.from.span().data(), copied,
+                                         cudaMemcpyDeviceToDevice, ex.stream()),
+                         "cudaMemcpyAsync");
+    }));
+    times.push_back(watch.seconds_of(ex, call));
+    state.SetIterationTime(times.back());
+  }
+  double const time = compare::median(times), copy = 2.0 * copied / compare::median(copies);
+  state.counters["GB/s"] = bytes / time / 1e9;
+  state.counters["copy_GB/s"] = copy / 1e9;
+  state.counters["of_copy"] = bytes / time / copy;
+}
+
+/// A tensor on the device, its payload and what passes write.
+template <class C> struct bench_call {
+  C const c;
+  std::size_t const n;
+  cuda_exec const ex{};
+  workspace<cuda_exec> ws{ex};
+  std::size_t const bytes = payload_bytes(c, n);
+  device_memory<float> x{n}, out{n};
+  device_memory<std::byte> payload{bytes * ranks};
+
+  bench_call(C const& compressor, std::size_t size) : c(compressor), n(size) {
+    auto const values = suite::values(suite::kind::gaussian, n);
+    detail::check_cuda(cudaMemcpy(x.span().data(), values.data(), values.size_bytes(), cudaMemcpyHostToDevice),
+                       "cudaMemcpy");
+    detail::check_cuda(cudaMemset(out.span().data(), 0, values.size_bytes()), "cudaMemset");
+    for (std::size_t r = 0; r < ranks; ++r)
+      encode(ex, c, std::span<float const>(x.span()), payload.span().subspan(r * bytes, bytes), ws, {.at = 1});
+  }
+  [[nodiscard]] double values_bytes() const { return static_cast<double>(n * sizeof(float)); }
+  [[nodiscard]] double payload_size() const { return static_cast<double>(bytes); }
+};
+
+enum class pass { encode, decode, accumulate, feedback, reduce };
+
+template <pass Pass, class C> void run(benchmark::State& state, C const& c, std::size_t n, double reads) try {
+  bench_call<C> b(c, n);
+  std::span<float const> const in(b.x.span());
+  auto const first = b.payload.span().first(b.bytes);
+  double const values = b.values_bytes(), sent = b.payload_size();
+  if constexpr (Pass == pass::encode)
+    time_against_copy(state, b.ex, reads * values + sent, [&] { encode(b.ex, c, in, first, b.ws, {.at = 1}); });
+  else if constexpr (Pass == pass::decode)
+    time_against_copy(state, b.ex, sent + values, [&] { decode(b.ex, c, first, b.out.span(), b.ws, {.at = 1}); });
+  else if constexpr (Pass == pass::accumulate)
+    time_against_copy(state, b.ex, sent + 2 * values,
+                      [&] { decode_accumulate(b.ex, c, first, b.out.span(), b.ws, {.at = 1}); });
+  else if constexpr (Pass == pass::feedback)
+    time_against_copy(state, b.ex, 3 * values + sent,
+                      [&] { encode_feedback(b.ex, c, in, b.out.span(), first, b.ws, {.at = 1}); });
+  else {
+    device_memory<std::byte> const result(b.bytes);
+    auto k = detail::device_call(n, element_type::float32, {.at = 1});
+    k.phase = 1;
+    k.sources = b.payload.span().data();
+    k.source_stride = b.bytes;
+    k.source_count = ranks;
+    k.payload = result.span().data();
+    time_against_copy(state, b.ex, (ranks + 1) * sent,
+                      [&] { detail::run_on_device<detail::device_pass::reduce>(b.ex, c, k, b.ws); });
+  }
+  b.ws.check();
+} catch (error const& e) {
+  state.SkipWithError(e.what());
+}
+
+constexpr char const* names[] = {"encode", "decode", "accumulate", "feedback", "reduce"};
+
+/// `reads`: how often a pass must read the input.
+template <pass Pass, class C> void add(C const& c, std::size_t n = large, double reads = 1) {
+  auto const name = std::string(names[static_cast<int>(Pass)]) + '/' + text(c) + '/' + std::to_string(n >> 8) + "KiB";
+  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& s) { run<Pass>(s, c, n, reads); })
+      ->UseManualTime()
+      ->Unit(benchmark::kMicrosecond)
+      ->MinTime(0.2);
+}
+
+/// CUB sorts all magnitudes with their indices, which a top-k without a selection of its own would have to.
+void sort_all(benchmark::State& state) try {
+  cuda_exec const ex;
+  peer::radix_sort_magnitudes sort(large);
+  auto const values = suite::values(suite::kind::gaussian, large);
+  device_memory<float> const x(large);
+  detail::check_cuda(cudaMemcpy(x.span().data(), values.data(), values.size_bytes(), cudaMemcpyHostToDevice),
+                     "cudaMemcpy");
+  time_against_copy(state, ex, 2.0 * static_cast<double>(values.size_bytes()), [&] { sort(ex, x.span().data()); });
+} catch (error const& e) {
+  state.SkipWithError(e.what());
+}
+
+void add_all() {
+  uniform_quantize<8> const eight, stochastic{.round = rounding::stochastic};
+  uniform_quantize<4> const four;
+  auto const rotated = hadamard_rotate{.block = 1024} | four;
+  add<pass::encode>(eight);
+  add<pass::decode>(eight);
+  add<pass::accumulate>(eight);
+  add<pass::feedback>(eight);
+  add<pass::encode>(stochastic);
+  add<pass::encode>(four);
+  add<pass::encode>(rotated);
+  add<pass::decode>(rotated);
+  add<pass::encode>(cast<bfloat16>{});
+  add<pass::decode>(cast<bfloat16>{});
+  add<pass::reduce>(eight);
+  add<pass::reduce>(four);
+  add<pass::reduce>(sign_quantize{});
+  add<pass::encode>(top_k{.ratio = 0.01}, large, 2);
+  benchmark::RegisterBenchmark("sort/cub/262144KiB", sort_all)->UseManualTime()->Unit(benchmark::kMicrosecond);
+  add<pass::encode>(threshold{.value = 0.003f});
+  for (std::size_t n = 2048; n <= (std::size_t{1} << 18); n *= 8) add<pass::encode>(eight, n);  // latency
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  cudaDeviceProp gpu{};
+  int runtime = 0, driver = 0;
+  try {
+    detail::check_cuda(cudaGetDeviceProperties(&gpu, cuda_exec{}.device()), "cudaGetDeviceProperties");
+    detail::check_cuda(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
+    detail::check_cuda(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
+  } catch (error const& e) {
+    std::fprintf(stderr, "ccomp-bench-cuda needs an NVIDIA GPU: %s\n", e.what());
+    return 2;
+  }
+  benchmark::AddCustomContext("gpu", gpu.name);
+  benchmark::AddCustomContext("cuda_runtime", std::to_string(runtime));
+  benchmark::AddCustomContext("cuda_driver", std::to_string(driver));
+  add_all();
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
