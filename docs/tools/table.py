@@ -7,6 +7,10 @@
 and, with --suite, what `ccomp-bench --benchmark_format=json` measured between
 
   <!-- table:begin targets --> and <!-- table:end -->: the speed bars of targets.py
+
+What `ccomp-bench-cuda --benchmark_format=json` measured, given instead, goes between
+
+  <!-- table:begin cuda --> and <!-- table:end -->: the speed bars of GPUs
 """
 
 import argparse
@@ -81,15 +85,18 @@ def fail(sentence):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("json", metavar="COMPARE.json")
+    parser.add_argument("json", metavar="COMPARE.json|CUDA.json")
     parser.add_argument("--suite", metavar="SUITE.json", help="output of the benchmark suite")
     parser.add_argument("pages", metavar="PAGE.md", nargs="+")
     wanted = parser.parse_args()
     try:
         measured = json.loads(pathlib.Path(wanted.json).read_text())
-        fresh = {kind: table(measured, kind) for kind in KINDS}
+        if "benchmarks" in measured:
+            fresh = {"cuda": targets.cuda_table(measured)}
+        else:
+            fresh = {kind: table(measured, kind) for kind in KINDS}
     except (OSError, ValueError, KeyError) as error:
-        fail(f"'{wanted.json}' is not what ccomp-compare --json writes ({error}).")
+        fail(f"'{wanted.json}' is not what ccomp-compare --json or ccomp-bench-cuda writes ({error}).")
     try:
         if wanted.suite:
             fresh["targets"] = targets.table(json.loads(pathlib.Path(wanted.suite).read_text()))
@@ -99,7 +106,7 @@ def main():
         page = pathlib.Path(name)
         text = page.read_text()
         kinds = [kind or "summary" for _, kind, _ in MARKS.findall(text)]
-        if not kinds or set(kinds) - set(KINDS) - {"targets"}:
+        if not kinds or set(kinds) - set(KINDS) - {"targets", "cuda"}:
             fail(f"'{name}' has no marks table:begin and table:end, or of an unknown kind.")
         page.write_text(MARKS.sub(lambda m: m[1] + fresh[m[2] or "summary"] + m[3] if (m[2] or "summary") in fresh else m[0], text))
 

@@ -1,5 +1,5 @@
-"""The host's speed bars, and how each follows from the benchmark suite. `ccomp-bench` runs what they need with
---benchmark_filter="$(python3 docs/tools/targets.py)"; table.py writes the table."""
+"""The speed bars, and how each follows from the benchmark suites: the host's from `ccomp-bench`, which runs what they need with
+--benchmark_filter="$(python3 docs/tools/targets.py)", those of GPUs from `ccomp-bench-cuda`. table.py writes the tables."""
 
 import math
 import re
@@ -62,6 +62,48 @@ def table(suite):
     for size in SIZES:
         time, n = found[encode("uniform_quantize<8>", size=size)(1)]["real_time"], int(size[:-2]) << {"Ki": 10, "Mi": 20}[size[-2:]]
         lines.append(f"| {size} | {time:.{max(0, 2 - int(math.log10(max(time, 1))))}f} | {1000 * time / n:.3f} |")
+    return "\n".join(lines) + "\n"
+
+
+# what, at least, benchmark of ccomp-bench-cuda; the bar is a part of the bytes a second of a copy on the device
+CUDA_BARS = [
+    ("`uniform_quantize<8>` encode", 0.85, "encode/uniform_quantize<8>/262144KiB"),
+    ("`uniform_quantize<8>` decode", 0.85, "decode/uniform_quantize<8>/262144KiB"),
+    ("`uniform_quantize<8>` decode-accumulate", 0.85, "accumulate/uniform_quantize<8>/262144KiB"),
+    ("`uniform_quantize<4>` encode", 0.85, "encode/uniform_quantize<4>/262144KiB"),
+    ("`cast<bfloat16>` encode", 0.85, "encode/cast<bfloat16>/262144KiB"),
+    ("`cast<bfloat16>` decode", 0.85, "decode/cast<bfloat16>/262144KiB"),
+    ("`uniform_quantize<8>(round=stochastic)` encode", 0.75, "encode/uniform_quantize<8>(round=stochastic)/262144KiB"),
+    ("`uniform_quantize<8>` encode with feedback", 0.80, "feedback/uniform_quantize<8>/262144KiB"),
+    ("8 payloads reduced and encoded again, 8 bits", 0.80, "reduce/uniform_quantize<8>/262144KiB"),
+    ("the same, 4 bits", 0.60, "reduce/uniform_quantize<4>/262144KiB"),
+    ("the same, 1 bit (`sign_quantize`)", None, "reduce/sign_quantize/262144KiB"),
+    ("`hadamard_rotate(block=1024)\\|uniform_quantize<4>` encode", 0.75, "encode/hadamard_rotate(block=1024)|uniform_quantize<4>/262144KiB"),
+    ("`top_k(0.01)` encode, of two reads", 0.60, "encode/top_k(0.01)/262144KiB"),
+    ("CUB's radix sort of all magnitudes, of two reads", None, "sort/cub/262144KiB"),
+    ("`threshold(0.003)` encode", 0.75, "encode/threshold(0.003)/262144KiB"),
+]
+CUDA_SIZES = [8, 64, 512]
+
+
+def cuda_table(suite):
+    """Markdown from what ccomp-bench-cuda wrote with --benchmark_format=json."""
+    found = {re.split("/(?:min_time:|manual_time)", b["name"])[0]: b for b in suite["benchmarks"]}
+    where = suite["context"]
+    lines = ["| pass, 256 MiB | of a copy, at least | measured | GB/s |", "|---|---:|---:|---:|"]
+    for what, bar, name in CUDA_BARS:
+        got = found[name]
+        if got.get("error_occurred"):
+            lines.append(f"| {what} | {bar or 'reported'} | did not run: {got['error_message']} | |")
+            continue
+        missed = " (missed)" if bar and got["of_copy"] < bar else ""
+        lines.append(f"| {what} | {bar or 'reported'} | {got['of_copy']:.2f}{missed} | {got['GB/s']:.0f} |")
+    lines += ["", "| `uniform_quantize<8>` encode, KiB | microseconds |", "|---|---:|"]
+    for size in CUDA_SIZES:
+        lines.append(f"| {size} | {found[f'encode/uniform_quantize<8>/{size}KiB']['real_time']:.1f} |")
+    copies = [b["copy_GB/s"] for b in suite["benchmarks"] if "copy_GB/s" in b]
+    lines += ["", f"{where['date'][:10]}, {where['gpu']}, CUDA runtime {where['cuda_runtime']}, driver {where['cuda_driver']}; copy of 256 MiB, "
+              f"read and written: {min(copies):.0f} to {max(copies):.0f} GB/s. GB/s of a pass: all bytes that it must read and write."]
     return "\n".join(lines) + "\n"
 
 

@@ -33,6 +33,22 @@ with tempfile.TemporaryDirectory() as folder:
     assert "old" not in text and short.startswith("before\n") and full.endswith("<!-- table:end -->\nafter\n"), text
     assert text.count("64 MiB") == 2, text
 
+    sys.path.insert(0, str(tool.parent))
+    import targets
+    of_copy = {name: 0.5 for _, _, name in targets.CUDA_BARS} | {f"encode/uniform_quantize<8>/{k}KiB": 0.1 for k in targets.CUDA_SIZES}
+    of_copy["encode/cast<bfloat16>/262144KiB"] = 0.9
+    runs = [{"name": f"{name}/min_time:0.200/manual_time", "real_time": 12.34, "GB/s": 1000.0, "copy_GB/s": 2000.0, "of_copy": part}
+            for name, part in of_copy.items()]
+    next(r for r in runs if r["name"].startswith("encode/top_k")).update(error_occurred=True, error_message="why")
+    source.write_text(json.dumps({"benchmarks": runs, "context": {"date": "2026-01-02T03:04:05", "gpu": "a GPU",
+                                                                  "cuda_runtime": "13000", "cuda_driver": "13010"}}))
+    page.write_text("<!-- table:begin cuda -->\n<!-- table:end -->\n")
+    subprocess.run([sys.executable, tool, source, page], check=True)
+    text = page.read_text()
+    assert "| `cast<bfloat16>` encode | 0.85 | 0.90 | 1000 |\n" in text, text
+    assert "| `uniform_quantize<8>` encode | 0.85 | 0.50 (missed) | 1000 |\n" in text, text
+    assert "| 0.6 | did not run: why | |\n" in text and "| 64 | 12.3 |\n" in text and "a GPU, CUDA runtime 13000" in text, text
+
     page.write_text("no marks\n")
     assert subprocess.run([sys.executable, tool, source, page], stderr=subprocess.DEVNULL).returncode == 2
     source.write_text("{}")
