@@ -78,10 +78,10 @@ CUDA_BARS = [
     ("8 payloads reduced and encoded again, 8 bits", 0.80, "reduce/uniform_quantize<8>/262144KiB"),
     ("the same, 4 bits", 0.60, "reduce/uniform_quantize<4>/262144KiB"),
     ("the same, 1 bit (`sign_quantize`)", None, "reduce/sign_quantize/262144KiB"),
-    ("`hadamard_rotate(block=1024)\\|uniform_quantize<4>` encode", 0.75, "encode/hadamard_rotate(block=1024)|uniform_quantize<4>/262144KiB"),
-    ("`top_k(0.01)` encode, of two reads", 0.60, "encode/top_k(0.01)/262144KiB"),
+    ("`hadamard_rotate\\|uniform_quantize<4>` encode", 0.75, "encode/hadamard_rotate|uniform_quantize<4>/262144KiB"),
+    ("`top_k(0.01)` encode, of two reads", 0.60, "encode/top_k/262144KiB"),
     ("CUB's radix sort of all magnitudes, of two reads", None, "sort/cub/262144KiB"),
-    ("`threshold(0.003)` encode", 0.75, "encode/threshold(0.003)/262144KiB"),
+    ("`threshold(0.003)` encode", 0.75, "encode/threshold(value=0.003)/262144KiB"),
 ]
 CUDA_SIZES = [8, 64, 512]
 
