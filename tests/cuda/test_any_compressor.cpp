@@ -12,7 +12,7 @@ using support::device_array;
 
 namespace {
 
-using small = any_compressor_of<uniform_quantize<4>, hadamard_rotate, cast<bfloat16>>;
+using small = any_compressor_of<uniform_quantize<4>, hadamard_rotate, cast<bfloat16>, top_k>;
 
 struct coded {
   std::vector<std::byte> payload;
@@ -39,6 +39,7 @@ TEST_CASE("cuda: run-time chains give the bytes of typed ones") {
   auto const x = support::same_gaussian_values(3000, 8);
   CHECK(run(small("hadamard_rotate(64) | uniform_quantize<4>"), x) ==
         run(hadamard_rotate{.block = 64} | uniform_quantize<4>{}, x));
+  CHECK(run(small("top_k(0.1) | uniform_quantize<4>"), x) == run(top_k{.ratio = 0.1} | uniform_quantize<4>{}, x));
   CHECK(run(small("hadamard_rotate | cast<bfloat16>"), x) == run(hadamard_rotate{} | cast<bfloat16>{}, x));
 }
 

@@ -3,6 +3,8 @@
 
 #include <ccomp/codec.cuh>
 #include <ccomp/quantize/uniform.hpp>
+#include <ccomp/sparsify/threshold.hpp>
+#include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
 #include <support/cuda/cudart_sim.hpp>
 #include <support/cuda/device_array.hpp>
@@ -56,6 +58,8 @@ TEST_CASE("cuda codec: frames have the host's bytes and values, at any address")
   for (std::size_t const n : {0u, 1u, 77u, 5000u}) {
     check(uniform_quantize<8>{}, support::same_gaussian_values(n, 1), 0);
     check(chain_of_two, support::same_gaussian_values(n, 2), 5);
+    check(top_k{.ratio = 0.1} | uniform_quantize<8>{}, support::same_gaussian_values(n, 4), 0);
+    check(threshold{.capacity_ratio = 0.5}, support::same_gaussian_values(n, 4), 3);  // fewer bytes than fit
     check(uniform_quantize<8>{}, support::narrowed<bfloat16>(support::same_gaussian_values(n, 3)), 16);
   }
 }

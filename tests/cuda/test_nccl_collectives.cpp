@@ -5,6 +5,9 @@
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/shared_scale.cuh>
 #include <ccomp/quantize/uniform.hpp>
+#include <ccomp/sparsify/random_k.hpp>
+#include <ccomp/sparsify/threshold.hpp>
+#include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
 #include <support/nccl/nccl_ranks.hpp>
 #include <support/ranks.hpp>
@@ -109,6 +112,28 @@ TEST_CASE("cuda collectives: a stage that brings its own rounds") {
     for (std::uint64_t t = 0; t < 2; ++t) CHECK(allreduce(ex, comm, ef, data, ws, {.at = t}).strategy == "rounds");
     allreduce(ex, comm, ef, data, ws, {.at = 2}, in_flight{});
     allreduce(ex, comm, shared_scale_quantize<8>{}, data, ws, {.op = reduction::sum, .at = 3}, gather{});
+  });
+}
+
+TEST_CASE("cuda collectives: sparsifiers") {
+  support::watchdog const guard("cuda sparse collectives", std::chrono::seconds(240));
+  auto const both = [](auto const& c, std::size_t n) {
+    check_on_both(inputs(3, n), n, [&](auto const& ex, auto& comm, auto data, auto out, auto& ws) {
+      error_feedback ef{c, data.size(), ex, {.id = 6}};
+      allreduce(ex, comm, ef, data, ws, {.at = 1}, gather{});
+      allreduce(ex, comm, ef, data, ws, {.at = 2}, two_shot{});
+      allreduce(ex, comm, c, data, ws, {.at = 3});
+      reduce_scatter(ex, comm, ef, data, out.first(data.size() / 3), ws, {.at = 4});
+      broadcast(ex, comm, c, data, 1, ws, {.at = 5});
+    });
+  };
+  both(top_k{.ratio = 0.02} | uniform_quantize<8>{}, 3000);
+  both(top_k{.count = 40}, 9000);
+  both(threshold{.relative = 1.5f, .capacity_ratio = 0.2} | uniform_quantize<4>{.block = 64}, 3000);
+  both(hadamard_rotate{.block = 64} | top_k{.ratio = 0.1} | cast<bfloat16>{}, 3000);
+  // Two ranks: one addition, which every transport rounds alike.
+  check_on_both(inputs(2, 3001), 0, [&](auto const& ex, auto& comm, auto data, auto, auto& ws) {
+    CHECK(allreduce(ex, comm, random_k{.ratio = 0.3} | cast<float16>{}, data, ws, {.at = 3}).strategy == "in_flight");
   });
 }
 
