@@ -43,6 +43,14 @@ TEST_CASE("cuda: run-time chains give the bytes of typed ones") {
   CHECK(run(small("hadamard_rotate | cast<bfloat16>"), x) == run(hadamard_rotate{} | cast<bfloat16>{}, x));
 }
 
+TEST_CASE("cuda: run-time chains with a sparsifier") {
+  using sparse = any_compressor_of<top_k, hadamard_rotate, cast<bfloat16>>;
+  auto const x = support::same_gaussian_values(3000, 8);
+  CHECK(run(sparse("top_k(0.1)"), x) == run(top_k{.ratio = 0.1}, x));
+  CHECK(run(sparse("hadamard_rotate(64) | top_k(0.1) | cast<bfloat16>"), x) ==
+        run(hadamard_rotate{.block = 64} | top_k{.ratio = 0.1} | cast<bfloat16>{}, x));
+}
+
 TEST_CASE("cuda: a run-time chain with a stage that was not compiled says so") {
   cuda_exec const ex;
   workspace ws{ex};

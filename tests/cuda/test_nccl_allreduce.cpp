@@ -3,8 +3,13 @@
 
 #include <ccomp/collectives.cuh>
 #include <ccomp/quantize/cast.hpp>
+#include <ccomp/quantize/natural.hpp>
 #include <ccomp/quantize/sign.hpp>
 #include <ccomp/quantize/uniform.hpp>
+#include <ccomp/sparsify/random_block.hpp>
+#include <ccomp/sparsify/random_k.hpp>
+#include <ccomp/sparsify/threshold.hpp>
+#include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
 #include <support/nccl/nccl_ranks.hpp>
 #include <support/ranks.hpp>
@@ -94,6 +99,20 @@ TEST_CASE("cuda allreduce: in flight") {
   auto const means = on_gpus(cast<float16>{}, large, mean_at_7, in_flight{});
   for (auto const& row : means)
     for (float const v : row) REQUIRE(v == 60000.0f);
+}
+
+TEST_CASE("cuda allreduce: sparsifiers give the host's bits") {
+  support::watchdog const guard("cuda allreduce, sparse", std::chrono::seconds(240));
+  check<float>(top_k{.ratio = 0.05} | natural{}, 3, 9000);
+  check<float16>(top_k{.ratio = 0.1}, 4, 1300);  // the last rank's chunk is short
+  check<bfloat16>(hadamard_rotate{.block = 256} | threshold{.relative = 1, .capacity_ratio = 0.4}, 3, 3001);
+  auto const all = inputs<float>(2, 3000);
+  random_k const drawn{.ratio = 0.1, .unbiased = true};
+  CHECK(same_bits(on_gpus(drawn, all, mean_at_7, in_flight{}), on_host(drawn, all, mean_at_7, in_flight{})));
+  per_rank<float16> const large(4, std::vector<float16>(300, float16(60000.0f)));
+  auto const means = on_gpus(random_block{.ratio = 1}, large, mean_at_7, in_flight{});
+  for (auto const& row : means)
+    for (float16 const v : row) REQUIRE(v == float16(60000.0f));
 }
 
 TEST_CASE("cuda allreduce: automatic sends fewer bytes, as on the host") {

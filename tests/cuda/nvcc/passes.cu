@@ -35,4 +35,5 @@ void use(std::span<float> x, std::span<ccomp::float16> y, std::span<ccomp::bfloa
   ccomp::workspace<ccomp::cuda_exec> ws{ccomp::cuda_exec{}};
   ccomp::encode(ccomp::cuda_exec{}, ccomp::cast<ccomp::bfloat16>{}, std::span<__half>(), payload, ws);
   all_passes(ccomp::hadamard_rotate{} | ccomp::natural{}, z, payload);
+  all_passes(ccomp::top_k{} | ccomp::natural{}, x, payload);  // every kernel of every sparsifier
 }
