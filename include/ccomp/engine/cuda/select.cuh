@@ -175,7 +175,7 @@ __device__ inline void narrow_if_last(selection_call const& k, int level, std::u
 
 /// Counts keys of the pool, or else of the input.
 template <class = void>
-__global__ void __launch_bounds__(vector_threads) histogram_kernel(selection_call k, int level) {
+__global__ void __launch_bounds__(vector_threads, 2) histogram_kernel(selection_call k, int level) {
   CCOMP_SHARED(std::uint32_t[most_bins], bins);
   vector_source source = k.source.mine();
   select_state& s = *k.state.mine();
@@ -460,7 +460,7 @@ template <class = void> __global__ void __launch_bounds__(vector_threads) count_
 }
 
 /// Writes what is kept, in the order of the input.
-template <class = void> __global__ void __launch_bounds__(vector_threads) keep_kernel(selection_call k) {
+template <class = void> __global__ void __launch_bounds__(vector_threads, 2) keep_kernel(selection_call k) {
   vector_source const source = k.source.mine();
   select_state const s = *k.state.mine();
   unsigned const warp = threadIdx.x / 32, lane = threadIdx.x % 32;
