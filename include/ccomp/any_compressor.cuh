@@ -39,6 +39,7 @@ template <class... S> struct device_stage_list {
       p.ops[pass][i] = found->ops;
     }
     p.raw[pass] = &run_raw<Pass>;
+    if constexpr ((has_selects<S> || ...)) p.vector = &device_vector_runs_of<void>;
   }
 };
 /// What any_compressor itself is compiled with: the usual choices.
@@ -50,7 +51,7 @@ using usual_device_stages =
 template <device_pass Pass, class List> device_program make_run_time_program(program stages) {
   expects(stages.size() <= device_program::most_stages,
           [&] { return "CUDA: a chain has at most 16 stages, this one " + std::to_string(stages.size()); });
-  device_program p{stages, {}, {}};
+  device_program p{stages};
   List::template add_pass<Pass>(p);
   if constexpr (Pass == device_pass::encode_feedback || Pass == device_pass::reduce) {
     List::template add_pass<device_pass::encode>(p);

@@ -7,15 +7,22 @@
 CCOMP_BEGIN
 namespace detail {
 
+/// Kernels of the program's vector stage; null for a block chain.
+inline device_vector_runs const* vector_runs(device_program const& p) {
+  segment const s = first_segment(p.stages);
+  if (!s.vector()) return nullptr;
+  expects(p.vector, [&] { return "CUDA: " + s.end.ops->text(s.end.stage) + " runs on the host only"; });
+  return p.vector;
+}
 /// Scratch that the pass takes; sizes of the call are set, pointers need not be.
 inline std::size_t device_scratch_bytes(device_pass pass, device_program const& p, block_call const& k) {
-  return first_segment(p.stages).vector() ? vector_scratch_bytes(pass, p, k) : 0;
+  auto const* const vector = vector_runs(p);
+  return vector ? vector->scratch_bytes(pass, p, k) : 0;
 }
-
 inline void run_pass(device_pass pass, cuda_exec const& ex, device_program const& p, block_call const& k,
                      scratch memory) {
-  if (!first_segment(p.stages).vector()) return run_blocks(pass, ex, p, k);
-  run_vector(pass, ex, p, k, memory);
+  if (auto const* const vector = vector_runs(p)) return vector->run(pass, ex, p, k, memory);
+  run_blocks(pass, ex, p, k);
 }
 
 /// A call over n values with nothing but its place in the run.

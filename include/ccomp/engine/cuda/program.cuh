@@ -18,6 +18,20 @@ template <class S>
 inline constexpr device_vector_ops device_vector_ops_of = {
     [](void const* s, std::size_t n) -> selection { return as<S>(s).selects(n); }};
 
+struct device_program;
+// Passes of a chain with a sparsifier, in vector_passes.cuh. Templates, so that other chains bring none of its kernels.
+template <class Kernels>
+std::size_t vector_scratch_bytes(device_pass pass, device_program const& p, block_call const& k);
+template <class Kernels>
+void run_vector(device_pass pass, cuda_exec const& ex, device_program const& p, block_call const& k, scratch memory);
+
+struct device_vector_runs {
+  std::size_t (*scratch_bytes)(device_pass, device_program const&, block_call const&);
+  void (*run)(device_pass, cuda_exec const&, device_program const&, block_call const&, scratch);
+};
+template <class Kernels>
+inline constexpr device_vector_runs device_vector_runs_of = {&vector_scratch_bytes<Kernels>, &run_vector<Kernels>};
+
 /// What the CUDA engine has for a stage in one pass; null: nothing.
 struct device_ops {
   void (*run)(void const* stage, cuda_exec const&, block_call const&) = nullptr;  // of quantizers
@@ -37,6 +51,11 @@ template <has_steps S> void append_steps(S const& stage, device_transforms& t) {
   }
 }
 
+template <class S>
+concept has_selects = requires(S const& s, std::size_t n) {
+  s.selects(n);
+};
+
 template <device_pass Pass, class S> constexpr device_ops make_device_ops() {
   device_ops ops;
   if constexpr (quantizer_stage<S>)
@@ -44,7 +63,7 @@ template <device_pass Pass, class S> constexpr device_ops make_device_ops() {
       with_pieces(as<S>(s), [&](auto const& pieces) { launch_pass<Pass>(ex, k, coder_of_pieces(pieces)); });
     };
   if constexpr (has_steps<S>) ops.add_steps = [](void const* s, device_transforms& t) { append_steps(as<S>(s), t); };
-  if constexpr (requires(S const& s, std::size_t n) { s.selects(n); }) ops.vector = &device_vector_ops_of<S>;
+  if constexpr (has_selects<S>) ops.vector = &device_vector_ops_of<S>;
   return ops;
 }
 template <device_pass Pass, class S> inline constexpr device_ops device_ops_of = make_device_ops<Pass, S>();
@@ -61,6 +80,7 @@ struct device_program {
   program stages;
   std::array<stage_table, device_passes> ops{};
   std::array<device_raw_run, device_passes> raw{};
+  device_vector_runs const* vector = nullptr;
 
   [[nodiscard]] device_ops const* of(device_pass pass, std::size_t stage) const {
     return ops[static_cast<std::size_t>(pass)][stage];
@@ -68,7 +88,7 @@ struct device_program {
   [[nodiscard]] device_raw_run raw_of(device_pass pass) const { return raw[static_cast<std::size_t>(pass)]; }
   /// Without its first `skip` stages.
   [[nodiscard]] device_program tail(std::size_t skip) const {
-    device_program p{stages.subspan(skip), {}, raw};
+    device_program p{stages.subspan(skip), {}, raw, vector};
     for (std::size_t pass = 0; pass < device_passes; ++pass)
       for (std::size_t i = skip; i < most_stages; ++i) p.ops[pass][i - skip] = ops[pass][i];
     return p;
@@ -86,6 +106,7 @@ template <device_pass Pass, class... S> void add_pass(device_program& p) {
 template <device_pass Pass, class... S> device_program make_device_program(program stages) {
   static_assert(sizeof...(S) <= device_program::most_stages, "ccomp: a chain on a GPU has at most 16 stages");
   device_program p{stages};
+  if constexpr ((has_selects<S> || ...)) p.vector = &device_vector_runs_of<void>;
   if constexpr ((vector_stage<S> || ...)) {
     if constexpr (Pass != device_pass::decode) add_pass<device_pass::encode, S...>(p);
     if constexpr (Pass != device_pass::encode) add_pass<device_pass::decode, S...>(p);

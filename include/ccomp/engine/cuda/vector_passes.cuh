@@ -130,7 +130,7 @@ template <class F> void for_each_size(block_call const& k, F const& f) {
 }
 
 /// Runs the passes; without an exec it only goes through the motions, which tells how much scratch they take.
-class vector_runner {
+template <class Kernels> class vector_runner {
  public:
   explicit vector_runner(cuda_exec const* ex) : ex_(ex) {}
 
@@ -170,7 +170,7 @@ class vector_runner {
   static std::uint64_t tile_blocks(std::uint64_t n) { return ceil_div(n, select_values * vector_warps); }
 
   void update_residual(vector_source const& source, residual_step step, float* values, unsigned items) const {
-    go("residual", residual_kernel<>, tile_blocks(source.n), items, source, step, values);
+    go("residual", residual_kernel<Kernels>, tile_blocks(source.n), items, source, step, values);
   }
 
   static drawn_places take_places(vector_call const& c, metered_scratch& memory) {
@@ -182,7 +182,7 @@ class vector_runner {
   }
   drawn_places draw(vector_call const& c, metered_scratch& memory) const {
     drawn_places const p = take_places(c, memory);
-    go("draw", draw_kernel<>, blocks_for(c.what.kept), 1, c.what, c.k.random, p);
+    go("draw", draw_kernel<Kernels>, blocks_for(c.what.kept), 1, c.what, c.k.random, p);
     return p;
   }
 
@@ -194,7 +194,7 @@ class vector_runner {
     if (c.drawn()) {
       kept.places = draw(c, memory);
       kept.index = {kept.places.index, 0};
-      go("gather_drawn", gather_drawn<>, blocks_for(c.what.kept), c.items, source, c.what.kept, kept.places,
+      go("gather_drawn", gather_drawn<Kernels>, blocks_for(c.what.kept), c.items, source, c.what.kept, kept.places,
          kept.carrier);
       if (source.residual) update_residual(source, residual_step::leave, nullptr, c.items);
       return kept;
@@ -216,14 +216,14 @@ class vector_runner {
       if (!(c.what.value > 0)) {
         std::uint64_t const norms = ceil_div(c.n, norm_values);
         s.norms = memory.take_each<tile_norm>(norms, c.items);
-        go("start_selection", start_selection<>, 1, c.items, s);
-        go("norm", norm_kernel<>, ceil_div(norms, vector_warps), c.items, s);
+        go("start_selection", start_selection<Kernels>, 1, c.items, s);
+        go("norm", norm_kernel<Kernels>, ceil_div(norms, vector_warps), c.items, s);
       } else if (!one_block) {
-        go("start_selection", start_selection<>, 1, c.items, s);
+        go("start_selection", start_selection<Kernels>, 1, c.items, s);
       }
     }
     if (one_block) {
-      go("select", select_kernel<>, 1, c.items, s);
+      go("select", select_kernel<Kernels>, 1, c.items, s);
       return kept;
     }
     std::uint64_t const tiles = ceil_div(c.n, select_values), blocks = tile_blocks(c.n),
@@ -237,13 +237,13 @@ class vector_runner {
       s.tiles = memory.take_each<pool_tile>(tiles, c.items);
       s.pool_index = memory.take_each<std::uint32_t>(s.room, c.items);
       s.pool_value = memory.take_each<float>(s.room, c.items);
-      go("start_selection", start_selection<>, 1, c.items, s);
-      go("histogram", histogram_kernel<>, few, c.items, s, 0);
-      go("gather", gather_kernel<>, few, c.items, s);
-      go("histogram", histogram_kernel<>, few, c.items, s, 2);
+      go("start_selection", start_selection<Kernels>, 1, c.items, s);
+      go("histogram", histogram_kernel<Kernels>, few, c.items, s, 0);
+      go("gather", gather_kernel<Kernels>, few, c.items, s);
+      go("histogram", histogram_kernel<Kernels>, few, c.items, s, 2);
     }
-    go("count", count_kernel<>, blocks, c.items, s);
-    go("keep", keep_kernel<>, blocks, c.items, s);
+    go("count", count_kernel<Kernels>, blocks, c.items, s);
+    go("keep", keep_kernel<Kernels>, blocks, c.items, s);
     return kept;
   }
 
@@ -264,7 +264,7 @@ class vector_runner {
     w.payload = {c.k.payload, c.k.payload_stride};
     if (!reaching && w.layout.coding == index_coding::raw) w.from = w.layout.bytes() / 4;
     if (c.drawn() && c.raw) w.from = carried / 4;
-    go("write_indices", write_indices<>, blocks_for(w.end / 4 - w.from), c.items, w);
+    go("write_indices", write_indices<Kernels>, blocks_for(w.end / 4 - w.from), c.items, w);
   }
 
   void encode(vector_call const& c, bool feedback, metered_scratch memory) const {
@@ -314,7 +314,7 @@ class vector_runner {
       run(device_pass::decode, c.tail, t, memory);
     }
     if (!c.transformed()) {
-      go("settle", settle_kernel<>, blocks_for(c.what.kept), c.items,
+      go("settle", settle_kernel<Kernels>, blocks_for(c.what.kept), c.items,
          settle_call{input,
                      c.what.kept,
                      kept.count,
@@ -334,7 +334,7 @@ class vector_runner {
     sc.carrier = {back.data, 0, back.bytes};
     sc.out = {inner.data, element_type::float32};
     sc.stride = inner.bytes / 4;
-    go("scatter", scatter_kernel<>, ceil_div(c.n, scatter_values), c.items, sc);
+    go("scatter", scatter_kernel<Kernels>, ceil_div(c.n, scatter_values), c.items, sc);
     undo_transforms(c, inner, {whole, element_type::float32}, 1.0f, false);
     update_residual(input, residual_step::settle, whole, c.items);
   }
@@ -388,15 +388,15 @@ class vector_runner {
       else
         r.index = each(memory.take_each<std::uint32_t>(c.what.kept, lists));
       if (blocks <= 1 && c.what.kept <= block_entries) {
-        go("read_indices", read_kernel<>, 1, lists, r);
+        go("read_indices", read_kernel<Kernels>, 1, lists, r);
       } else {
-        go("start_reading", start_reading<>, 1, lists, r);
+        go("start_reading", start_reading<Kernels>, 1, lists, r);
         if (!listed) {
           r.totals = each(memory.take_each<unsigned long long>(blocks, lists));
-          go("count_ones", count_ones_kernel<>, blocks, lists, r);
-          go("read_ones", read_ones_kernel<>, blocks, lists, r);
+          go("count_ones", count_ones_kernel<Kernels>, blocks, lists, r);
+          go("read_ones", read_ones_kernel<Kernels>, blocks, lists, r);
         }
-        go("check_indices", check_indices<>, blocks_for(c.what.kept), lists, r);
+        go("check_indices", check_indices<Kernels>, blocks_for(c.what.kept), lists, r);
       }
       sc.list = {r.list.data, r.list.source_bytes, r.list.item_bytes};
       sc.index = {r.index.data, r.index.source_bytes, r.index.item_bytes};
@@ -430,14 +430,14 @@ class vector_runner {
       sc.stride = c.n;
       sc.divisor = k.divisor;
       sc.add_to_out = k.add_to_out;
-      go("scatter", scatter_kernel<>, ceil_div(c.n, scatter_values), c.items, sc);
+      go("scatter", scatter_kernel<Kernels>, ceil_div(c.n, scatter_values), c.items, sc);
       return;
     }
     auto const inner = memory.take_each<float>(c.n, c.items);
     sc.out = {inner.data, element_type::float32};
     sc.stride = inner.bytes / 4;
     sc.finish = false;
-    go("scatter", scatter_kernel<>, ceil_div(c.n, scatter_values), c.items, sc);
+    go("scatter", scatter_kernel<Kernels>, ceil_div(c.n, scatter_values), c.items, sc);
     undo_transforms(c, inner, k.out, k.divisor, k.add_to_out);
   }
 
@@ -467,18 +467,19 @@ class vector_runner {
   cuda_exec const* ex_;
 };
 
-inline std::size_t vector_scratch_bytes(device_pass pass, device_program const& p, block_call const& k) {
+template <class Kernels>
+std::size_t vector_scratch_bytes(device_pass pass, device_program const& p, block_call const& k) {
   std::size_t most = 0;
   scratch const endless({reinterpret_cast<std::byte*>(std::uintptr_t{64}), std::size_t{1} << 60});
-  vector_runner(nullptr).run(pass, p, k, {endless, most});
+  vector_runner<Kernels>(nullptr).run(pass, p, k, {endless, most});
   return most;
 }
 
 /// Queues one pass of a chain with a sparsifier. Refuses, before anything is queued, a chain that has no kernels.
-inline void run_vector(device_pass pass, cuda_exec const& ex, device_program const& p, block_call const& k,
-                       scratch memory) {
+template <class Kernels>
+void run_vector(device_pass pass, cuda_exec const& ex, device_program const& p, block_call const& k, scratch memory) {
   std::size_t most = 0;
-  vector_runner(&ex).run(pass, p, k, {memory, most});
+  vector_runner<Kernels>(&ex).run(pass, p, k, {memory, most});
 }
 
 }  // namespace detail
