@@ -1,6 +1,7 @@
 // Chains with a sparsifier on the (simulated) GPU give the host's bytes: payload, residual, decoded values, sums.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/natural.hpp>
 #include <ccomp/sparsify/random_block.hpp>
@@ -155,4 +156,54 @@ TEST_CASE("cuda: chains that no kernel runs are refused in one sentence, before 
   CHECK(refused(threshold{} | top_k{}).find("top_k runs on the host only where it follows a threshold") !=
         std::string::npos);
   CHECK(refused(every_other{}).find("every_other runs on the host only") != std::string::npos);
+}
+
+TEST_CASE("cuda: how many kernels a pass is") {
+  auto const launches = [](auto const& c, std::size_t n) {
+    cuda_exec const ex;
+    workspace ws{ex};
+    support::device_array<float> const x(n), rest(n);
+    support::device_array<std::byte> const payload(payload_bytes(c, n));
+    std::span const bytes(payload.data(), payload.size()), in(x.data(), n);
+    std::array<std::size_t, 4> counts{cudart_sim::count().launches};
+    encode(ex, c, in, bytes, ws);
+    counts[1] = cudart_sim::count().launches;
+    encode_feedback(ex, c, in, std::span(rest.data(), n), bytes, ws);
+    counts[2] = cudart_sim::count().launches;
+    auto const before = cudart_sim::count();
+    decode(ex, c, bytes, in, ws);
+    counts[3] = cudart_sim::count().launches;
+    CHECK(cudart_sim::count().host_syncs == before.host_syncs);
+    ws.check();
+    return std::array{counts[1] - counts[0], counts[2] - counts[1], counts[3] - counts[2]};
+  };
+  using three = std::array<std::size_t, 3>;
+  CHECK(launches(top_k{}, 8192) == three{2, 3, 2});
+  CHECK(launches(top_k{.ratio = 0.1}, 8193) == three{7, 8, 2});
+  CHECK(launches(top_k{.ratio = 0.1}, 100000) == three{7, 8, 5});
+  CHECK(launches(top_k{.ratio = 0.1} | natural{}, 100000) == three{8, 10, 6});
+  CHECK(launches(threshold{.value = 1}, 8000) == three{2, 3, 2});
+  CHECK(launches(threshold{}, 100000) == three{5, 6, 5});
+  CHECK(launches(random_k{}, 100000) == three{2, 4, 2});
+}
+
+TEST_CASE("cuda: places follow a step in device memory") {
+  std::size_t const n = 9000;
+  auto const x = same_gaussian_values(n, 4);
+  support::device_array<std::uint64_t> const counter(std::vector<std::uint64_t>{77});
+  auto const each = [&](auto const& c) {
+    cuda_exec const ex;
+    workspace ws{ex};
+    workspace host_ws{host_exec{1}};
+    support::fenced<float> in(x);
+    support::fenced<std::byte> payload{std::vector<std::byte>(payload_bytes(c, n))};
+    encode(ex, c, in.span(), payload.span(), ws, {.at = step::from_device(counter.data())});
+    ws.check();
+    support::host_bytes bytes(payload_bytes(c, n));
+    encode(host_exec{1}, c, x, bytes.span(), host_ws, {.at = 77});
+    CHECK(support::same_bytes(payload.values(), bytes.copy()));
+  };
+  each(random_k{.ratio = 0.1});
+  each(random_block{.ratio = 0.1, .blocks = 3});
+  each(threshold{.value = 1, .capacity_ratio = 0.1});
 }

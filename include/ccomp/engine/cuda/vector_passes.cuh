@@ -271,13 +271,14 @@ template <class Kernels> class vector_runner {
     vector_source input = c.source();
     if (feedback) input.residual = c.k.residual;
     vector_source source = input;
-    float* whole = nullptr;
+    float* whole = nullptr;  // with transforms: the tensor as floats,
+    per_item<float> inner;   //   and behind the transforms
     if (feedback && c.transformed()) {
       whole = memory.take<float>(c.n * c.items);
       update_residual(input, residual_step::copy, whole, c.items);
     }
     if (c.transformed()) {
-      auto const inner = memory.take_each<float>(c.n, c.items);
+      inner = memory.take_each<float>(c.n, c.items);
       block_call t = c.plain(c.n, c.items);
       t.type = c.k.type;
       t.in = feedback ? device_values(whole, element_type::float32) : c.k.in;
@@ -324,7 +325,6 @@ template <class Kernels> class vector_runner {
                      back});
       return;
     }
-    auto const inner = memory.take_each<float>(c.n, c.items);
     scatter_call sc;
     sc.n = c.n;
     sc.kept = c.what.kept;
