@@ -86,12 +86,12 @@ template <int Levels, bool Last>
 // (Masked forms with a full mask: g++ 12 warns about its own header in the plain ones.)
 template <std::size_t Registers>
 [[CCOMP_INTRINSICS(CCOMP_TARGET_AVX512)]] void lower_levels_avx512(float* x, std::size_t n) {
-  __m512i const top = _mm512_set1_epi32(static_cast<int>(0x80000000u));
   __m512 const one = _mm512_set1_ps(1.0f);
-  auto const signs = [&](__mmask16 m) __attribute__((target(CCOMP_TARGET_AVX512), always_inline)) {
-    return _mm512_castsi512_ps(_mm512_mask_xor_epi32(_mm512_castps_si512(one), m, _mm512_castps_si512(one), top));
-  };
-  __m512 const s1 = signs(0xaaaa), s2 = signs(0xcccc), s4 = signs(0xf0f0), s8 = signs(0xff00);
+  // No lambda: behind nvcc's front end g++ forgets what such a one is compiled for.
+  __m512 const s1 = _mm512_mask_sub_ps(one, 0xaaaa, _mm512_setzero_ps(), one),
+               s2 = _mm512_mask_sub_ps(one, 0xcccc, _mm512_setzero_ps(), one),
+               s4 = _mm512_mask_sub_ps(one, 0xf0f0, _mm512_setzero_ps(), one),
+               s8 = _mm512_mask_sub_ps(one, 0xff00, _mm512_setzero_ps(), one);
   for (std::size_t base = 0; base < n; base += 16 * Registers) {
     __m512 v[Registers];
     CCOMP_HOST_UNROLL(8)
