@@ -16,7 +16,6 @@ int main() {
   gpu::memory<float> const in(gradient), decoded(n), again(n);
   gpu::memory<std::byte> const payload(bytes), other(bytes);
 
-  // [stream]
   ccomp::cuda_exec const ex(first.get()), beside(second.get());  // of the device that is current
   ccomp::workspace ws{ex}, ws_beside{beside};                    // one a stream
   // All calls return at once; what one stream is told to do, it does in order.
@@ -26,7 +25,6 @@ int main() {
   ccomp::decode(beside, compressor, other.span(), again.span(), ws_beside, {.at = 7});
   ex.synchronize();
   beside.synchronize();
-  // [/stream]
 
   ccomp::workspace host_ws{ccomp::host_exec{}};
   std::vector<float> expected(n), storage(bytes / sizeof(float) + 4);

@@ -24,14 +24,12 @@ int main() {
     ccomp::decode(ex, compressor, payload.span(), out.span(), ws, {.at = at});
   };
 
-  // [graph]
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t ready = nullptr;
   gpu::ok(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal));
   at_step(ccomp::step::from_device(step_number.data()), residual, decoded);
   gpu::ok(cudaStreamEndCapture(stream.get(), &graph));
   gpu::ok(cudaGraphInstantiate(&ready, graph, 0));
-  // [/graph]
 
   bool good = true;
   std::vector<float> last;

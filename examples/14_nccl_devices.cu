@@ -19,7 +19,6 @@ int main() try {
   std::vector<std::vector<float>> results(devices.size());
   std::vector<std::string> errors(devices.size());
 
-  // [devices]
   auto comms = ccomp::nccl_communicator::init_all(devices);
   {
     std::vector<std::jthread> threads;
@@ -40,7 +39,6 @@ int main() try {
         }
       });
   }
-  // [/devices]
 
   // two_shot gives the bits of the host's, on every rank.
   std::vector<float> expected;
