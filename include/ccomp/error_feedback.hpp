@@ -39,8 +39,8 @@ inline void scale_values(host_exec const&, values const& v, float factor) {
 /// it was made with: `error_feedback ef{c, n}` on the host, `error_feedback ef{c, n, ex}` on a GPU for a cuda_exec.
 ///
 /// Memory:    4 n bytes (2 n with bfloat16 residuals), doubled when transactional, and the stage's own state
-/// CUDA:      everything but save and residual_copy, which wait, happens in the order of the stream it was made with; a
-///            call that uses it runs on that stream, or after it
+/// CUDA:      everything happens in the order of the stream it was made with; a call that uses it runs on that stream, or
+///            after it. save, load and residual_copy wait for it, and so do making and reset where the stage has a state
 /// Guarantee: with a contraction the mean of T outputs for a constant input converges as 1/T, under every strategy; the
 ///            error of a re-encoding (two_shot) joins the residual of the rank that did it
 /// NaN, Inf:  a block that is not finite is sent as NaN and its residual stays as it was. A call that throws leaves the

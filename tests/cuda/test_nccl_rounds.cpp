@@ -4,18 +4,31 @@
 #include <ccomp/low_rank/power_sgd.cuh>
 #include <ccomp/quantize/shared_scale.cuh>
 #include <support/cublas/cublas_sim.hpp>
-#include <support/cuda/protocol_steps.hpp>
+#include <support/cuda/exec_steps.hpp>
 #include <support/nccl/nccl_ranks.hpp>
 
 using namespace ccomp;
-using support::protocol_options;
 using support::same_bits;
 
 namespace {
 
 std::size_t constexpr n = 40 * 50 - 5;
 
-template <class C> using reducer = support::device_reducer<C, float, nccl_communicator>;
+/// A rank's tensor with its wrapper, and steps of them.
+template <class C> struct stepped {
+  nccl_communicator& comm;
+  cuda_exec ex;
+  workspace<cuda_exec> ws{ex};
+  error_feedback<C, cuda_exec> wrapper;
+  support::on_gpu<float> x{n};
+
+  stepped(C const& c, nccl_communicator& m, cuda_exec const& e) : comm(m), ex(e), wrapper(c, n, e) {}
+  void fill(std::vector<float> const& values) const {
+    REQUIRE(cudaMemcpy(x.data(), values.data(), n * sizeof(float), cudaMemcpyHostToDevice) == cudaSuccess);
+  }
+  void queue(std::uint64_t number) { allreduce(ex, comm, wrapper, std::span(x.data(), n), ws, {.at = number}); }
+  void wait() { comm.wait(ex, std::chrono::seconds(60)); }
+};
 
 void each_rank(int ranks, support::rank_function const& f) {
   for (auto const& e : support::on_ranks(ranks, f)) CHECK(support::text_of(e) == "");
@@ -24,17 +37,15 @@ void each_rank(int ranks, support::rank_function const& f) {
 /// One step queued, then the same captured and replayed twice; and three steps queued.
 template <class C> void check_graph(C const& c) {
   auto const in = support::gradients(2, n);
-  support::per_rank<float> out[2]{{{}, {}}, {{}, {}}}, residual[2] = {{{}, {}}, {{}, {}}},
-                                                       state[2] = {{{}, {}}, {{}, {}}};
+  support::per_rank<float> out[2] = {in, in};
+  support::per_rank<std::byte> saved[2] = {{{}, {}}, {{}, {}}};
   for (std::size_t const by_graph : {0u, 1u})
     each_rank(2, [&](nccl_communicator& comm, cuda_exec const& ex) {
       auto const r = static_cast<std::size_t>(comm.rank());
-      protocol_options const o;
-      reducer<C> one(c, n, o, comm, ex);
-      auto const wait = [&] { comm.wait(ex, std::chrono::seconds(60)); };
+      stepped<C> one(c, comm, ex);
       one.fill(in[r]);
       one.queue(3);
-      wait();
+      one.wait();
       cudaGraphExec_t exec = nullptr;
       if (by_graph) {
         REQUIRE(cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
@@ -50,29 +61,27 @@ template <class C> void check_graph(C const& c) {
           REQUIRE(cudaGraphLaunch(exec, ex.stream()) == cudaSuccess);
         else
           one.queue(3);
-        wait();
+        one.wait();
       }
       if (by_graph) CHECK(cudaGraphExecDestroy(exec) == cudaSuccess);
-      out[by_graph][r] = one.out();
-      residual[by_graph][r] = one.residual();
-      state[by_graph][r] = one.state();
+      out[by_graph][r] = one.x.peek();
+      saved[by_graph][r] = one.wrapper.save();
     });
   CHECK(same_bits(out[0], out[1]));
-  CHECK(same_bits(residual[0], residual[1]));
-  CHECK(same_bits(state[0], state[1]));
-  CHECK(same_bits(out[0][0], out[0][1]));
-  CHECK(!same_bits(out[0][0], in[0]));
+  CHECK(same_bits(saved[0], saved[1]));
+  CHECK(support::all_same(out[0]));
+  CHECK(!same_bits(out[0], in));
 }
 
 /// The second call launches so many kernels, allocates nothing, and waits for nothing.
 template <class C> void check_queued(C const& c, std::size_t kernels) {
   each_rank(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
     auto const in = support::gradients(1, n);
-    reducer<C> one(c, n, {}, comm, ex);
+    stepped<C> one(c, comm, ex);
     one.fill(in[0]);
     one.queue(1);
-    CHECK(one.out() == in[0]);  // nothing has happened yet
-    comm.wait(ex, std::chrono::seconds(60));
+    CHECK(one.x.peek() == in[0]);  // nothing has happened yet
+    one.wait();
     auto const before = cudart_sim::count();
     int const handles = cublas_sim::handles();
     one.queue(2);
@@ -81,7 +90,7 @@ template <class C> void check_queued(C const& c, std::size_t kernels) {
     CHECK(after.host_syncs == before.host_syncs);
     CHECK(after.allocations == before.allocations);
     CHECK(cublas_sim::handles() == handles);
-    comm.wait(ex, std::chrono::seconds(60));
+    one.wait();
   });
 }
 
@@ -106,26 +115,28 @@ TEST_CASE("cuda rounds: three ranks over NCCL give what three threads give") {
   support::per_rank<float> out(3);
   each_rank(3, [&](nccl_communicator& comm, cuda_exec const& ex) {
     auto const r = static_cast<std::size_t>(comm.rank());
-    reducer<shared_scale_quantize<8>> one(shared, n, {}, comm, ex);
+    stepped<shared_scale_quantize<8>> one(shared, comm, ex);
     one.fill(in[r]);
     one.queue(3);
-    comm.wait(ex, std::chrono::seconds(60));
-    out[r] = one.out();
+    one.wait();
+    out[r] = one.x.peek();
   });
-  CHECK(same_bits(out, support::on_gpus<float>(shared, 3, n, 1, support::constantly(in)).out));
+  cudart_sim::set_device_count(1);
+  CHECK(same_bits(out, support::on_gpu_ranks<float>(shared, n, 3, 1, support::constantly(in)).out));
 }
 
 TEST_CASE("cuda rounds: errors of cuBLAS, and a first call while the stream records") {
   each_rank(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
-    reducer<power_sgd> one(low_rank, n, {}, comm, ex);
-    one.fill(support::gradients(1, n)[0]);
+    support::on_gpu<float> const x(support::gradients(1, n)[0]);
+    workspace<cuda_exec> ws{ex};
+    auto const call = [&] { allreduce(ex, comm, low_rank, std::span(x.data(), n), ws); };
     REQUIRE(cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
-    CHECK_THROWS_WITH_AS(one.queue(1), doctest::Contains("records a graph"), invalid_argument);
+    CHECK_THROWS_WITH_AS(call(), doctest::Contains("records a graph"), invalid_argument);
     cudaGraph_t graph = nullptr;
     REQUIRE(cudaStreamEndCapture(ex.stream(), &graph) == cudaSuccess);
     CHECK(cudaGraphDestroy(graph) == cudaSuccess);
     cublas_sim::fail_next("cublasSgemm", CUBLAS_STATUS_EXECUTION_FAILED);
-    CHECK_THROWS_WITH_AS(one.queue(1), doctest::Contains("cublasSgemm: "), cuda_error);
+    CHECK_THROWS_WITH_AS(call(), doctest::Contains("cublasSgemm: "), cuda_error);
     comm.wait(ex, std::chrono::seconds(60));
   });
 }

@@ -5,14 +5,14 @@
 #include <ccomp/transform/hadamard.hpp>
 #include <ccomp/transform/scale.hpp>
 #include <limits>
-#include <support/cuda/protocol_steps.hpp>
+#include <support/cuda/exec_steps.hpp>
 #include <support/typed_cases.hpp>
 
 using namespace ccomp;
 using support::constantly;
 using support::device_array;
-using support::protocol_options;
 using support::same_bits;
+using support::step_options;
 
 namespace {
 
@@ -20,14 +20,14 @@ template <class T> support::per_rank<T> inputs(int ranks, std::size_t n) {
   return support::gradients<T>(ranks, n, 1 + n);
 }
 
-template <class T = float, class C> void check(C const& c, int ranks, std::size_t n, protocol_options const& o = {}) {
+template <class T = float, class C> void check(C const& c, int ranks, std::size_t n, step_options const& o = {}) {
   CAPTURE(text(c));
   CAPTURE(ranks);
   CAPTURE(n);
   auto const in = inputs<T>(ranks, n);
   int const steps = o.feedback ? 2 : 1;  // the second reads what the first wrote
-  auto const device = support::on_gpus<T>(c, ranks, n, steps, constantly(in), o);
-  auto const host = support::on_host<T>(c, ranks, n, steps, constantly(in), o);
+  auto const device = support::on_gpu_ranks<T>(c, n, ranks, steps, constantly(in), o);
+  auto const host = support::on_host_ranks<T>(c, n, ranks, steps, constantly(in), o);
   CHECK(same_bits(device.out, host.out));
   if (o.feedback) CHECK(same_bits(device.residual, host.residual));
   CHECK(device.sent[0] <= host.sent[0] + 2 * static_cast<std::size_t>(ranks));  // a last half word may be empty
@@ -59,8 +59,9 @@ TEST_CASE("cuda shared_scale_quantize: behind transforms") {
 
 TEST_CASE("cuda shared_scale_quantize: element and residual types, decay") {
   check<bfloat16>(shared_scale_quantize<8>{.block = 64}, 2, 777);
-  check<float16>(shared_scale_quantize<4>{.round = stochastic}, 2, 1111, {.op = reduction::sum, .decay = 0.5f});
-  check(shared_scale_quantize<3>{}, 2, 1500, {.residual = element_type::bfloat16});
+  check<float16>(shared_scale_quantize<4>{.round = stochastic}, 2, 1111,
+                 {.op = reduction::sum, .wrapper = {.decay = 0.5f}});
+  check(shared_scale_quantize<3>{}, 2, 1500, {.wrapper = {.residual = element_type::bfloat16}});
 }
 
 TEST_CASE("cuda shared_scale_quantize: as many ranks as 32-bit sums need") {
@@ -90,7 +91,7 @@ TEST_CASE("cuda shared_scale_quantize: as many ranks as 32-bit sums need") {
   integers.codes = added.data();
   detail::launch(ex, "shared_decode", detail::shared_decode_kernel<team>, 1, 128, integers, 260, k);
   ex.synchronize();
-  auto const host = support::on_host<float>(shared_scale_quantize<8>{}, 1, x.size(), 1, constantly<float>({x}));
+  auto const host = support::on_host_ranks<float>(shared_scale_quantize<8>{}, x.size(), 1, 1, constantly<float>({x}));
   for (std::size_t i = 0; i < x.size(); ++i) REQUIRE(out.values()[i] == doctest::Approx(host.out[0][i]).epsilon(1e-6));
 }
 
@@ -104,8 +105,8 @@ TEST_CASE("cuda shared_scale_quantize: what is not finite on one rank spoils its
         return r == 1 && t == 1 ? hurt : in[static_cast<std::size_t>(r)];
       };
       auto const compare = [&](auto const& c) {
-        auto const device = support::on_gpus<float>(c, 3, 2001, 2, brings);
-        auto const host = support::on_host<float>(c, 3, 2001, 2, brings);
+        auto const device = support::on_gpu_ranks<float>(c, 2001, 3, 2, brings);
+        auto const host = support::on_host_ranks<float>(c, 2001, 3, 2, brings);
         CHECK(same_bits(device.out, host.out));
         CHECK(same_bits(device.residual, host.residual));
         CHECK(std::bit_cast<std::uint32_t>(device.out[0][700]) == 0x7fc00000u);
@@ -124,13 +125,13 @@ TEST_CASE("cuda shared_scale_quantize: with feedback the mean of the outputs con
   auto const in = inputs<float>(2, n);
   auto const want = support::exact_sum(in);
   std::vector<double> sum(n), errors;
-  support::on_gpus<float>(shared_scale_quantize<3>{}, 2, n, 32, constantly(in), {.op = reduction::sum},
-                          [&](int t, std::vector<float> const& out) {
-                            std::vector<double> error(n);
-                            for (std::size_t i = 0; i < n; ++i)
-                              error[i] = (sum[i] += static_cast<double>(out[i])) / (t + 1) - want[i];
-                            errors.push_back(support::norm(error) / support::norm(want));
-                          });
+  support::on_gpu_ranks<float>(shared_scale_quantize<3>{}, n, 2, 32, constantly(in), {.op = reduction::sum},
+                               [&](int t, std::vector<float> const& out) {
+                                 std::vector<double> error(n);
+                                 for (std::size_t i = 0; i < n; ++i)
+                                   error[i] = (sum[i] += static_cast<double>(out[i])) / (t + 1) - want[i];
+                                 errors.push_back(support::norm(error) / support::norm(want));
+                               });
   CHECK(errors.front() > 0.02);
   CHECK(errors.back() < 2 * errors.front() / 32);
 }

@@ -78,13 +78,15 @@ class cuda_exec {
   }
   void deallocate(void* memory) const noexcept { static_cast<void>(cudaFreeAsync(memory, stream_)); }
 
-  // In the stream's order; the host's memory may be used again when a call returns. To the host: waits.
+  // In the stream's order. To and from the host: waits, so that the host's memory may be used again (some systems read
+  // pageable memory only when the stream has come so far).
   void fill_zero(void* memory, std::size_t bytes) const {
     if (bytes > 0) detail::check_cuda(cudaMemsetAsync(memory, 0, bytes, stream_), "cudaMemsetAsync");
   }
   void copy(void* to, void const* from, std::size_t bytes) const { copy(to, from, bytes, cudaMemcpyDeviceToDevice); }
   void copy_from_host(void* to, void const* from, std::size_t bytes) const {
     copy(to, from, bytes, cudaMemcpyHostToDevice);
+    if (bytes > 0) synchronize();
   }
   void copy_to_host(void* to, void const* from, std::size_t bytes) const {
     copy(to, from, bytes, cudaMemcpyDeviceToHost);
