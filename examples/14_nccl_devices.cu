@@ -30,7 +30,7 @@ int main() try {
           ccomp::cuda_exec const ex(stream.get());
           ccomp::workspace ws{ex};
           gpu::memory<float> const gradient(gpu::gradient_of(static_cast<int>(r), n));
-          ccomp::allreduce(ex, comms[r], ccomp::natural{}, gradient.span(), ws, {.at = 7}, ccomp::two_shot{});
+          ccomp::allreduce(ex, comms[r], ccomp::natural{}, gradient.span(), ws, {.at = 7}, ccomp::gather{});
           comms[r].wait(ex, std::chrono::seconds(60));
           results[r] = gradient.to_host();
           comms[r].finalize();
@@ -40,14 +40,14 @@ int main() try {
       });
   }
 
-  // two_shot gives the bits of the host's, on every rank.
+  // gather gives the bits of the host's, on every rank.
   std::vector<float> expected;
   ccomp::thread_group group(ranks);
   group.run([&](ccomp::thread_communicator& comm) {
     ccomp::host_exec const ex{1};
     ccomp::workspace ws{ex};
     auto mine = gpu::gradient_of(comm.rank(), n);
-    ccomp::allreduce(ex, comm, ccomp::natural{}, mine, ws, {.at = 7}, ccomp::two_shot{});
+    ccomp::allreduce(ex, comm, ccomp::natural{}, mine, ws, {.at = 7}, ccomp::gather{});
     if (comm.rank() == 0) expected = mine;
   });
   bool good = true;
