@@ -93,7 +93,9 @@ TEST_CASE("cuda power_sgd: columns become orthonormal and span what they spanned
     std::uint32_t rank;
   };
   // One slab, as square as can be; several; more columns than warps; slabs on two levels.
-  for (auto const [rows, rank] : {shape{1, 1}, {5, 5}, {700, 1}, {1024, 3}, {5001, 4}, {1100, 37}, {140000, 4}}) {
+  for (shape const s : {shape{1, 1}, {5, 5}, {700, 1}, {1024, 3}, {5001, 4}, {1100, 37}, {140000, 4}}) {
+    auto const rows = s.rows;
+    auto const rank = s.rank;
     CAPTURE(rows);
     CAPTURE(rank);
     for (bool const dependent : {false, true}) {
