@@ -210,7 +210,7 @@ TEST_CASE("cuda power_sgd: with feedback the mean of the outputs converges as 1/
   for (std::size_t i = 0; i < n; ++i) in[1][i] *= 1.5f;
   auto const want = support::exact_sum(in);
   std::vector<double> sum(n), errors;
-  support::on_gpu_ranks<float>(power_sgd{.rank = 4, .rows = 24}, n, 2, 64, constantly(in), {.op = reduction::sum},
+  support::on_gpu_ranks<float>(power_sgd{.rank = 4, .rows = 24}, n, 2, 32, constantly(in), {.op = reduction::sum},
                                [&](int t, std::vector<float> const& out) {
                                  std::vector<double> error(n);
                                  for (std::size_t i = 0; i < n; ++i)
@@ -218,5 +218,5 @@ TEST_CASE("cuda power_sgd: with feedback the mean of the outputs converges as 1/
                                  errors.push_back(support::norm(error) / support::norm(want));
                                });
   CHECK(errors[0] > 0.02);
-  CHECK(errors[63] < 0.3 * errors[15]);  // a quarter, if it falls as 1/T
+  CHECK(errors[31] < 0.3 * errors[7]);  // a quarter, if it falls as 1/T
 }
