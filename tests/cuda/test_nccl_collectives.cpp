@@ -214,6 +214,48 @@ TEST_CASE("cuda collectives: what lies elsewhere is refused, and nothing is queu
   for (auto const& e : thrown) CHECK(support::text_of(e) == "");
 }
 
+TEST_CASE("cuda collectives: a recorded allreduce repeats, with the bits of the step that the device counts") {
+  support::watchdog const guard("cuda recorded allreduce", std::chrono::seconds(120));
+  uniform_quantize<4> const c{.round = rounding::stochastic};
+  auto const in = inputs(2, 1500);
+  per_rank<float> plain = in, replayed = in;
+  thread_group group(2);
+  group.run([&](thread_communicator& comm) {
+    workspace<host_exec> ws{{1}};
+    auto& mine = plain[index_of(comm)];
+    error_feedback ef{c, mine.size()};
+    for (std::uint64_t t = 0; t < 4; ++t) allreduce(host_exec{1}, comm, ef, mine, ws, {.at = t}, gather{});
+  });
+  auto const thrown = support::on_ranks(2, [&](nccl_communicator& comm, cuda_exec const& ex) {
+    auto& mine = replayed[index_of(comm)];
+    on_gpu<float> const x(mine);
+    on_gpu<std::uint64_t> const counter(std::vector<std::uint64_t>{0});
+    workspace<cuda_exec> ws{ex};
+    error_feedback ef{c, mine.size(), ex};
+    allreduce_options const options{.at = step::from_device(counter.data())};
+    auto const call = [&] { allreduce(ex, comm, ef, std::span(x.data(), x.size()), ws, options, gather{}); };
+    call();  // makes everything ready
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t ready = nullptr;
+    REQUIRE(cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+    call();
+    REQUIRE(cudaStreamEndCapture(ex.stream(), &graph) == cudaSuccess);
+    REQUIRE(cudaGraphInstantiate(&ready, graph, 0) == cudaSuccess);
+    for (std::uint64_t t = 1; t < 4; ++t) {
+      comm.wait(ex, std::chrono::seconds(60));
+      ex.copy_from_host(counter.data(), &t, sizeof t);
+      REQUIRE(cudaGraphLaunch(ready, ex.stream()) == cudaSuccess);
+    }
+    comm.wait(ex, std::chrono::seconds(60));
+    ws.check();
+    CHECK(cudaGraphExecDestroy(ready) == cudaSuccess);
+    CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+    mine = x.peek();
+  });
+  for (auto const& e : thrown) CHECK(support::text_of(e) == "");
+  CHECK(same_bits(replayed, plain));
+}
+
 TEST_CASE("cuda collectives: at most two kernels around each exchange, and no allocation or wait when all is known") {
   support::watchdog const guard("cuda kernels around");
   auto const thrown = support::on_ranks(1, [&](nccl_communicator& comm, cuda_exec const& ex) {

@@ -207,3 +207,28 @@ TEST_CASE("cuda: places follow a step in device memory") {
   each(random_block{.ratio = 0.1, .blocks = 3});
   each(threshold{.value = 1, .capacity_ratio = 0.1});
 }
+
+TEST_CASE("cuda: results do not depend on how many multiprocessors there are") {
+  std::size_t const n = 70000;
+  auto const c = top_k{.ratio = 0.02} | natural{};
+  support::device_array<float> const in(same_gaussian_values(n, 9));
+  std::size_t const bytes = payload_bytes(c, n);
+  std::vector<std::byte> first;
+  std::vector<float> first_rest;
+  for (int const multiprocessors : {1, 2, 3, 0}) {
+    cuda_exec const ex(nullptr, multiprocessors);
+    workspace ws{ex};
+    support::device_array<float> const rest(same_gaussian_values(n, 10));
+    support::device_array<std::byte> const payload(bytes);
+    encode_feedback(ex, c, std::span<float const>(in.data(), n), std::span(rest.data(), n),
+                    std::span(payload.data(), bytes), ws);
+    ex.synchronize();
+    if (first.empty()) {
+      first = payload.values();
+      first_rest = rest.values();
+    }
+    CHECK(payload.values() == first);
+    CHECK(rest.values() == first_rest);
+  }
+  CHECK_THROWS_AS(cuda_exec(nullptr, -1), invalid_argument);
+}

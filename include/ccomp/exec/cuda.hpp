@@ -50,12 +50,21 @@ inline int current_device() {
 /// Throws cuda_error where there is no driver or no device.
 class cuda_exec {
  public:
-  explicit cuda_exec(cudaStream_t stream = nullptr) : stream_(stream), device_(detail::current_device()) {
+  /// Kernels that loop are launched for so many multiprocessors; 0: all that the device has. Fewer leave room for others.
+  explicit cuda_exec(cudaStream_t stream = nullptr, int multiprocessors = 0)
+      : stream_(stream), device_(detail::current_device()), multiprocessors_(multiprocessors) {
+    detail::expects(multiprocessors >= 0, [&] {
+      return "cuda_exec: multiprocessors must not be negative, got " + std::to_string(multiprocessors);
+    });
+    if (multiprocessors == 0)
+      detail::check_cuda(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device_),
+                         "cudaDeviceGetAttribute");
     formats::unreachable_by_host.store(&detail::unreachable_by_host, std::memory_order_relaxed);
   }
 
   [[nodiscard]] cudaStream_t stream() const noexcept { return stream_; }
   [[nodiscard]] int device() const noexcept { return device_; }
+  [[nodiscard]] int multiprocessors() const noexcept { return multiprocessors_; }
 
   /// Waits until all that was queued so far is done.
   void synchronize() const { detail::check_cuda(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
@@ -99,7 +108,7 @@ class cuda_exec {
   }
 
   cudaStream_t stream_;
-  int device_;
+  int device_, multiprocessors_;
 };
 
 namespace detail {

@@ -226,8 +226,10 @@ template <class Kernels> class vector_runner {
       go("select", select_kernel<Kernels>, 1, c.items, s);
       return kept;
     }
+    // Blocks that loop, so that few histograms are added up: four for each multiprocessor.
+    auto const resident = 4 * static_cast<std::uint64_t>(ex_ ? ex_->multiprocessors() : 1);
     std::uint64_t const tiles = ceil_div(c.n, select_values), blocks = tile_blocks(c.n),
-                        few = std::clamp<std::uint64_t>(1024 / c.items, 1, blocks);  // that add up their histograms
+                        few = std::clamp<std::uint64_t>(resident / c.items, 1, blocks);
     s.counts = memory.take_each<unsigned long long>(tiles, c.items);
     s.totals = memory.take_each<unsigned long long>(blocks, c.items);
     if (largest) {
