@@ -145,6 +145,8 @@ TEST_CASE("cuda power_sgd: close to the host, the same bits on every rank") {
   check(power_sgd{.rank = 4}, 2, 5003, 80);                     // the last row is short
   check(power_sgd{.rank = 1, .rows = 40}, 2, 40 * 37 - 5, 37);  // rows of odd length
   check(power_sgd{.rank = 7, .rows = 30}, 2, 30 * 64, 64, {.feedback = false}, 1e-4);
+  check(power_sgd{.rank = 3, .rows = 41}, 2, 41 * 51 - 7, 51, {.feedback = false},
+        1e-4);  // M is the tensor, but for its end
   check(power_sgd{.rank = 2, .rows = 1100}, 2, 1100 * 10, 10, {.op = reduction::sum, .wrapper = {.decay = 0.5f}});
 }
 
