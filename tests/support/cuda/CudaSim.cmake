@@ -55,13 +55,17 @@ target_sources(ccomp-cuda-sim INTERFACE $<TARGET_OBJECTS:ccomp-cuda-machine> $<T
 target_include_directories(ccomp-cuda-sim SYSTEM INTERFACE ${ccomp_cuda_include})
 target_compile_options(ccomp-cuda-sim INTERFACE -include "${CMAKE_CURRENT_LIST_DIR}/cuda_sim.hpp")
 
-set(ccomp_cuda_schedules reverse random:1 runahead)
+# Every build runs the same source; what one has shown, the next need not repeat.
+set(CCOMP_CUDA_SIM_SCHEDULES "reverse;random:1;runahead" CACHE STRING "Orders of threads that the simulator's tests run in, beside the plain one")
+set(CCOMP_CUDA_SIM_TESTS "." CACHE STRING "Names of the tests of tests/cuda/ that are built, as a regular expression")
+option(CCOMP_CUDA_SIM_PLANTED "Build the planted mistakes of tests/cuda/planted and the examples on the simulator" ON)
+mark_as_advanced(CCOMP_CUDA_SIM_SCHEDULES CCOMP_CUDA_SIM_TESTS CCOMP_CUDA_SIM_PLANTED)
 
 # Registers <test> plainly and once per schedule, as <test>@<schedule>.
 function(ccomp_add_cuda_test test program)
   add_test(NAME ${test} COMMAND ${program} ${ARGN})
   ccomp_test_properties(${test} cuda FAIL_REGULAR_EXPRESSION "test cases: +0 [|]")
-  foreach(schedule IN LISTS ccomp_cuda_schedules)
+  foreach(schedule IN LISTS CCOMP_CUDA_SIM_SCHEDULES)
     string(REGEX REPLACE ":.*" "" name "${test}@${schedule}")
     add_test(NAME ${name} COMMAND ${program} ${ARGN})
     ccomp_test_properties(${name} cuda FAIL_REGULAR_EXPRESSION "test cases: +0 [|]" ENVIRONMENT
