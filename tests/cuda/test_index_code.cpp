@@ -6,6 +6,7 @@
 #include <ccomp/sparsify/top_k.hpp>
 #include <support/cuda/cudart_sim.hpp>
 #include <support/cuda/pass_checks.hpp>
+#include <support/generators.hpp>
 
 using namespace ccomp;
 
@@ -13,14 +14,6 @@ namespace {
 
 constexpr index_coding codings[] = {index_coding::raw, index_coding::packed, index_coding::bitmap};
 
-/// k indices below n, drawn without replacement.
-std::vector<std::uint32_t> random_indices(std::size_t n, std::size_t k, std::uint64_t seed) {
-  support::generator g(seed);
-  std::vector<std::uint32_t> index;
-  for (std::size_t i = 0; i < n && index.size() < k; ++i)
-    if (g.next() % (n - i) < k - index.size()) index.push_back(static_cast<std::uint32_t>(i));
-  return index;
-}
 /// Values of which exactly those at `index` reach 1.
 std::vector<float> values_at(std::size_t n, std::vector<std::uint32_t> const& index) {
   auto x = support::gaussian_values(n, 3, 1e-3);
@@ -85,10 +78,10 @@ TEST_CASE("cuda: indices near the ends and far apart") {
              {4096, {0, 1, 2, 3, 4, 5, 6, 7}},
              {40000, {39996, 39997, 39998, 39999}},
              {40000, {0, 39999}},
-             {20000, random_indices(20000, 7000, 1)},
-             {20000, random_indices(20000, 200, 2)},
-             {300, random_indices(300, 299, 3)},
-             {9000, random_indices(9000, 4500, 4)}}) {
+             {20000, support::random_indices(20000, 7000, 1)},
+             {20000, support::random_indices(20000, 200, 2)},
+             {300, support::random_indices(300, 299, 3)},
+             {9000, support::random_indices(9000, 4500, 4)}}) {
       CAPTURE(n);
       CAPTURE(index.size());
       auto const x = values_at(n, index);
@@ -108,7 +101,7 @@ TEST_CASE("cuda: indices that do not ascend below n are refused as a whole") {
   for (std::size_t const k : {500u, 4500u}) {
     std::size_t const n = 10 * k;
     top_k const c{.count = k, .indices = index_coding::raw};
-    auto const good = encoded(c, values_at(n, random_indices(n, k, 1)));
+    auto const good = encoded(c, values_at(n, support::random_indices(n, k, 1)));
     CHECK_FALSE(check_bytes(c, good, n));
     auto const with = [&](std::size_t entry, std::uint32_t index) {
       auto bytes = good;
@@ -135,7 +128,7 @@ TEST_CASE("cuda: rows with too many ones, too few, or past the end") {
                                                                                  {9000, 1000, index_coding::bitmap},
                                                                                  {40000, 3000, index_coding::bitmap}}) {
     top_k const c{.count = k, .indices = coding};
-    auto const good = encoded(c, values_at(n, random_indices(n, k, 1)));
+    auto const good = encoded(c, values_at(n, support::random_indices(n, k, 1)));
     CHECK_FALSE(check_bytes(c, good, n));
     std::size_t const side = c.side_bytes(n), row = index_layout(coding, n, k).low_bytes;
     std::size_t refused = 0;

@@ -8,10 +8,12 @@
 #include <string>
 #include <support/cuda/cudart_sim.hpp>
 #include <support/cuda/device_array.hpp>
+#include <support/text_checks.hpp>
 #include <vector>
 
 using namespace ccomp;
 using support::device_array;
+using support::has;
 
 namespace {
 
@@ -29,13 +31,6 @@ template <class Error, class Call> std::string refusal(Call const& call) {
   }
   CHECK(cudart_sim::count().launches == launches);
   return text;
-}
-bool has(std::string const& text, std::string const& part) {
-  CAPTURE(text);
-  CAPTURE(part);
-  bool const found = text.find(part) != std::string::npos;
-  CHECK(found);
-  return found;
 }
 
 }  // namespace

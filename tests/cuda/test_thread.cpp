@@ -12,11 +12,13 @@
 #include <support/cuda/device_array.hpp>
 #include <support/cuda/own_stream.hpp>
 #include <support/ranks.hpp>
+#include <support/text_checks.hpp>
 #include <support/typed_cases.hpp>
 #include <vector>
 
 using namespace ccomp;
 using support::device_array;
+using support::has;
 using support::own_stream;
 using support::per_rank;
 using support::same_bits;
@@ -80,13 +82,6 @@ template <class Error> std::vector<std::string> all_throw(int ranks, rank_functi
     ex.synchronize();
   });
   return said;
-}
-bool has(std::string const& text, std::string const& part) {
-  CAPTURE(text);
-  CAPTURE(part);
-  bool const found = text.find(part) != std::string::npos;
-  CHECK(found);
-  return found;
 }
 
 /// all_reduce on GPUs, twice (the second call finds its scratch), against the host's.

@@ -13,15 +13,6 @@ namespace {
 
 constexpr index_coding codings[] = {index_coding::raw, index_coding::packed, index_coding::bitmap};
 
-/// k indices below n, drawn without replacement.
-std::vector<std::uint32_t> random_indices(std::size_t n, std::size_t k, std::uint64_t seed) {
-  support::generator g(seed);
-  std::vector<std::uint32_t> index;
-  for (std::size_t i = 0; i < n && index.size() < k; ++i)
-    if (g.next() % (n - i) < k - index.size()) index.push_back(static_cast<std::uint32_t>(i));
-  return index;
-}
-
 std::vector<std::byte> encoded_indices(host_exec const& ex, index_layout const& l,
                                        std::vector<std::uint32_t> const& index) {
   std::vector<std::byte> bytes(l.bytes() + 16, std::byte{0x5a});
@@ -87,7 +78,7 @@ TEST_CASE("index coding: every code round-trips, the same bytes from any team") 
   for (std::size_t n : {1u, 2u, 63u, 64u, 65u, 1000u, 4096u, 300001u})
     for (std::size_t k : {std::size_t{1}, std::size_t{2}, n / 100, n / 7, n / 2, n - 1, n}) {
       if (k == 0 || k > n) continue;
-      auto const index = random_indices(n, k, n + k);
+      auto const index = support::random_indices(n, k, n + k);
       REQUIRE(index.size() == k);
       for (auto coding : codings) {
         index_layout const l(coding, n, k);
@@ -115,7 +106,7 @@ TEST_CASE("index coding: fewer indices than there is room for") {
   for (auto coding : codings)
     for (std::size_t count : {0u, 1u, 63u, 64u, 65u, 200u}) {
       index_layout const l(coding, 10000, 200);
-      auto const index = random_indices(10000, count, count);
+      auto const index = support::random_indices(10000, count, count);
       auto const bytes = encoded_indices({1}, l, index);
       CHECK(decoded_indices({1}, l, bytes, count) == index);
       if (coding == index_coding::packed) CHECK(bytes == naive_packed(l, index));
@@ -125,7 +116,7 @@ TEST_CASE("index coding: fewer indices than there is room for") {
 TEST_CASE("index coding: lists that no encode writes are refused in one sentence") {
   host_exec const ex{2};
   std::size_t const n = 100000, k = 5000;
-  auto const good = random_indices(n, k, 3);
+  auto const good = support::random_indices(n, k, 3);
   auto raw = [&](std::vector<std::uint32_t> const& index) {
     std::vector<std::byte> bytes(4 * k);
     std::memcpy(bytes.data(), index.data(), 4 * k);

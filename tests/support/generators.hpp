@@ -83,4 +83,13 @@ inline std::vector<named_values> finite_cases(std::size_t n) {
           {"spike over noise", noisy}};
 }
 
+/// k indices below n, drawn without replacement, ascending.
+inline std::vector<std::uint32_t> random_indices(std::size_t n, std::size_t k, std::uint64_t seed) {
+  generator g(seed);
+  std::vector<std::uint32_t> index;
+  for (std::size_t i = 0; i < n && index.size() < k; ++i)
+    if (g.next() % (n - i) < k - index.size()) index.push_back(static_cast<std::uint32_t>(i));
+  return index;
+}
+
 }  // namespace support

@@ -46,8 +46,7 @@ collective_report allgather(Engine& e, collective_call const& call, values const
 template <class Exec, class Comm, class C, class Shard, class Full>
 collective_report allgather(Exec const& ex, Comm& comm, C&& c, Shard const& shard, Full&& full, workspace<Exec>& ws,
                             collective_options options = {}) {
-  using traits = detail::feedback_traits<std::remove_cvref_t<C>>;
-  constexpr bool compressor_ok = compressor<typename traits::compressor_type>;
+  constexpr bool compressor_ok = compressor<typename detail::feedback_traits<std::remove_cvref_t<C>>::compressor_type>;
   constexpr bool exec_ok = detail::has_collectives<Exec>;
   constexpr bool comm_ok = can_all_gather<Comm, Exec>;
   static_assert(exec_ok,
@@ -64,16 +63,10 @@ collective_report allgather(Exec const& ex, Comm& comm, C&& c, Shard const& shar
     using T = typename decltype(out)::element_type;
     static_assert(std::same_as<std::remove_cv_t<typename decltype(in)::element_type>, T>,
                   "ccomp::allgather: shard and output differ in type");
-    auto const stages = detail::stages_of(detail::compressor_of(c));
-    detail::validate(stages);
     std::span<T> input(const_cast<T*>(in.data()), in.size());  // only read
-    detail::job_list<std::remove_reference_t<C>> jobs(c, input, options.tensor);
-    detail::collective_call const call{stages, jobs.jobs(), false, options.at};
-    auto engine = detail::collective_engine<Exec>::template make < traits::single ||
-                  traits::set > (ex, comm, detail::compressor_of(c), call, "allgather", ws);
-    auto const report = detail::allgather(engine, call, detail::view(out), ws);
-    jobs.finish();
-    return report;
+    return detail::run_collective(
+        "allgather", ex, comm, c, input, ws, {reduction::sum, options.at, options.tensor},
+        [&](auto& engine, auto const& call) { return detail::allgather(engine, call, detail::view(out), ws); });
   } else {
     return {};
   }

@@ -96,6 +96,22 @@ template <class X> auto const& compressor_of(X const& x) {
     return x;
 }
 
+/// Checks the compressor, makes the jobs and the engine of a call, and runs `body(engine, call)`.
+template <class Exec, class Comm, class C, class Data, class Body>
+collective_report run_collective(char const* name, Exec const& ex, Comm& comm, C& c, Data& data, workspace<Exec>& ws,
+                                 allreduce_options const& options, Body const& body) {
+  using traits = feedback_traits<std::remove_cv_t<C>>;
+  auto const stages = stages_of(compressor_of(c));
+  validate(stages);
+  job_list<C> jobs(c, data, options.tensor);
+  collective_call const call{stages, jobs.jobs(), options.op == reduction::mean, options.at};
+  auto engine = collective_engine<Exec>::template make < traits::single ||
+                traits::set > (ex, comm, compressor_of(c), call, name, ws);
+  auto const report = body(engine, call);
+  jobs.finish();
+  return report;
+}
+
 }  // namespace detail
 
 /// Replaces the tensor (anything that makes a std::span of float, float16 or bfloat16, or a range of tensor_view) on
@@ -110,9 +126,7 @@ template <class X> auto const& compressor_of(X const& x) {
 template <class Exec, class Comm, class C, class Data, class Strategy = automatic>
 collective_report allreduce(Exec const& ex, Comm& comm, C&& c, Data&& data, workspace<Exec>& ws,
                             allreduce_options options = {}, Strategy = {}) {
-  using X = std::remove_cvref_t<C>;
-  using traits = detail::feedback_traits<X>;
-  using inner = typename traits::compressor_type;
+  using inner = typename detail::feedback_traits<std::remove_cvref_t<C>>::compressor_type;
   constexpr bool compressor_ok = compressor<inner>;
   constexpr bool strategy_ok = detail::allreduce_strategy<Strategy>;
   constexpr bool flies = detail::maybe_in_flight<inner>;
@@ -144,16 +158,9 @@ collective_report allreduce(Exec const& ex, Comm& comm, C&& c, Data&& data, work
       "ccomp::allreduce: the communicator has no all_reduce(exec, void*, n, wire_type, wire_op) for this execution");
   if constexpr (exec_ok && compressor_ok && strategy_ok && in_flight_ok && comm_ok && gather_ok && two_shot_ok &&
                 sum_ok) {
-    auto const stages = detail::stages_of(detail::compressor_of(c));
-    detail::validate(stages);
-    detail::job_list<std::remove_reference_t<C>> jobs(c, data, options.tensor);
-    detail::collective_call const call{stages, jobs.jobs(), options.op == reduction::mean, options.at};
-    constexpr bool feedback = traits::single || traits::set;
-    auto engine = detail::collective_engine<Exec>::template make<feedback>(ex, comm, detail::compressor_of(c), call,
-                                                                           "allreduce", ws);
-    auto const report = detail::allreduce<detail::kind_of_strategy<Strategy>()>(engine, call, ws);
-    jobs.finish();
-    return report;
+    return detail::run_collective("allreduce", ex, comm, c, data, ws, options, [&](auto& engine, auto const& call) {
+      return detail::allreduce<detail::kind_of_strategy<Strategy>()>(engine, call, ws);
+    });
   } else {
     return {};
   }

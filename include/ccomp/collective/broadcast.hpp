@@ -39,8 +39,7 @@ collective_report broadcast(Engine& e, collective_call const& call, int root, wo
 template <class Exec, class Comm, class C, class Data>
 collective_report broadcast(Exec const& ex, Comm& comm, C&& c, Data&& data, int root, workspace<Exec>& ws,
                             collective_options options = {}) {
-  using traits = detail::feedback_traits<std::remove_cvref_t<C>>;
-  constexpr bool compressor_ok = compressor<typename traits::compressor_type>;
+  constexpr bool compressor_ok = compressor<typename detail::feedback_traits<std::remove_cvref_t<C>>::compressor_type>;
   constexpr bool exec_ok = detail::has_collectives<Exec>;
   constexpr bool comm_ok = can_broadcast<Comm, Exec>;
   static_assert(exec_ok,
@@ -52,15 +51,9 @@ collective_report broadcast(Exec const& ex, Comm& comm, C&& c, Data&& data, int 
                 "ccomp::broadcast: the communicator has no broadcast(exec, span<byte>, root) for this execution");
   if constexpr (exec_ok && compressor_ok && comm_ok) {
     std::span const inout(data);
-    auto const stages = detail::stages_of(detail::compressor_of(c));
-    detail::validate(stages);
-    detail::job_list<std::remove_reference_t<C>> jobs(c, inout, options.tensor);
-    detail::collective_call const call{stages, jobs.jobs(), false, options.at};
-    auto engine = detail::collective_engine<Exec>::template make < traits::single ||
-                  traits::set > (ex, comm, detail::compressor_of(c), call, "broadcast", ws);
-    auto const report = detail::broadcast(engine, call, root, ws);
-    jobs.finish();
-    return report;
+    return detail::run_collective(
+        "broadcast", ex, comm, c, inout, ws, {reduction::sum, options.at, options.tensor},
+        [&](auto& engine, auto const& call) { return detail::broadcast(engine, call, root, ws); });
   } else {
     return {};
   }

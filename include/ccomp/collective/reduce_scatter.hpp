@@ -41,8 +41,7 @@ collective_report reduce_scatter(Engine& e, collective_call const& call, values 
 template <class Exec, class Comm, class C, class In, class Out>
 collective_report reduce_scatter(Exec const& ex, Comm& comm, C&& c, In const& input, Out&& chunk, workspace<Exec>& ws,
                                  allreduce_options options = {}) {
-  using traits = detail::feedback_traits<std::remove_cvref_t<C>>;
-  constexpr bool compressor_ok = compressor<typename traits::compressor_type>;
+  constexpr bool compressor_ok = compressor<typename detail::feedback_traits<std::remove_cvref_t<C>>::compressor_type>;
   constexpr bool exec_ok = detail::has_collectives<Exec>;
   constexpr bool comm_ok = can_all_to_all<Comm, Exec>;
   static_assert(
@@ -60,16 +59,10 @@ collective_report reduce_scatter(Exec const& ex, Comm& comm, C&& c, In const& in
     using T = typename decltype(out)::element_type;
     static_assert(std::same_as<std::remove_cv_t<typename decltype(in)::element_type>, T>,
                   "ccomp::reduce_scatter: input and output differ in type");
-    auto const stages = detail::stages_of(detail::compressor_of(c));
-    detail::validate(stages);
     std::span<T> whole(const_cast<T*>(in.data()), in.size());  // only read
-    detail::job_list<std::remove_reference_t<C>> jobs(c, whole, options.tensor);
-    detail::collective_call const call{stages, jobs.jobs(), options.op == reduction::mean, options.at};
-    auto engine = detail::collective_engine<Exec>::template make < traits::single ||
-                  traits::set > (ex, comm, detail::compressor_of(c), call, "reduce_scatter", ws);
-    auto const report = detail::reduce_scatter(engine, call, detail::view(out), ws);
-    jobs.finish();
-    return report;
+    return detail::run_collective(
+        "reduce_scatter", ex, comm, c, whole, ws, options,
+        [&](auto& engine, auto const& call) { return detail::reduce_scatter(engine, call, detail::view(out), ws); });
   } else {
     return {};
   }

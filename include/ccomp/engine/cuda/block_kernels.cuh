@@ -167,14 +167,6 @@ __device__ void sum_sources(Coder const& coder, block_call const& k, block_part 
   }
 }
 
-/// The end of every sum, as on the host: one division by the number of ranks (1: none), and one kind of NaN.
-__device__ inline void finish_sum(float (&v)[4], float divisor) {
-  bool const power = (float_bits(divisor) & 0x7fffffu) == 0;  // its inverse is exact, and cheaper
-  float const inverse = div(1.0f, divisor);
-  CCOMP_UNROLL
-  for (int c = 0; c < 4; ++c) v[c] = canonical(power ? mul(v[c], inverse) : div(v[c], divisor));
-}
-
 template <class Coder, class Team>
 __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) decode_kernel(Coder coder, block_call k) {
   block_part const p = part_of(k);

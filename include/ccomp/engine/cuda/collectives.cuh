@@ -47,7 +47,6 @@ template <class C, class Comm, bool Feedback> class device_engine {
   device_engine(cuda_exec const& ex, Comm& comm, C const& c, collective_call const& call, char const* name,
                 workspace<cuda_exec>& ws)
       : ex_(ex), comm_(comm), compressor_(c), call_(call), name_(name) {
-    validate(call.stages);
     expect_device(ex, name);
     if constexpr (requires { comm.device(); })
       expects(comm.device() == ex.device(), [&] {

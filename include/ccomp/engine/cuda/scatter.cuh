@@ -119,17 +119,15 @@ template <class = void> __global__ void __launch_bounds__(vector_threads) scatte
   }
   device_values const out = advanced(k.out, item * k.stride);
   bool const finish = k.finish && (k.sources > 1 || k.divisor != 1.0f);
-  bool const power = (float_bits(k.divisor) & 0x7fffffu) == 0;
-  float const inverse = div(1.0f, k.divisor);
   for (std::uint64_t i = begin + 4 * threadIdx.x; i < end; i += 4 * vector_threads) {
     float v[4], old[4];
     if (k.add_to_out) load_quad(out, i, k.n, old);
     CCOMP_UNROLL
-    for (unsigned c = 0; c < 4; ++c) {
-      v[c] = sums[i - begin + c];
-      if (finish) v[c] = canonical(power ? mul(v[c], inverse) : div(v[c], k.divisor));
+    for (unsigned c = 0; c < 4; ++c) v[c] = sums[i - begin + c];
+    if (finish) finish_sum(v, k.divisor);
+    CCOMP_UNROLL
+    for (unsigned c = 0; c < 4; ++c)
       if (k.add_to_out) v[c] = canonical(add(old[c], v[c]));
-    }
     store_quad(out, i, k.n, v);
   }
 }

@@ -108,5 +108,13 @@ __device__ inline void store_quad(device_values const& m, std::uint64_t i, std::
   }
 }
 
+/// The end of every sum, as on the host: one division by the number of ranks (1: none), and one kind of NaN.
+__device__ inline void finish_sum(float (&v)[4], float divisor) {
+  bool const power = (float_bits(divisor) & 0x7fffffu) == 0;  // its inverse is exact, and cheaper
+  float const inverse = div(1.0f, divisor);
+  CCOMP_UNROLL
+  for (int c = 0; c < 4; ++c) v[c] = canonical(power ? mul(v[c], inverse) : div(v[c], divisor));
+}
+
 }  // namespace detail
 CCOMP_END
