@@ -86,7 +86,9 @@ class compressor_text {
 /// Throws: invalid_argument, one sentence, for text that is no chain of known stages.
 class any_compressor {
  public:
-  explicit any_compressor(std::string_view text, stage_registry const& known = stage_registry::standard()) {
+  template <class = void>  // so that programs without text do not compile all stages
+  explicit any_compressor(std::string_view text) : any_compressor(text, stage_registry::standard()) {}
+  any_compressor(std::string_view text, stage_registry const& known) {
     for (auto const& parts : detail::compressor_text(text).parse()) add(known.make_stage(parts));
     detail::validate(stages());
   }
@@ -118,6 +120,8 @@ class any_compressor {
 };
 
 /// The stages that the standard registry knows: name, argument, settings with their defaults, one line.
-inline std::vector<stage_registry::entry> const& known_stages() { return stage_registry::standard().entries(); }
+template <class = void> [[nodiscard]] std::vector<stage_registry::entry> const& known_stages() {
+  return stage_registry::standard().entries();
+}
 
 CCOMP_END

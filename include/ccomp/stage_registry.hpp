@@ -78,7 +78,8 @@ class stage_registry {
     detail::fail("compressor text: there is no stage '" + text.name + "'; known are " + known);
   }
 
-  static stage_registry const& standard() {
+  /// A template, so that only programs that call it compile all stages.
+  template <class = void> [[nodiscard]] static stage_registry const& standard() {
     static stage_registry const all = [] {
       stage_registry r;
       r.add<cast<bfloat16>>("16-bit float with 8 exponent bits; summed in flight");

@@ -164,7 +164,8 @@ TEST_CASE("cuda: how many kernels a pass is") {
     workspace ws{ex};
     support::device_array<float> const x(n), rest(n);
     support::device_array<std::byte> const payload(payload_bytes(c, n));
-    std::span const bytes(payload.data(), payload.size()), in(x.data(), n);
+    std::span const bytes(payload.data(), payload.size());
+    std::span const in(x.data(), n);
     std::array<std::size_t, 4> counts{cudart_sim::count().launches};
     encode(ex, c, in, bytes, ws);
     counts[1] = cudart_sim::count().launches;

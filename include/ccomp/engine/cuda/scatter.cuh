@@ -2,7 +2,7 @@
 /// Puts carriers back where their values came from: sums of several payloads, and residuals.
 
 #include <ccomp/engine/cuda/index_code.cuh>
-#include <ccomp/engine/cuda/select.cuh>
+#include <ccomp/engine/cuda/selection_call.cuh>
 #include <ccomp/sparsify/random_k.hpp>
 
 CCOMP_BEGIN

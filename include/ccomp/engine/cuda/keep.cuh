@@ -1,0 +1,179 @@
+#pragma once
+/// The result of a selection: what is kept, in the order of the input.
+
+#include <ccomp/engine/cuda/kth_key.cuh>
+
+CCOMP_BEGIN
+namespace detail {
+
+/// How many values lie above the key, and how many equal it: two counts as one number, so that they are summed together.
+__device__ inline unsigned long long pair_of(unsigned above, unsigned ties) {
+  return above | static_cast<unsigned long long>(ties) << 32;
+}
+/// Where a bound that more values reach than fit begins to keep them.
+__device__ inline std::uint64_t start_place(vector_source const& source) {
+  return hash64(hash64(0, source.random.now()), source.random.tensor) % source.n;
+}
+/// Decides which are kept of `found` values that reach the bound; `split` of them stand before the start.
+__device__ inline void settle_reaching(selection_call const& k, std::uint32_t found, std::uint32_t split,
+                                       select_state& s) {
+  std::uint32_t const most = s.kept;
+  if (found > most) {  // the first from the start on, going on at the front
+    s.split = split;
+    s.head = std::uint64_t{split} + most > found ? static_cast<std::uint32_t>(std::uint64_t{split} + most - found) : 0;
+  } else {
+    s.kept = found;
+  }
+  auto* const header = k.header.mine();
+  header[0] = s.kept;
+  header[1] = found - s.kept;
+}
+/// Writes value i if it is kept: `above` and `ties` such values come before it.
+__device__ inline void keep_value(selection_call const& k, select_state const& s, bool is_above, bool is_tie,
+                                  std::uint32_t above, std::uint32_t ties, std::uint64_t i, float v) {
+  if (!is_above && !(is_tie && ties < s.ties)) return;
+  std::uint32_t const rank = above + (ties < s.ties ? ties : s.ties);
+  std::uint32_t const place = rank < s.head ? rank : rank - s.split + s.head;
+  if ((rank >= s.head && rank < s.split) || place >= s.kept) return;
+  k.index.mine()[place] = static_cast<std::uint32_t>(i);
+  k.carrier.mine()[place] = v;
+}
+/// Writes what is kept of a row, and goes on to the next.
+__device__ inline void keep_row(selection_call const& k, select_state const& s, tile_place const& at, int r,
+                                float const (&v)[4], std::uint32_t& above, std::uint32_t& ties) {
+  unsigned larger = 0, equal = 0;
+  CCOMP_UNROLL
+  for (unsigned c = 0; c < 4; ++c) {
+    std::uint32_t const key = magnitude_key(v[c]);
+    if (c < at.count(r) && key > s.low) larger |= 1u << c;
+    if (c < at.count(r) && key == s.low) equal |= 1u << c;
+  }
+  row_marks const row(larger, at.lane), row_equal(equal, at.lane);
+  CCOMP_UNROLL
+  for (unsigned c = 0; c < 4; ++c) {
+    unsigned const lower = (1u << c) - 1u;
+    keep_value(k, s, (larger >> c & 1u) != 0, (equal >> c & 1u) != 0,
+               above + row.before + static_cast<unsigned>(__popc(larger & lower)),
+               ties + row_equal.before + static_cast<unsigned>(__popc(equal & lower)), at.index(r) + c, v[c]);
+  }
+  above += row.total;
+  ties += row_equal.total;
+}
+
+/// A lane's share of what a tile holds.
+struct tile_counts {
+  unsigned above = 0, ties = 0, before_start = 0;
+
+  __device__ void add(float v, std::uint32_t low, bool early) {
+    std::uint32_t const key = magnitude_key(v);
+    above += key > low;
+    ties += key == low;
+    before_start += key > low && early;
+  }
+  /// Of the whole warp.
+  __device__ tile_counts sum() const {
+    tile_counts all;
+    all.above = __reduce_add_sync(full_warp, above);
+    all.ties = __reduce_add_sync(full_warp, ties);
+    all.before_start = __reduce_add_sync(full_warp, before_start);
+    return all;
+  }
+};
+
+/// Counts each tile's values that are kept for sure, and its ties; the last block finds where all of them go.
+template <class = void> __global__ void __launch_bounds__(vector_threads) count_kernel(selection_call k) {
+  CCOMP_SHARED(unsigned long long[vector_warps], counts);
+  vector_source const source = k.source.mine();
+  select_state& s = *k.state.mine();
+  bool const reaching = k.what.kind == selection_kind::reaching;
+  std::uint64_t const start = reaching ? start_place(source) : 0;
+  unsigned const warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  std::uint64_t const tile = std::uint64_t{blockIdx.x} * vector_warps + warp;
+  tile_counts here;
+  if (tile * select_values < source.n) {
+    if (s.pooled) {
+      pool_tile const t = k.tiles.mine()[tile];
+      auto const* const value = k.pool_value.mine() + t.start;
+      for (unsigned j = lane; j < t.count; j += 32) here.add(value[j], s.low, false);
+    } else {
+      tile_place const at = source.place(tile * select_values);
+      CCOMP_UNROLL
+      for (int r = 0; r < select_team::rows; ++r) {
+        float v[4];
+        source.load(at, r, v);
+        CCOMP_UNROLL
+        for (unsigned c = 0; c < 4; ++c)
+          if (c < at.count(r)) here.add(v[c], s.low, at.index(r) + c < start);
+      }
+    }
+    here = here.sum();
+    if (lane == 0) {
+      k.counts.mine()[tile] = pair_of(here.above, here.ties);
+      if (reaching && tile == start / select_values) s.split = here.before_start;
+    }
+  }
+  if (lane == 0) counts[warp] = pair_of(here.above, here.ties);
+  __syncthreads();
+  auto* const totals = k.totals.mine();
+  if (threadIdx.x == 0) {
+    unsigned long long total = 0;
+    for (unsigned w = 0; w < vector_warps; ++w) total += counts[w];
+    totals[blockIdx.x] = total;
+  }
+  if (!arrives_last(&s.arrived[4], gridDim.x)) return;
+
+  auto const found = static_cast<std::uint32_t>(scan_array(totals, gridDim.x));
+  __syncthreads();
+  if (threadIdx.x != 0 || !reaching) return;
+  std::uint64_t const middle = start / select_values, block = middle / vector_warps;
+  auto split = static_cast<std::uint32_t>(totals[block]) + s.split;
+  for (std::uint64_t t = block * vector_warps; t < middle; ++t)
+    split += static_cast<std::uint32_t>(__ldcg(k.counts.mine() + t));
+  s.split = 0;
+  settle_reaching(k, found, split, s);
+}
+
+/// Writes what is kept, in the order of the input.
+template <class = void> __global__ void __launch_bounds__(vector_threads, 2) keep_kernel(selection_call k) {
+  vector_source const source = k.source.mine();
+  select_state const s = *k.state.mine();
+  unsigned const warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  std::uint64_t const tile = std::uint64_t{blockIdx.x} * vector_warps + warp;
+  if (tile * select_values >= source.n) return;
+  auto const* const counts = k.counts.mine();
+  unsigned long long before = k.totals.mine()[blockIdx.x];
+  for (unsigned w = 0; w < warp; ++w) before += counts[tile - warp + w];
+  auto above = static_cast<std::uint32_t>(before), ties = static_cast<std::uint32_t>(before >> 32);
+  unsigned long long const here = counts[tile];
+  bool const any = static_cast<std::uint32_t>(here) > 0 || (here >> 32 > 0 && ties < s.ties);
+  if (s.pooled) {
+    if (!any) return;
+    pool_tile const t = k.tiles.mine()[tile];
+    auto const* const index = k.pool_index.mine() + t.start;
+    auto const* const value = k.pool_value.mine() + t.start;
+    unsigned const lower = (1u << lane) - 1u;
+    for (unsigned j = 0; j < t.count; j += 32) {
+      bool const inside = j + lane < t.count;
+      float const v = inside ? value[j + lane] : 0.0f;
+      bool const is_above = inside && magnitude_key(v) > s.low, is_tie = inside && magnitude_key(v) == s.low;
+      unsigned const all_above = __ballot_sync(full_warp, is_above), all_ties = __ballot_sync(full_warp, is_tie);
+      keep_value(k, s, is_above, is_tie, above + static_cast<unsigned>(__popc(all_above & lower)),
+                 ties + static_cast<unsigned>(__popc(all_ties & lower)), inside ? index[j + lane] : 0, v);
+      above += static_cast<unsigned>(__popc(all_above));
+      ties += static_cast<unsigned>(__popc(all_ties));
+    }
+    return;
+  }
+  if (!any && !source.residual.data) return;
+  tile_place const at = source.place(tile * select_values);
+  CCOMP_UNROLL
+  for (int r = 0; r < select_team::rows; ++r) {
+    float v[4];
+    source.load(at, r, v);
+    keep_row(k, s, at, r, v, above, ties);
+    if (source.residual.data) source.leave(at, r, v);
+  }
+}
+
+}  // namespace detail
+CCOMP_END

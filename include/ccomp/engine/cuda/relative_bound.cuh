@@ -1,0 +1,64 @@
+#pragma once
+/// A bound relative to the root mean square: the squares of tiles, as the host sums them.
+
+#include <ccomp/engine/cuda/selection_call.cuh>
+#include <ccomp/sparsify/threshold.hpp>
+
+CCOMP_BEGIN
+namespace detail {
+
+inline constexpr std::uint64_t norm_values = 4096;
+/// Squares of tiles as the host sums them; the last block finds the bound.
+template <class = void> __global__ void __launch_bounds__(vector_threads) norm_kernel(selection_call k) {
+  CCOMP_SHARED(double[row_values], sums);
+  CCOMP_SHARED(std::uint32_t[vector_warps], keys);
+  vector_source const source = k.source.mine();
+  select_state& s = *k.state.mine();
+  auto* const norms = k.norms.mine();
+  std::uint64_t const tile = std::uint64_t{blockIdx.x} * vector_warps + threadIdx.x / 32;
+  if (tile * norm_values < source.n) {
+    tile_place const at = source.place(tile * norm_values);
+    lane_statistic<finite_squares> squares;
+    std::uint32_t largest = 0;
+    for (int r = 0; r < static_cast<int>(norm_values / row_values); ++r) {
+      float v[4];
+      source.load(at, r, v);
+      squares.add_row(v, at.count(r));
+      CCOMP_UNROLL
+      for (int c = 0; c < 4; ++c) {
+        std::uint32_t const key = magnitude_key(finite_or_zero(v[c]));
+        largest = key > largest ? key : largest;
+      }
+    }
+    double const sum = squares.finish(32).sum[0];
+    largest = __reduce_max_sync(full_warp, largest);
+    if (at.lane == 0) norms[tile] = {sum, largest};
+  }
+  if (!arrives_last(&s.arrived[3], gridDim.x)) return;
+
+  std::uint64_t const tiles = ceil_div(source.n, norm_values);
+  std::uint32_t largest = 0;
+  double sum = 0;
+  for (std::uint64_t t = threadIdx.x; t < tiles; t += vector_threads) {
+    std::uint32_t const key = __ldcg(&norms[t].largest);
+    largest = key > largest ? key : largest;
+  }
+  if (threadIdx.x < row_values) {
+    for (std::uint64_t t = threadIdx.x; t < tiles; t += row_values) sum = add(sum, __ldcg(&norms[t].squares));
+    sums[threadIdx.x] = sum;
+  }
+  largest = __reduce_max_sync(full_warp, largest);
+  if (threadIdx.x % 32 == 0) keys[threadIdx.x / 32] = largest;
+  for (unsigned half = row_values / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) sums[threadIdx.x] = add(sums[threadIdx.x], sums[threadIdx.x + half]);
+  }
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  for (unsigned w = 0; w < vector_warps; ++w) largest = keys[w] > largest ? keys[w] : largest;
+  std::uint32_t const key = magnitude_key(relative_bound(k.what.relative, sums[0], source.n, bits_float(largest)));
+  s.low = key > 0 ? key - 1 : 0;
+}
+
+}  // namespace detail
+CCOMP_END
