@@ -58,7 +58,7 @@ template <class Strategy> void add_allreduce(std::string const& text, std::size_
   });
 }
 
-int const registered = [] {
+int const registered_collectives = [] {
   for (std::size_t const n : sizes) {
     for (std::string const text :
          {"uniform_quantize<8>", "uniform_quantize<4>", "sign_quantize", "top_k(0.01)|uniform_quantize<8>"}) {

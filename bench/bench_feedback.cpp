@@ -25,7 +25,7 @@ void four_passes(bench_codec& c, std::vector<float>& residual, std::vector<float
   });
 }
 
-int const registered = [] {
+int const registered_feedback = [] {
   for (std::string const text : {"uniform_quantize<8>", "uniform_quantize<4>", "sign_quantize", "top_k(0.01)",
                                  "top_k(0.01)|uniform_quantize<8>", "hadamard_rotate|uniform_quantize<4>"})
     for (std::size_t const n : sizes)

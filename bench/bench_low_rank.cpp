@@ -34,7 +34,7 @@ struct separate_products {
   Eigen::MatrixXf q;
 };
 
-int const registered = [] {
+int const registered_low_rank = [] {
   for (std::size_t const side : {std::size_t{1024}, std::size_t{4096}})
     for (int const threads : {1, 2})
       add("feedback/power_sgd(" + std::to_string(rank) + ")/gradient/" + std::to_string(side) + 'x' +

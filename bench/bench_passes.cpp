@@ -53,7 +53,7 @@ void add_avx2(std::string const& text, int threads) {
   });
 }
 
-int const registered = [] {
+int const registered_passes = [] {
   for (auto const& text : compressors) {
     for (std::size_t const n : sizes)
       for (int const threads : {1, 2}) add_passes(text, kind::gaussian, n, threads);

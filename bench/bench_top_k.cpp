@@ -16,7 +16,7 @@ void select_with_nth_element(std::span<float const> x, std::size_t k,
   benchmark::DoNotOptimize(pairs.data());
 }
 
-int const registered = [] {
+int const registered_top_k = [] {
   for (double const ratio : {0.01, 0.001})
     for (kind const k : {kind::gaussian, kind::heavy, kind::gradient})
       for (std::size_t const n : {sizes[1], large})

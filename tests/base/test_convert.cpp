@@ -7,16 +7,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <support/float_bits.hpp>
 #include <vector>
 
 using namespace ccomp;
+using support::bits_of;
+using support::float_from;
 
 namespace {
 
-std::uint32_t bits_of(float x) { return __builtin_bit_cast(std::uint32_t, x); }
-float float_from(std::uint32_t u) { return __builtin_bit_cast(float, u); }
-
-template <class F> void for_each_variant(F const& f) {
+template <class F> void for_each_isa(F const& f) {
   for (auto isa : {instruction_set::baseline, instruction_set::avx2, instruction_set::avx512}) {
     if (!detail::cpu_has(isa)) continue;
     CAPTURE(detail::isa_name(isa));
@@ -41,7 +41,7 @@ std::vector<float> many_floats(std::size_t n) {
 TEST_CASE_TEMPLATE("convert: every code widens as the element type says, in every variant", T, float16, bfloat16) {
   std::vector<T> codes(65536);
   for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = T::from_bits(static_cast<std::uint16_t>(i));
-  for_each_variant([&](instruction_set isa) {
+  for_each_isa([&](instruction_set isa) {
     std::vector<float> out(codes.size());
     detail::widen(isa, codes.data(), codes.size(), out.data());
     std::size_t wrong = 0;
@@ -55,7 +55,7 @@ TEST_CASE_TEMPLATE("convert: floats narrow as the element type says, in every va
   std::vector<std::uint32_t> const edges{0x00000000, 0x80000000, 0x7f800000, 0xff800000, 0x7f800001, 0xffc12345,
                                          0x477fefff, 0x477ff000, 0x33000000, 0x33000001, 0x7f7fffff, 0x00000001};
   for (std::size_t i = 0; i < edges.size(); ++i) x[i] = float_from(edges[i]);
-  for_each_variant([&](instruction_set isa) {
+  for_each_isa([&](instruction_set isa) {
     std::vector<T> out(x.size());
     detail::narrow(isa, x.data(), x.size(), out.data());
     std::size_t wrong = 0;
@@ -66,7 +66,7 @@ TEST_CASE_TEMPLATE("convert: floats narrow as the element type says, in every va
 
 TEST_CASE_TEMPLATE("convert: every size is converted whole and nothing else is touched", T, float16, bfloat16) {
   auto const x = many_floats(100);
-  for_each_variant([&](instruction_set isa) {
+  for_each_isa([&](instruction_set isa) {
     for (std::size_t n = 0; n <= x.size(); ++n) {
       std::vector<float> const in(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(n));  // exact: over-reads show
       std::vector<T> narrow(n + 2, T::from_bits(0xbeef));

@@ -6,16 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <support/float_bits.hpp>
 #include <vector>
 
 using namespace ccomp;
-
-namespace {
-
-constexpr float inf = std::numeric_limits<float>::infinity();
-constexpr float quiet_nan = std::numeric_limits<float>::quiet_NaN();
-
-}  // namespace
+using support::inf;
+using support::quiet_nan;
 
 TEST_CASE("numeric: the magnitude key orders like |x|, with NaN above Inf") {
   std::vector<float> const rising{

@@ -5,10 +5,15 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <support/float_bits.hpp>
 #include <type_traits>
 #include <vector>
 
 using namespace ccomp;
+using support::bits_of;
+using support::float_from;
+using support::inf;
+using support::quiet_nan;
 
 namespace {
 
@@ -52,12 +57,6 @@ template <> oracle oracle_of<float16>() { return {5, 10, 0x7bff, 0x7c00, 0x7c00,
 template <> oracle oracle_of<bfloat16>() { return {8, 7, 0x7f7f, 0x7f80, 0x7f80, 0x7fff}; }
 template <> oracle oracle_of<fp8_e4m3>() { return {4, 3, 0x7e, 0x7e, 0x7f, 0x7f}; }
 template <> oracle oracle_of<fp8_e5m2>() { return {5, 2, 0x7b, 0x7b, 0x7c, 0x7f}; }
-
-float float_from(std::uint32_t u) { return __builtin_bit_cast(float, u); }
-std::uint32_t bits_of(float x) { return __builtin_bit_cast(std::uint32_t, x); }
-
-constexpr float inf = std::numeric_limits<float>::infinity();
-constexpr float quiet_nan = std::numeric_limits<float>::quiet_NaN();
 
 // A loop of CHECKs over millions of values is slow and prints millions of lines: count, and show the first.
 template <class T> struct comparison {

@@ -40,7 +40,7 @@ struct model {
   }
 };
 
-std::vector<erased> compressors() {
+std::vector<erased> some_compressors() {
   using namespace ccomp;
   return {erase(uniform_quantize<8>{}), erase(uniform_quantize<2>{.round = rounding::stochastic, .seed = 4}),
           erase(top_k{.ratio = 0.1} | uniform_quantize<4>{.round = rounding::stochastic}), erase(cast<bfloat16>{}),
@@ -53,7 +53,7 @@ TEST_CASE("several tensors in one call give the bits of one call each") {
   support::watchdog const guard("many tensors");
   for (int const ranks : {1, 2, 3, 7}) {
     thread_group group(ranks);
-    for (auto const& c : compressors())
+    for (auto const& c : some_compressors())
       for (how const h : {how::gather, how::two_shot, how::in_flight}) {
         if (h == how::in_flight && !ccomp::detail::is_linear(c.stages())) continue;
         CAPTURE(c.text());

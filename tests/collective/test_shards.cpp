@@ -19,7 +19,7 @@ using workspace = ccomp::workspace<host_exec>;
 
 namespace {
 
-constexpr std::size_t sizes[] = {0, 1, 2, 31, 33, 511, 512, 513, 4097, 20011};
+constexpr std::size_t shard_sizes[] = {0, 1, 2, 31, 33, 511, 512, 513, 4097, 20011};
 
 std::vector<erased> compressors() {
   using namespace ccomp;
@@ -46,7 +46,7 @@ double relative_error(std::vector<T> const& got, std::vector<double> const& want
 template <class T> void check_allgather(int ranks) {
   thread_group group(ranks);
   auto const w = static_cast<std::size_t>(ranks);
-  for (std::size_t const n : sizes)
+  for (std::size_t const n : shard_sizes)
     for (auto const& c : compressors()) {
       CAPTURE(c.text());
       CAPTURE(ranks);
@@ -76,7 +76,7 @@ template <class T> void check_allgather(int ranks) {
 template <class T> void check_reduce_scatter(int ranks) {
   thread_group group(ranks);
   auto const w = static_cast<std::size_t>(ranks);
-  for (std::size_t const n : sizes)
+  for (std::size_t const n : shard_sizes)
     for (auto const& c : compressors())
       for (auto const op : {ccomp::reduction::sum, ccomp::reduction::mean}) {
         CAPTURE(c.text());
@@ -128,7 +128,7 @@ template <class T> void check_reduce_scatter(int ranks) {
 template <class T> void check_broadcast(int ranks) {
   thread_group group(ranks);
   auto const w = static_cast<std::size_t>(ranks);
-  for (std::size_t const n : sizes)
+  for (std::size_t const n : shard_sizes)
     for (auto const& c : compressors())
       for (int const root : {0, ranks - 1}) {
         CAPTURE(c.text());

@@ -1,7 +1,6 @@
 #include <doctest/doctest.h>
 
 #include <bench/compare/replay.hpp>
-#include <ccomp/any_compressor.hpp>
 #include <ccomp/collective/allreduce.hpp>
 #include <ccomp/comm/thread.hpp>
 #include <cmath>
@@ -9,6 +8,7 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <support/named_compressor.hpp>
 #include <vector>
 
 using namespace compare;
@@ -38,7 +38,7 @@ TEST_CASE("a rank alone gets from the log what it got from the others, under eve
        {example{"top_k(count=3)", "gather", 1}, example{"uniform_quantize<4>(round=stochastic)", "two_shot", 2},
         example{"cast<bfloat16>", "in_flight", 1}}) {
     INFO(each.compressor);
-    ccomp::any_compressor const compressor{each.compressor};
+    support::named_compressor const compressor{each.compressor};
     exchanges log;
     std::vector<float> together;
     ccomp::thread_group group{ranks};

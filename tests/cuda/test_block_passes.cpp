@@ -19,7 +19,7 @@ using namespace ccomp;
 
 namespace {
 
-template <class C, class T, class R> void check(C const& c, std::vector<T> const& x, std::size_t skip) {
+template <class C, class T, class R> void check_four_passes(C const& c, std::vector<T> const& x, std::size_t skip) {
   std::size_t const launches = cudart_sim::count().launches;
   support::check_passes<R>(c, x, skip);
   CHECK(cudart_sim::count().launches == launches + (x.empty() ? 0 : 4));  // one kernel each
@@ -32,19 +32,19 @@ template <class C> void check_chain(C const& c) {
   for (std::size_t const n : {0u, 1u, 5u, 127u, 513u, 1024u, 4097u, 9219u}) {
     CAPTURE(n);
     auto const x = support::same_gaussian_values(n, 1);
-    check<C, float, float>(c, x, n % 3);
+    check_four_passes<C, float, float>(c, x, n % 3);
     if (n > 0) check_sums(c, x);
   }
-  check<C, float16, bfloat16>(c, support::narrowed<float16>(support::same_gaussian_values(1500, 2)), 1);
-  check<C, bfloat16, float>(c, support::narrowed<bfloat16>(support::same_gaussian_values(1500, 3)), 0);
+  check_four_passes<C, float16, bfloat16>(c, support::narrowed<float16>(support::same_gaussian_values(1500, 2)), 1);
+  check_four_passes<C, bfloat16, float>(c, support::narrowed<bfloat16>(support::same_gaussian_values(1500, 3)), 0);
   check_sums(c, support::narrowed<bfloat16>(support::same_gaussian_values(1111, 3)));
   for (auto const& each : support::finite_typed_cases<float>(700)) {
     auto const kind = each.name;
     CAPTURE(kind);
-    check<C, float, bfloat16>(c, each.values, 0);
+    check_four_passes<C, float, bfloat16>(c, each.values, 0);
   }
   for (auto const& each : support::spoilt_cases<float>(5000, 64)) {
-    check<C, float, float>(c, each.values, 0);
+    check_four_passes<C, float, float>(c, each.values, 0);
     check_sums(c, each.values);
   }
 }

@@ -10,16 +10,15 @@
 
 #include "support/cuda/cudart_sim.hpp"
 #include "support/cuda/device_array.hpp"
+#include "support/cuda/small_kernels.hpp"
 
 using namespace ccomp;
+using support::add;
 using support::device_array;
+using support::multiply;
+using support::ok;
 
 namespace {
-
-void ok(cudaError_t error) { REQUIRE(std::string(cudaGetErrorName(error)) == "cudaSuccess"); }
-
-__global__ void add(int* to, int v) { *to += v; }
-__global__ void multiply(int* to, int v) { *to *= v; }
 
 /// Streams and an event for one capture; `refused_after` says how the capture ends after a forbidden call.
 struct capturing {

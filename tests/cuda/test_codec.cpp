@@ -28,7 +28,7 @@ template <class T> std::span<T> span_of(device_array<T> const& a, std::size_t sk
 }
 
 /// `skip`: how far from a boundary the frame starts.
-template <class C, class T> void check(C const& c, std::vector<T> const& x, std::size_t skip) {
+template <class C, class T> void check_frame(C const& c, std::vector<T> const& x, std::size_t skip) {
   auto const expected = host_frame(c, x);
   cuda_exec const ex;
   workspace ws{ex};
@@ -56,11 +56,11 @@ auto const chain_of_two = hadamard_rotate{.block = 64} | uniform_quantize<3>{.ro
 
 TEST_CASE("cuda codec: frames have the host's bytes and values, at any address") {
   for (std::size_t const n : {0u, 1u, 77u, 5000u}) {
-    check(uniform_quantize<8>{}, support::same_gaussian_values(n, 1), 0);
-    check(chain_of_two, support::same_gaussian_values(n, 2), 5);
-    check(top_k{.ratio = 0.1} | uniform_quantize<8>{}, support::same_gaussian_values(n, 4), 0);
-    check(threshold{.capacity_ratio = 0.5}, support::same_gaussian_values(n, 4), 3);  // fewer bytes than fit
-    check(uniform_quantize<8>{}, support::narrowed<bfloat16>(support::same_gaussian_values(n, 3)), 16);
+    check_frame(uniform_quantize<8>{}, support::same_gaussian_values(n, 1), 0);
+    check_frame(chain_of_two, support::same_gaussian_values(n, 2), 5);
+    check_frame(top_k{.ratio = 0.1} | uniform_quantize<8>{}, support::same_gaussian_values(n, 4), 0);
+    check_frame(threshold{.capacity_ratio = 0.5}, support::same_gaussian_values(n, 4), 3);  // fewer bytes than fit
+    check_frame(uniform_quantize<8>{}, support::narrowed<bfloat16>(support::same_gaussian_values(n, 3)), 16);
   }
 }
 

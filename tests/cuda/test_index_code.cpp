@@ -26,7 +26,7 @@ struct outcome {
   std::vector<float> out;
   bool refused;
 };
-template <class C> outcome on_host(C const& c, std::vector<std::byte> const& payload, std::size_t n) {
+template <class C> outcome decoded_on_host(C const& c, std::vector<std::byte> const& payload, std::size_t n) {
   support::host_bytes bytes(payload.size());
   std::ranges::copy(payload, bytes.span().begin());
   workspace ws{host_exec{1}};
@@ -55,7 +55,7 @@ template <class C> outcome on_device(C const& c, std::vector<std::byte> const& p
 }
 /// Bytes from elsewhere: both sides take them, or both refuse, and then the device leaves zeros.
 template <class C> bool check_bytes(C const& c, std::vector<std::byte> const& payload, std::size_t n) {
-  auto const host = on_host(c, payload, n), device = on_device(c, payload, n);
+  auto const host = decoded_on_host(c, payload, n), device = on_device(c, payload, n);
   CHECK(host.refused == device.refused);
   CHECK(support::same_bytes(host.out, device.out));
   return device.refused;
@@ -199,7 +199,7 @@ TEST_CASE("cuda: of several payloads only the bad one is left out") {
   auto const a = encoded(c, support::gaussian_values(n, 1)), b = encoded(c, support::gaussian_values(n, 2));
   auto bad = encoded(c, support::gaussian_values(n, 3));
   bad[c.side_bytes(n) - 20] ^= std::byte{0xff};
-  CHECK(on_host(c, bad, n).refused);
+  CHECK(decoded_on_host(c, bad, n).refused);
   std::vector<std::byte> all = a;
   all.insert(all.end(), bad.begin(), bad.end());
   all.insert(all.end(), b.begin(), b.end());
@@ -215,7 +215,7 @@ TEST_CASE("cuda: of several payloads only the bad one is left out") {
   k.status = ws.status();
   detail::run_on_device<detail::device_pass::decode>(ex, c, k, ws);
   CHECK_THROWS_AS(ws.check(), payload_error);
-  auto const x = on_host(c, a, n).out, y = on_host(c, b, n).out;
+  auto const x = decoded_on_host(c, a, n).out, y = decoded_on_host(c, b, n).out;
   std::vector<float> sum(n);
   for (std::size_t i = 0; i < n; ++i) sum[i] = 0.0f + x[i] + y[i];
   CHECK(support::same_bytes(out.values(), sum));

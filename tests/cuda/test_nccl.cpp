@@ -4,14 +4,18 @@
 #include <ccomp/comm/nccl_memory.hpp>
 #include <cstdint>
 #include <support/generators.hpp>
-#include <support/nccl/nccl_ranks.hpp>
+#include <support/nccl/nccl_checks.hpp>
 #include <support/ranks.hpp>
+#include <support/text_checks.hpp>
 
 using ccomp::cuda_exec;
 using ccomp::nccl_communicator;
 using ccomp::wire_op;
 using ccomp::wire_type;
+using support::all_well;
+using support::clean_sim;
 using support::error_of;
+using support::has;
 using support::on_gpu;
 using support::on_ranks;
 using support::text_of;
@@ -41,20 +45,6 @@ bytes slot(bytes const& all, std::size_t r, std::size_t n) {
   auto const at = all.begin() + static_cast<std::ptrdiff_t>(r * n);
   return {at, at + static_cast<std::ptrdiff_t>(n)};
 }
-bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
-
-/// Fails if a rank threw; the ranks of the other tests of this file begin with clean settings.
-void all_well(std::vector<std::exception_ptr> const& thrown) {
-  for (auto const& e : thrown) CHECK(text_of(e) == "");
-}
-struct clean_sim {
-  clean_sim() {
-    nccl_sim::reset();
-    cudart_sim::set_device_count(4);
-    static_cast<void>(cudaSetDevice(0));
-  }
-  ~clean_sim() { CHECK(nccl_sim::communicators() == 0); }
-};
 
 /// Sums and maxima of all ranks, each type against the rule: integers wrap, floats in float, rounded once.
 template <class T> void check_reductions(nccl_communicator& comm, cuda_exec const& ex, wire_type type, std::size_t n) {
@@ -196,8 +186,8 @@ TEST_CASE("wrong arguments are refused by a sentence, and nothing is called") {
     bytes host(64);
     auto const nothing = std::span<std::byte>{};
     auto refused = [](std::string const& text, std::string const& part) {
-      CHECK_MESSAGE(contains(text, "invalid_argument: ccomp: nccl_communicator::"), text);
-      CHECK_MESSAGE(contains(text, part), text);
+      has(text, "invalid_argument: ccomp: nccl_communicator::");
+      has(text, part);
     };
     refused(error_of([&] { comm.all_gather(ex, a.bytes(), b.bytes().first(127)); }),
             "receive has 127 bytes and needs 2 times 64");
@@ -236,8 +226,7 @@ TEST_CASE("wrong arguments are refused by a sentence, and nothing is called") {
   }));
   for (auto const* f : {"ncclAllGather", "ncclAllReduce", "ncclReduceScatter", "ncclBroadcast", "ncclSend", "ncclRecv"})
     CHECK(nccl_sim::calls(f) == 0);
-  CHECK(contains(error_of([] { nccl_communicator comm(nullptr); }), "the ncclComm_t is null"));
-  CHECK(contains(error_of([] { nccl_communicator comm(nccl_communicator::unique_id(), 2, 2, 0); }),
-                 "rank 2 of a group of 2"));
-  CHECK(contains(error_of([] { static_cast<void>(nccl_communicator::init_all({})); }), "at least 1 device"));
+  has(error_of([] { nccl_communicator comm(nullptr); }), "the ncclComm_t is null");
+  has(error_of([] { nccl_communicator comm(nccl_communicator::unique_id(), 2, 2, 0); }), "rank 2 of a group of 2");
+  has(error_of([] { static_cast<void>(nccl_communicator::init_all({})); }), "at least 1 device");
 }

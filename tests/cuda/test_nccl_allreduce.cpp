@@ -16,14 +16,14 @@
 #include <support/typed_cases.hpp>
 
 using namespace ccomp;
+using support::per_rank;
+using support::same_bits;
 
 namespace {
 
 constexpr allreduce_options mean_at_7{.op = reduction::mean, .at = 7, .tensor = 9};
 
-template <class T> using per_rank = std::vector<std::vector<T>>;
-
-template <class T> per_rank<T> inputs(int ranks, std::size_t n) {
+template <class T> per_rank<T> rank_inputs(int ranks, std::size_t n) {
   per_rank<T> all;
   for (int r = 0; r < ranks; ++r)
     all.push_back(support::narrowed<T>(support::same_gaussian_values(n, 50 + static_cast<std::uint64_t>(r))));
@@ -31,7 +31,7 @@ template <class T> per_rank<T> inputs(int ranks, std::size_t n) {
 }
 
 template <class C, class T, class Strategy>
-per_rank<T> on_host(C const& c, per_rank<T> all, allreduce_options const& o, Strategy strategy) {
+per_rank<T> reduced_on_host(C const& c, per_rank<T> all, allreduce_options const& o, Strategy strategy) {
   thread_group group(static_cast<int>(all.size()));
   group.run([&](thread_communicator& comm) {
     workspace<host_exec> ws{{1}};
@@ -57,19 +57,13 @@ per_rank<T> on_gpus(C const& c, per_rank<T> all, allreduce_options const& o, Str
   return all;
 }
 
-template <class T> bool same_bits(per_rank<T> const& a, per_rank<T> const& b) {
-  return std::ranges::equal(a, b, [](auto const& x, auto const& y) {
-    return std::ranges::equal(std::as_bytes(std::span(x)), std::as_bytes(std::span(y)));
-  });
-}
-
-template <class T, class C> void check(C const& c, int ranks, std::size_t n) {
+template <class T, class C> void check_allreduce(C const& c, int ranks, std::size_t n) {
   CAPTURE(ranks);
   CAPTURE(n);
-  auto const all = inputs<T>(ranks, n);
-  CHECK(same_bits(on_gpus(c, all, mean_at_7, gather{}), on_host(c, all, mean_at_7, gather{})));
+  auto const all = rank_inputs<T>(ranks, n);
+  CHECK(same_bits(on_gpus(c, all, mean_at_7, gather{}), reduced_on_host(c, all, mean_at_7, gather{})));
   CHECK(same_bits(on_gpus(c, all, {.op = reduction::sum, .at = 3}, two_shot{}),
-                  on_host(c, all, {.op = reduction::sum, .at = 3}, two_shot{})));
+                  reduced_on_host(c, all, {.op = reduction::sum, .at = 3}, two_shot{})));
 }
 
 }  // namespace
@@ -78,22 +72,22 @@ TEST_CASE("cuda allreduce: gather and two_shot give the host's bits") {
   support::watchdog const guard("cuda allreduce", std::chrono::seconds(240));
   for (int const ranks : {2, 3, 4})
     for (std::size_t const n : {1u, 700u, 5000u}) {
-      check<float>(uniform_quantize<8>{.round = rounding::stochastic}, ranks, n);
-      check<float>(hadamard_rotate{} | uniform_quantize<4>{}, ranks, n);
+      check_allreduce<float>(uniform_quantize<8>{.round = rounding::stochastic}, ranks, n);
+      check_allreduce<float>(hadamard_rotate{} | uniform_quantize<4>{}, ranks, n);
     }
-  check<float>(sign_quantize{.block = 4096}, 4, 17000);
-  check<bfloat16>(uniform_quantize<3>{.range = code_range::min_max}, 3, 3001);
-  check<float16>(hadamard_rotate{.block = 64} | cast<fp8_e4m3>{}, 2, 999);
+  check_allreduce<float>(sign_quantize{.block = 4096}, 4, 17000);
+  check_allreduce<bfloat16>(uniform_quantize<3>{.range = code_range::min_max}, 3, 3001);
+  check_allreduce<float16>(hadamard_rotate{.block = 64} | cast<fp8_e4m3>{}, 2, 999);
 }
 
 TEST_CASE("cuda allreduce: in flight") {
   support::watchdog const guard("cuda allreduce in flight", std::chrono::seconds(240));
   // Two ranks: one addition, which every transport rounds alike.
-  auto const all = inputs<float>(2, 3000);
+  auto const all = rank_inputs<float>(2, 3000);
   CHECK(same_bits(on_gpus(cast<bfloat16>{}, all, mean_at_7, in_flight{}),
-                  on_host(cast<bfloat16>{}, all, mean_at_7, in_flight{})));
+                  reduced_on_host(cast<bfloat16>{}, all, mean_at_7, in_flight{})));
   CHECK(same_bits(on_gpus(cast<float16>{}, all, mean_at_7, automatic{}),
-                  on_host(cast<float16>{}, all, mean_at_7, automatic{})));
+                  reduced_on_host(cast<float16>{}, all, mean_at_7, automatic{})));
   // Sums near the largest float16 do not overflow on their way.
   per_rank<float> const large(4, std::vector<float>(300, 60000.0f));
   auto const means = on_gpus(cast<float16>{}, large, mean_at_7, in_flight{});
@@ -103,12 +97,12 @@ TEST_CASE("cuda allreduce: in flight") {
 
 TEST_CASE("cuda allreduce: sparsifiers give the host's bits") {
   support::watchdog const guard("cuda allreduce, sparse", std::chrono::seconds(240));
-  check<float>(top_k{.ratio = 0.05} | natural{}, 3, 9000);
-  check<float16>(top_k{.ratio = 0.1}, 4, 1300);  // the last rank's chunk is short
-  check<bfloat16>(hadamard_rotate{.block = 256} | threshold{.relative = 1, .capacity_ratio = 0.4}, 3, 3001);
-  auto const all = inputs<float>(2, 3000);
+  check_allreduce<float>(top_k{.ratio = 0.05} | natural{}, 3, 9000);
+  check_allreduce<float16>(top_k{.ratio = 0.1}, 4, 1300);  // the last rank's chunk is short
+  check_allreduce<bfloat16>(hadamard_rotate{.block = 256} | threshold{.relative = 1, .capacity_ratio = 0.4}, 3, 3001);
+  auto const all = rank_inputs<float>(2, 3000);
   random_k const drawn{.ratio = 0.1, .unbiased = true};
-  CHECK(same_bits(on_gpus(drawn, all, mean_at_7, in_flight{}), on_host(drawn, all, mean_at_7, in_flight{})));
+  CHECK(same_bits(on_gpus(drawn, all, mean_at_7, in_flight{}), reduced_on_host(drawn, all, mean_at_7, in_flight{})));
   per_rank<float16> const large(4, std::vector<float16>(300, float16(60000.0f)));
   auto const means = on_gpus(random_block{.ratio = 1}, large, mean_at_7, in_flight{});
   for (auto const& row : means)
@@ -116,9 +110,9 @@ TEST_CASE("cuda allreduce: sparsifiers give the host's bits") {
 }
 
 TEST_CASE("cuda allreduce: automatic sends fewer bytes, as on the host") {
-  auto const all = inputs<float>(4, 4000);
+  auto const all = rank_inputs<float>(4, 4000);
   uniform_quantize<8> const c;
-  CHECK(same_bits(on_gpus(c, all, mean_at_7, automatic{}), on_host(c, all, mean_at_7, automatic{})));
+  CHECK(same_bits(on_gpus(c, all, mean_at_7, automatic{}), reduced_on_host(c, all, mean_at_7, automatic{})));
 }
 
 TEST_CASE("cuda allreduce: ranks that disagree learn of it, each") {

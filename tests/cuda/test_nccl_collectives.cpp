@@ -15,20 +15,15 @@
 
 using namespace ccomp;
 using support::on_gpu;
+using support::per_rank;
+using support::same_bits;
 
 namespace {
 
-template <class T> using per_rank = std::vector<std::vector<T>>;
-
-per_rank<float> inputs(int ranks, std::size_t n, std::uint64_t seed = 50) {
+per_rank<float> seeded_inputs(int ranks, std::size_t n, std::uint64_t seed = 50) {
   per_rank<float> all;
   for (int r = 0; r < ranks; ++r) all.push_back(support::same_gaussian_values(n, seed + static_cast<std::uint64_t>(r)));
   return all;
-}
-bool same_bits(per_rank<float> const& a, per_rank<float> const& b) {
-  return std::ranges::equal(a, b, [](auto const& x, auto const& y) {
-    return std::ranges::equal(std::as_bytes(std::span(x)), std::as_bytes(std::span(y)));
-  });
 }
 std::size_t index_of(auto const& comm) { return static_cast<std::size_t>(comm.rank()); }
 
@@ -69,13 +64,13 @@ TEST_CASE("cuda collectives: allgather, reduce_scatter and broadcast") {
       CAPTURE(ranks);
       CAPTURE(n);
       auto const w = static_cast<std::size_t>(ranks);
-      check_on_both(inputs(ranks, n), w * n, [&](auto const& ex, auto& comm, auto shard, auto full, auto& ws) {
+      check_on_both(seeded_inputs(ranks, n), w * n, [&](auto const& ex, auto& comm, auto shard, auto full, auto& ws) {
         allgather(ex, comm, rotated, shard, full, ws, {.at = 3, .tensor = 4});
       });
-      check_on_both(inputs(ranks, w * n), n, [&](auto const& ex, auto& comm, auto input, auto chunk, auto& ws) {
+      check_on_both(seeded_inputs(ranks, w * n), n, [&](auto const& ex, auto& comm, auto input, auto chunk, auto& ws) {
         reduce_scatter(ex, comm, rotated, input, chunk, ws, {.op = reduction::mean, .at = 5});
       });
-      check_on_both(inputs(ranks, n), 0, [&](auto const& ex, auto& comm, auto data, auto, auto& ws) {
+      check_on_both(seeded_inputs(ranks, n), 0, [&](auto const& ex, auto& comm, auto data, auto, auto& ws) {
         broadcast(ex, comm, rotated, data, comm.size() - 1, ws, {.at = 9});
       });
     }
@@ -94,7 +89,7 @@ TEST_CASE("cuda collectives: error feedback keeps on the device what the host ke
       left[index_of(comm)] = ef.residual_copy();
     };
     auto const check = [&](auto strategy) {
-      check_on_both(inputs(3, 2500), 0, [&](auto const& ex, auto& comm, auto data, auto out, auto& ws) {
+      check_on_both(seeded_inputs(3, 2500), 0, [&](auto const& ex, auto& comm, auto data, auto out, auto& ws) {
         bool constexpr host = std::same_as<std::remove_cvref_t<decltype(ex)>, host_exec>;
         steps(ex, comm, data, out, ws, strategy, host ? host_left : gpu_left);
       });
@@ -107,7 +102,7 @@ TEST_CASE("cuda collectives: error feedback keeps on the device what the host ke
 
 TEST_CASE("cuda collectives: a stage that brings its own rounds") {
   support::watchdog const guard("cuda rounds", std::chrono::seconds(120));
-  check_on_both(inputs(3, 3001), 0, [&](auto const& ex, auto& comm, auto data, auto, auto& ws) {
+  check_on_both(seeded_inputs(3, 3001), 0, [&](auto const& ex, auto& comm, auto data, auto, auto& ws) {
     error_feedback ef{hadamard_rotate{.block = 128} | shared_scale_quantize<4>{}, data.size(), ex, {.id = 6}};
     for (std::uint64_t t = 0; t < 2; ++t) CHECK(allreduce(ex, comm, ef, data, ws, {.at = t}).strategy == "rounds");
     allreduce(ex, comm, ef, data, ws, {.at = 2}, in_flight{});
@@ -118,7 +113,7 @@ TEST_CASE("cuda collectives: a stage that brings its own rounds") {
 TEST_CASE("cuda collectives: sparsifiers") {
   support::watchdog const guard("cuda sparse collectives", std::chrono::seconds(240));
   auto const both = [](auto const& c, std::size_t n) {
-    check_on_both(inputs(3, n), n, [&](auto const& ex, auto& comm, auto data, auto out, auto& ws) {
+    check_on_both(seeded_inputs(3, n), n, [&](auto const& ex, auto& comm, auto data, auto out, auto& ws) {
       error_feedback ef{c, data.size(), ex, {.id = 6}};
       allreduce(ex, comm, ef, data, ws, {.at = 1}, gather{});
       allreduce(ex, comm, ef, data, ws, {.at = 2}, two_shot{});
@@ -132,7 +127,7 @@ TEST_CASE("cuda collectives: sparsifiers") {
   both(threshold{.relative = 1.5f, .capacity_ratio = 0.2} | uniform_quantize<4>{.block = 64}, 3000);
   both(hadamard_rotate{.block = 64} | top_k{.ratio = 0.1} | cast<bfloat16>{}, 3000);
   // Two ranks: one addition, which every transport rounds alike.
-  check_on_both(inputs(2, 3001), 0, [&](auto const& ex, auto& comm, auto data, auto, auto& ws) {
+  check_on_both(seeded_inputs(2, 3001), 0, [&](auto const& ex, auto& comm, auto data, auto, auto& ws) {
     CHECK(allreduce(ex, comm, random_k{.ratio = 0.3} | cast<float16>{}, data, ws, {.at = 3}).strategy == "in_flight");
   });
 }
@@ -140,7 +135,7 @@ TEST_CASE("cuda collectives: sparsifiers") {
 TEST_CASE("cuda collectives: several tensors in one call") {
   support::watchdog const guard("cuda several tensors", std::chrono::seconds(120));
   for (bool const by_two_shot : {false, true})
-    check_on_both(inputs(3, 4000), 0, [&](auto const& ex, auto& comm, auto data, auto, auto& ws) {
+    check_on_both(seeded_inputs(3, 4000), 0, [&](auto const& ex, auto& comm, auto data, auto, auto& ws) {
       using exec = std::remove_cvref_t<decltype(ex)>;
       using compressor = uniform_quantize<8>;
       error_feedback_set<compressor, exec> set = [&] {
@@ -217,7 +212,7 @@ TEST_CASE("cuda collectives: what lies elsewhere is refused, and nothing is queu
 TEST_CASE("cuda collectives: a recorded allreduce repeats, with the bits of the step that the device counts") {
   support::watchdog const guard("cuda recorded allreduce", std::chrono::seconds(120));
   uniform_quantize<4> const c{.round = rounding::stochastic};
-  auto const in = inputs(2, 1500);
+  auto const in = seeded_inputs(2, 1500);
   per_rank<float> plain = in, replayed = in;
   thread_group group(2);
   group.run([&](thread_communicator& comm) {

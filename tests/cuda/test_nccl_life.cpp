@@ -4,14 +4,18 @@
 #include <atomic>
 #include <ccomp/comm/nccl.hpp>
 #include <ccomp/comm/nccl_memory.hpp>
-#include <support/nccl/nccl_ranks.hpp>
+#include <support/nccl/nccl_checks.hpp>
 #include <support/ranks.hpp>
+#include <support/text_checks.hpp>
 
 using ccomp::cuda_exec;
 using ccomp::nccl_communicator;
 using ccomp::wire_op;
 using ccomp::wire_type;
+using support::all_well;
+using support::clean_sim;
 using support::error_of;
+using support::has;
 using support::on_gpu;
 using support::on_ranks;
 using support::text_of;
@@ -19,24 +23,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
-bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
 void expect_text(std::string const& text, std::string const& type, std::string const& part) {
   CHECK_MESSAGE(text.starts_with(type + ": ccomp: "), text);
-  CHECK_MESSAGE(contains(text, part), text);
-}
-void all_well(std::vector<std::exception_ptr> const& thrown) {
-  for (auto const& e : thrown) CHECK(text_of(e) == "");
+  has(text, part);
 }
 std::string describe(void const* what) { return static_cast<char const*>(what); }
 
-struct clean_sim {
-  clean_sim() {
-    nccl_sim::reset();
-    cudart_sim::set_device_count(4);
-    static_cast<void>(cudaSetDevice(0));
-  }
-  ~clean_sim() { CHECK(nccl_sim::communicators() == 0); }
-};
 void sum(nccl_communicator& comm, cuda_exec const& ex, on_gpu<float> const& x) {
   comm.all_reduce(ex, x.data(), x.size(), wire_type::float32, wire_op::sum);
 }

@@ -12,7 +12,7 @@ using support::same_bits;
 
 namespace {
 
-std::size_t constexpr n = 40 * 50 - 5;
+std::size_t constexpr rounds_length = 40 * 50 - 5;
 
 /// A rank's tensor with its wrapper, and steps of them.
 template <class C> struct stepped {
@@ -20,13 +20,15 @@ template <class C> struct stepped {
   cuda_exec ex;
   workspace<cuda_exec> ws{ex};
   error_feedback<C, cuda_exec> wrapper;
-  support::on_gpu<float> x{n};
+  support::on_gpu<float> x{rounds_length};
 
-  stepped(C const& c, nccl_communicator& m, cuda_exec const& e) : comm(m), ex(e), wrapper(c, n, e) {}
+  stepped(C const& c, nccl_communicator& m, cuda_exec const& e) : comm(m), ex(e), wrapper(c, rounds_length, e) {}
   void fill(std::vector<float> const& values) const {
-    REQUIRE(cudaMemcpy(x.data(), values.data(), n * sizeof(float), cudaMemcpyHostToDevice) == cudaSuccess);
+    REQUIRE(cudaMemcpy(x.data(), values.data(), rounds_length * sizeof(float), cudaMemcpyHostToDevice) == cudaSuccess);
   }
-  void queue(std::uint64_t number) { allreduce(ex, comm, wrapper, std::span(x.data(), n), ws, {.at = number}); }
+  void queue(std::uint64_t number) {
+    allreduce(ex, comm, wrapper, std::span(x.data(), rounds_length), ws, {.at = number});
+  }
   void wait() { comm.wait(ex, std::chrono::seconds(60)); }
 };
 
@@ -36,7 +38,7 @@ void each_rank(int ranks, support::rank_function const& f) {
 
 /// One step queued, then the same captured and replayed twice; and three steps queued.
 template <class C> void check_graph(C const& c) {
-  auto const in = support::gradients(2, n);
+  auto const in = support::gradients(2, rounds_length);
   support::per_rank<float> out[2] = {in, in};
   support::per_rank<std::byte> saved[2] = {{{}, {}}, {{}, {}}};
   for (std::size_t const by_graph : {0u, 1u})
@@ -76,7 +78,7 @@ template <class C> void check_graph(C const& c) {
 /// The second call launches so many kernels, allocates nothing, and waits for nothing.
 template <class C> void check_queued(C const& c, std::size_t kernels) {
   each_rank(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
-    auto const in = support::gradients(1, n);
+    auto const in = support::gradients(1, rounds_length);
     stepped<C> one(c, comm, ex);
     one.fill(in[0]);
     one.queue(1);
@@ -111,7 +113,7 @@ TEST_CASE("cuda rounds: few kernels, no allocation, nothing waits") {
 }
 
 TEST_CASE("cuda rounds: three ranks over NCCL give what three threads give") {
-  auto const in = support::gradients(3, n);
+  auto const in = support::gradients(3, rounds_length);
   support::per_rank<float> out(3);
   each_rank(3, [&](nccl_communicator& comm, cuda_exec const& ex) {
     auto const r = static_cast<std::size_t>(comm.rank());
@@ -122,14 +124,14 @@ TEST_CASE("cuda rounds: three ranks over NCCL give what three threads give") {
     out[r] = one.x.peek();
   });
   cudart_sim::set_device_count(1);
-  CHECK(same_bits(out, support::on_gpu_ranks<float>(shared, n, 3, 1, support::constantly(in)).out));
+  CHECK(same_bits(out, support::on_gpu_ranks<float>(shared, rounds_length, 3, 1, support::constantly(in)).out));
 }
 
 TEST_CASE("cuda rounds: errors of cuBLAS, and a first call while the stream records") {
   each_rank(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
-    support::on_gpu<float> const x(support::gradients(1, n)[0]);
+    support::on_gpu<float> const x(support::gradients(1, rounds_length)[0]);
     workspace<cuda_exec> ws{ex};
-    auto const call = [&] { allreduce(ex, comm, low_rank, std::span(x.data(), n), ws); };
+    auto const call = [&] { allreduce(ex, comm, low_rank, std::span(x.data(), rounds_length), ws); };
     REQUIRE(cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
     CHECK_THROWS_WITH_AS(call(), doctest::Contains("records a graph"), invalid_argument);
     cudaGraph_t graph = nullptr;

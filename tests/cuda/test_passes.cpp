@@ -17,8 +17,8 @@ using support::has;
 
 namespace {
 
-uniform_quantize<8> const c{};  // of values of 127 the scale is 1: nothing is rounded
-constexpr std::size_t n = 3000;
+uniform_quantize<8> const eight_bits{};  // of values of 127 the scale is 1: nothing is rounded
+constexpr std::size_t length = 3000;
 
 /// What `call` throws, and that it queued nothing.
 template <class Error, class Call> std::string refusal(Call const& call) {
@@ -39,16 +39,17 @@ TEST_CASE("cuda: passes return before the work is done, allocate nothing and nev
   cudaStream_t stream = nullptr;
   REQUIRE(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) == cudaSuccess);
   {
-    device_array<float> const in(std::vector<float>(n, 127.0f)), out(n), rest(n);
-    device_array<std::byte> const payload(payload_bytes(c, n));
+    device_array<float> const in(std::vector<float>(length, 127.0f)), out(length), rest(length);
+    device_array<std::byte> const payload(payload_bytes(eight_bits, length));
     cuda_exec const ex{stream};
     workspace ws{ex};
     cudart_sim::hold_stream hold(stream);
     auto const before = cudart_sim::count();
     std::span const bytes(payload.data(), payload.size());
-    encode_feedback(ex, c, std::span<float const>(in.data(), n), std::span(rest.data(), n), bytes, ws);
-    decode(ex, c, bytes, std::span(out.data(), n), ws);
-    decode_accumulate(ex, c, bytes, std::span(out.data(), n), ws);
+    encode_feedback(ex, eight_bits, std::span<float const>(in.data(), length), std::span(rest.data(), length), bytes,
+                    ws);
+    decode(ex, eight_bits, bytes, std::span(out.data(), length), ws);
+    decode_accumulate(ex, eight_bits, bytes, std::span(out.data(), length), ws);
     auto const after = cudart_sim::count();
     CHECK(after.launches == before.launches + 3);
     CHECK(after.allocations == before.allocations);
@@ -56,7 +57,7 @@ TEST_CASE("cuda: passes return before the work is done, allocate nothing and nev
     CHECK(cudart_sim::pending() >= 3);
     hold.release();
     ex.synchronize();
-    CHECK(out.values() == std::vector<float>(n, 254.0f));
+    CHECK(out.values() == std::vector<float>(length, 254.0f));
   }
   REQUIRE(cudaStreamDestroy(stream) == cudaSuccess);
 }
@@ -65,8 +66,8 @@ TEST_CASE("cuda: a captured pass can be replayed") {
   cudaStream_t stream = nullptr;
   REQUIRE(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) == cudaSuccess);
   {
-    device_array<float> const in(std::vector<float>(n, 127.0f)), out(n);
-    device_array<std::byte> const payload(payload_bytes(c, n));
+    device_array<float> const in(std::vector<float>(length, 127.0f)), out(length);
+    device_array<std::byte> const payload(payload_bytes(eight_bits, length));
     cuda_exec const ex{stream};
     workspace ws{ex};
     std::span const bytes(payload.data(), payload.size());
@@ -74,14 +75,14 @@ TEST_CASE("cuda: a captured pass can be replayed") {
     cudaGraphExec_t ready = nullptr;
     REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
     CHECK(ex.capturing());
-    encode(ex, c, std::span<float const>(in.data(), n), bytes, ws);
-    decode_accumulate(ex, c, bytes, std::span(out.data(), n), ws);
+    encode(ex, eight_bits, std::span<float const>(in.data(), length), bytes, ws);
+    decode_accumulate(ex, eight_bits, bytes, std::span(out.data(), length), ws);
     REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
     CHECK_FALSE(ex.capturing());
     REQUIRE(cudaGraphInstantiate(&ready, graph, 0) == cudaSuccess);
     for (int i = 0; i < 2; ++i) REQUIRE(cudaGraphLaunch(ready, stream) == cudaSuccess);
     ex.synchronize();
-    CHECK(out.values() == std::vector<float>(n, 254.0f));
+    CHECK(out.values() == std::vector<float>(length, 254.0f));
     CHECK(cudaGraphExecDestroy(ready) == cudaSuccess);
     CHECK(cudaGraphDestroy(graph) == cudaSuccess);
   }
@@ -89,29 +90,29 @@ TEST_CASE("cuda: a captured pass can be replayed") {
 }
 
 TEST_CASE("cuda: wrong arguments are refused in one sentence, before anything is queued") {
-  device_array<float> const in(n), out(n);
-  device_array<std::byte> const payload(payload_bytes(c, n));
-  std::span<float const> const x(in.data(), n);
-  std::span const y(out.data(), n), short_y = std::span(out.data(), n - 1);
+  device_array<float> const in(length), out(length);
+  device_array<std::byte> const payload(payload_bytes(eight_bits, length));
+  std::span<float const> const x(in.data(), length);
+  std::span const y(out.data(), length), short_y = std::span(out.data(), length - 1);
   std::span const bytes(payload.data(), payload.size());
   cuda_exec const ex;
   workspace ws{ex};
 
-  std::vector<float> host(n);
-  std::string text = refusal<invalid_argument>([&] { encode(ex, c, host, bytes, ws); });
+  std::vector<float> host(length);
+  std::string text = refusal<invalid_argument>([&] { encode(ex, eight_bits, host, bytes, ws); });
   CHECK((has(text, "encode: the input must be device memory") && has(text, "pageable host memory")));
-  text = refusal<invalid_argument>([&] { decode(ex, c, bytes, host, ws); });
+  text = refusal<invalid_argument>([&] { decode(ex, eight_bits, bytes, host, ws); });
   CHECK(has(text, "decode: the output"));
-  text = refusal<invalid_argument>([&] { encode_feedback(ex, c, x, std::span(host), bytes, ws); });
+  text = refusal<invalid_argument>([&] { encode_feedback(ex, eight_bits, x, std::span(host), bytes, ws); });
   CHECK(has(text, "encode_feedback: the residual"));
   alignas(16) static std::byte host_bytes[8192];
-  text = refusal<invalid_argument>([&] { encode(ex, c, x, std::span(host_bytes), ws); });
+  text = refusal<invalid_argument>([&] { encode(ex, eight_bits, x, std::span(host_bytes), ws); });
   CHECK(has(text, "the payload must be device memory"));
-  text = refusal<invalid_argument>([&] { encode(ex, c, x, bytes.first(bytes.size() - 16), ws); });
+  text = refusal<invalid_argument>([&] { encode(ex, eight_bits, x, bytes.first(bytes.size() - 16), ws); });
   CHECK((has(text, std::to_string(bytes.size() - 16)) && has(text, std::to_string(bytes.size()))));
-  text = refusal<invalid_argument>([&] { decode(ex, c, bytes.subspan(4), y, ws); });
+  text = refusal<invalid_argument>([&] { decode(ex, eight_bits, bytes.subspan(4), y, ws); });
   CHECK(has(text, "start on 16 bytes"));
-  text = refusal<invalid_argument>([&] { encode_feedback(ex, c, x, short_y, bytes, ws); });
+  text = refusal<invalid_argument>([&] { encode_feedback(ex, eight_bits, x, short_y, bytes, ws); });
   CHECK((has(text, "3000") && has(text, "2999")));
   text = refusal<invalid_argument>([&] { encode(ex, uniform_quantize<8>{.block = 100}, x, bytes, ws); });
   CHECK(has(text, "block must be a power of two"));
@@ -119,22 +120,23 @@ TEST_CASE("cuda: wrong arguments are refused in one sentence, before anything is
 
 TEST_CASE("cuda: device memory given to the host's calls is refused, not followed") {
   cuda_exec const ex;  // from the first one on the host asks
-  device_array<float> const in(n);
-  device_array<std::byte> const payload(payload_bytes(c, n));
-  std::span<float const> const x(in.data(), n);
+  device_array<float> const in(length);
+  device_array<std::byte> const payload(payload_bytes(eight_bits, length));
+  std::span<float const> const x(in.data(), length);
   alignas(16) static std::byte bytes[8192];
-  std::vector<float> host(n);
+  std::vector<float> host(length);
   host_exec const here{1};
   workspace ws{here};
-  std::string text = refusal<invalid_argument>([&] { encode(here, c, x, std::span(bytes), ws); });
+  std::string text = refusal<invalid_argument>([&] { encode(here, eight_bits, x, std::span(bytes), ws); });
   CHECK(has(text, "encode: the input must be host memory for a host_exec, got device memory"));
-  text = refusal<invalid_argument>([&] { decode(here, c, std::span(payload.data(), payload.size()), host, ws); });
+  text =
+      refusal<invalid_argument>([&] { decode(here, eight_bits, std::span(payload.data(), payload.size()), host, ws); });
   CHECK(has(text, "decode: the payload must be host memory"));
   self_communicator comm;
-  error_feedback wrapper{c, n, ex};
+  error_feedback wrapper{eight_bits, length, ex};
   text = refusal<invalid_argument>([&] { allreduce(here, comm, wrapper, host, ws); });
   CHECK(has(text, "allreduce: the residual must be host memory"));
-  CHECK(encode(here, c, host, std::span(bytes), ws) == payload.size());
+  CHECK(encode(here, eight_bits, host, std::span(bytes), ws) == payload.size());
 }
 
 TEST_CASE("cuda: another device than the stream's") {
@@ -143,25 +145,26 @@ TEST_CASE("cuda: another device than the stream's") {
   workspace ws{ex};
   REQUIRE(cudaSetDevice(1) == cudaSuccess);
   device_array<float> const x(16);
-  device_array<std::byte> const payload(payload_bytes(c, 16));
+  device_array<std::byte> const payload(payload_bytes(eight_bits, 16));
   std::span<float const> const in(x.data(), 16);
   std::span const bytes(payload.data(), payload.size());
-  std::string text = refusal<invalid_argument>([&] { encode(ex, c, in, bytes, ws); });
+  std::string text = refusal<invalid_argument>([&] { encode(ex, eight_bits, in, bytes, ws); });
   CHECK(has(text, "the stream belongs to device 0, but device 1 is current"));
   REQUIRE(cudaSetDevice(0) == cudaSuccess);
-  text = refusal<invalid_argument>([&] { encode(ex, c, in, bytes, ws); });
+  text = refusal<invalid_argument>([&] { encode(ex, eight_bits, in, bytes, ws); });
   CHECK(has(text, "lies on device 1, the stream belongs to device 0"));
   cudart_sim::set_device_count(1);
 }
 
 TEST_CASE("cuda: the runtime's failures are cuda_error") {
   device_array<float> const x(16);
-  device_array<std::byte> const payload(payload_bytes(c, 16));
+  device_array<std::byte> const payload(payload_bytes(eight_bits, 16));
   cuda_exec const ex;
   workspace ws{ex};
   cudart_sim::fail_next("cudaLaunchKernel", cudaErrorLaunchOutOfResources);
-  std::string text = refusal<cuda_error>(
-      [&] { encode(ex, c, std::span<float const>(x.data(), 16), std::span(payload.data(), payload.size()), ws); });
+  std::string text = refusal<cuda_error>([&] {
+    encode(ex, eight_bits, std::span<float const>(x.data(), 16), std::span(payload.data(), payload.size()), ws);
+  });
   CHECK(has(text, "encode: "));
   cudart_sim::set_device_count(0);
   CHECK_THROWS_AS(cuda_exec{}, cuda_error);

@@ -29,7 +29,7 @@ template <class T> std::vector<float> widened(std::vector<T> const& x) {
   return y;
 }
 /// Rank 3 and a little noise: directions that are far apart, so that rounding does not turn them.
-template <class T = float> support::per_rank<T> inputs(int ranks, std::size_t n, std::size_t cols) {
+template <class T = float> support::per_rank<T> low_rank_inputs(int ranks, std::size_t n, std::size_t cols) {
   support::per_rank<T> all;
   for (int r = 0; r < ranks; ++r) {
     auto const seed = static_cast<std::uint64_t>(r);
@@ -48,11 +48,12 @@ template <class T = float> support::per_rank<T> inputs(int ranks, std::size_t n,
 }
 
 template <class T = float, class C>
-void check(C const& c, int ranks, std::size_t n, std::size_t cols, step_options const& o = {}, double allowed = 1e-5) {
+void check_factors(C const& c, int ranks, std::size_t n, std::size_t cols, step_options const& o = {},
+                   double allowed = 1e-5) {
   CAPTURE(text(c));
   CAPTURE(ranks);
   CAPTURE(n);
-  auto const in = inputs<T>(ranks, n, cols);
+  auto const in = low_rank_inputs<T>(ranks, n, cols);
   auto const device = support::on_gpu_ranks<T>(c, n, ranks, o.feedback ? 2 : 1, constantly(in), o);
   auto const host = support::on_host_ranks<T>(c, n, ranks, o.feedback ? 2 : 1, constantly(in), o);
   CHECK(support::all_same(device.out));
@@ -141,22 +142,23 @@ TEST_CASE("cuda power_sgd: columns become orthonormal and span what they spanned
 
 TEST_CASE("cuda power_sgd: close to the host, the same bits on every rank") {
   support::watchdog const guard("cuda power_sgd", std::chrono::seconds(240));
-  for (int const ranks : {1, 2, 3, 4}) check(power_sgd{.rank = 3, .rows = 30}, ranks, 30 * 32, 32);
-  check(power_sgd{.rank = 4}, 2, 5003, 80);                     // the last row is short
-  check(power_sgd{.rank = 1, .rows = 40}, 2, 40 * 37 - 5, 37);  // rows of odd length
-  check(power_sgd{.rank = 7, .rows = 30}, 2, 30 * 64, 64, {.feedback = false}, 1e-4);
-  check(power_sgd{.rank = 3, .rows = 41}, 2, 41 * 51 - 7, 51, {.feedback = false},
-        1e-4);  // M is the tensor, but for its end
-  check(power_sgd{.rank = 2, .rows = 1100}, 2, 1100 * 10, 10, {.op = reduction::sum, .wrapper = {.decay = 0.5f}});
+  for (int const ranks : {1, 2, 3, 4}) check_factors(power_sgd{.rank = 3, .rows = 30}, ranks, 30 * 32, 32);
+  check_factors(power_sgd{.rank = 4}, 2, 5003, 80);                     // the last row is short
+  check_factors(power_sgd{.rank = 1, .rows = 40}, 2, 40 * 37 - 5, 37);  // rows of odd length
+  check_factors(power_sgd{.rank = 7, .rows = 30}, 2, 30 * 64, 64, {.feedback = false}, 1e-4);
+  check_factors(power_sgd{.rank = 3, .rows = 41}, 2, 41 * 51 - 7, 51, {.feedback = false},
+                1e-4);  // M is the tensor, but for its end
+  check_factors(power_sgd{.rank = 2, .rows = 1100}, 2, 1100 * 10, 10,
+                {.op = reduction::sum, .wrapper = {.decay = 0.5f}});
 }
 
 TEST_CASE("cuda power_sgd: behind transforms, other types") {
-  check(hadamard_rotate{.block = 64} | power_sgd{.rank = 3, .rows = 64}, 2, 64 * 64, 64);
-  check(hadamard_rotate{.block = 128} | power_sgd{.rank = 3, .rows = 41}, 2, 41 * 51 - 7, 51, {.feedback = false},
-        1e-4);
-  check(power_sgd{.rank = 3}, 2, 3001, 64, {.wrapper = {.residual = element_type::bfloat16}}, 1e-2);
-  check<bfloat16>(power_sgd{.rank = 3, .rows = 50}, 2, 2000, 40, {}, 1e-2);
-  check<float16>(power_sgd{.rank = 3, .rows = 50}, 2, 2000, 40, {.feedback = false}, 1e-3);
+  check_factors(hadamard_rotate{.block = 64} | power_sgd{.rank = 3, .rows = 64}, 2, 64 * 64, 64);
+  check_factors(hadamard_rotate{.block = 128} | power_sgd{.rank = 3, .rows = 41}, 2, 41 * 51 - 7, 51,
+                {.feedback = false}, 1e-4);
+  check_factors(power_sgd{.rank = 3}, 2, 3001, 64, {.wrapper = {.residual = element_type::bfloat16}}, 1e-2);
+  check_factors<bfloat16>(power_sgd{.rank = 3, .rows = 50}, 2, 2000, 40, {}, 1e-2);
+  check_factors<float16>(power_sgd{.rank = 3, .rows = 50}, 2, 2000, 40, {.feedback = false}, 1e-3);
 }
 
 TEST_CASE("cuda power_sgd: small tensors are sent as they are, with the host's bits") {
@@ -178,7 +180,7 @@ TEST_CASE("cuda power_sgd: small tensors are sent as they are, with the host's b
 TEST_CASE("cuda power_sgd: what is not finite on one rank makes the tensor NaN on all, and changes nothing else") {
   support::watchdog const guard("cuda power_sgd NaN", std::chrono::seconds(240));
   std::size_t const n = 40 * 50 - 3;
-  auto const in = inputs<float>(2, n, 50);
+  auto const in = low_rank_inputs<float>(2, n, 50);
   power_sgd const c{.rank = 2, .rows = 40};
   auto const before = support::on_gpu_ranks<float>(c, n, 2, 1, constantly(in));
   // 1e37 is finite, but the factor Q is not to be multiplied any more.

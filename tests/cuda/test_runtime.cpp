@@ -13,14 +13,16 @@
 
 #include "support/cuda/cudart_sim.hpp"
 #include "support/cuda/device_array.hpp"
+#include "support/cuda/small_kernels.hpp"
 
 using namespace ccomp;
 using detail::launch;
+using support::add;
 using support::device_array;
+using support::multiply;
+using support::ok;
 
 namespace {
-
-void ok(cudaError_t error) { REQUIRE(std::string(cudaGetErrorName(error)) == "cudaSuccess"); }
 
 /// The call is refused, and cudaGetLastError says so once.
 void refused(cudaError_t got, cudaError_t expected) {
@@ -49,9 +51,6 @@ struct event {
   event(event const&) = delete;
   event& operator=(event const&) = delete;
 };
-
-__global__ void add(int* to, int v) { *to += v; }
-__global__ void multiply(int* to, int v) { *to *= v; }
 
 void add_on(cudaStream_t s, int* to, int v) { launch(cuda_exec(s), "add", add, 1, 1, to, v); }
 void multiply_on(cudaStream_t s, int* to, int v) { launch(cuda_exec(s), "multiply", multiply, 1, 1, to, v); }

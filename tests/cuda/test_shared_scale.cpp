@@ -20,7 +20,8 @@ template <class T> support::per_rank<T> inputs(int ranks, std::size_t n) {
   return support::gradients<T>(ranks, n, 1 + n);
 }
 
-template <class T = float, class C> void check(C const& c, int ranks, std::size_t n, step_options const& o = {}) {
+template <class T = float, class C>
+void check_rounds(C const& c, int ranks, std::size_t n, step_options const& o = {}) {
   CAPTURE(text(c));
   CAPTURE(ranks);
   CAPTURE(n);
@@ -41,27 +42,27 @@ constexpr auto stochastic = rounding::stochastic;
 TEST_CASE("cuda shared_scale_quantize: the host's bits, for any size") {
   support::watchdog const guard("cuda shared_scale", std::chrono::seconds(240));
   for (std::size_t const n : {0u, 1u, 15u, 511u, 513u, 5001u}) {
-    check(shared_scale_quantize<8>{}, 3, n);  // sums of 16 bits
-    check(shared_scale_quantize<4>{.block = 16, .round = stochastic, .seed = 5}, 2, n, {.op = reduction::sum});
+    check_rounds(shared_scale_quantize<8>{}, 3, n);  // sums of 16 bits
+    check_rounds(shared_scale_quantize<4>{.block = 16, .round = stochastic, .seed = 5}, 2, n, {.op = reduction::sum});
   }
   for (int const ranks : {1, 4}) {
-    check(shared_scale_quantize<2>{.block = 64}, ranks, 1027);
-    check(shared_scale_quantize<8>{.block = 4096, .round = stochastic}, ranks, 9000);
-    check(shared_scale_quantize<5>{.block = 1024}, ranks, 5000, {.feedback = false});
+    check_rounds(shared_scale_quantize<2>{.block = 64}, ranks, 1027);
+    check_rounds(shared_scale_quantize<8>{.block = 4096, .round = stochastic}, ranks, 9000);
+    check_rounds(shared_scale_quantize<5>{.block = 1024}, ranks, 5000, {.feedback = false});
   }
 }
 
 TEST_CASE("cuda shared_scale_quantize: behind transforms") {
-  check(hadamard_rotate{.block = 256, .seed = 3} | shared_scale_quantize<4>{.round = stochastic}, 3, 3001);
-  check(hadamard_rotate{.block = 4096} | scale{.factor = 3} | shared_scale_quantize<6>{.block = 128}, 2, 9001);
-  check(hadamard_rotate{.block = 64} | shared_scale_quantize<8>{.block = 32}, 2, 700, {.feedback = false});
+  check_rounds(hadamard_rotate{.block = 256, .seed = 3} | shared_scale_quantize<4>{.round = stochastic}, 3, 3001);
+  check_rounds(hadamard_rotate{.block = 4096} | scale{.factor = 3} | shared_scale_quantize<6>{.block = 128}, 2, 9001);
+  check_rounds(hadamard_rotate{.block = 64} | shared_scale_quantize<8>{.block = 32}, 2, 700, {.feedback = false});
 }
 
 TEST_CASE("cuda shared_scale_quantize: element and residual types, decay") {
-  check<bfloat16>(shared_scale_quantize<8>{.block = 64}, 2, 777);
-  check<float16>(shared_scale_quantize<4>{.round = stochastic}, 2, 1111,
-                 {.op = reduction::sum, .wrapper = {.decay = 0.5f}});
-  check(shared_scale_quantize<3>{}, 2, 1500, {.wrapper = {.residual = element_type::bfloat16}});
+  check_rounds<bfloat16>(shared_scale_quantize<8>{.block = 64}, 2, 777);
+  check_rounds<float16>(shared_scale_quantize<4>{.round = stochastic}, 2, 1111,
+                        {.op = reduction::sum, .wrapper = {.decay = 0.5f}});
+  check_rounds(shared_scale_quantize<3>{}, 2, 1500, {.wrapper = {.residual = element_type::bfloat16}});
 }
 
 TEST_CASE("cuda shared_scale_quantize: as many ranks as 32-bit sums need") {

@@ -28,7 +28,7 @@ static_assert(can_all_reduce<thread_communicator, cuda_exec> && can_broadcast<th
 
 namespace {
 
-std::size_t index(int r) { return static_cast<std::size_t>(r); }
+std::size_t rank_index(int r) { return static_cast<std::size_t>(r); }
 
 template <class T> std::span<std::byte> bytes(device_array<T> const& x) {
   return std::as_writable_bytes(std::span(x.data(), x.size()));
@@ -72,12 +72,12 @@ void on_all_layouts(std::function<void(int ranks, int devices)> const& f) {
 
 /// The message, and that every rank was told one of that type.
 template <class Error> std::vector<std::string> all_throw(int ranks, rank_function const& f) {
-  std::vector<std::string> said(index(ranks));
+  std::vector<std::string> said(rank_index(ranks));
   on_ranks(ranks, 1, [&](thread_communicator& comm, cuda_exec const& ex) {
     try {
       f(comm, ex);
     } catch (Error const& e) {
-      said[index(comm.rank())] = e.what();
+      said[rank_index(comm.rank())] = e.what();
     }
     ex.synchronize();
   });
@@ -87,20 +87,20 @@ template <class Error> std::vector<std::string> all_throw(int ranks, rank_functi
 /// all_reduce on GPUs, twice (the second call finds its scratch), against the host's.
 template <class T> void check_sum(int ranks, int devices, std::size_t n, wire_type type, wire_op op) {
   CAPTURE(n);
-  per_rank<T> host, gpu(index(ranks));
-  for (int r = 0; r < ranks; ++r) host.push_back(bits<T>(n, 40 + index(r)));
+  per_rank<T> host, gpu(rank_index(ranks));
+  for (int r = 0; r < ranks; ++r) host.push_back(bits<T>(n, 40 + rank_index(r)));
   auto const in = host;
   thread_group group(ranks);
   group.run([&](thread_communicator& comm) {
-    for (int i = 0; i < 2; ++i) comm.all_reduce(host_exec{1}, host[index(comm.rank())].data(), n, type, op);
+    for (int i = 0; i < 2; ++i) comm.all_reduce(host_exec{1}, host[rank_index(comm.rank())].data(), n, type, op);
   });
   on_ranks(ranks, devices, [&](thread_communicator& comm, cuda_exec const& ex) {
-    device_array<T> const x(in[index(comm.rank())]);
+    device_array<T> const x(in[rank_index(comm.rank())]);
     for (int i = 0; i < 2; ++i) comm.all_reduce(ex, x.data(), n, type, op);
     ex.synchronize();
-    gpu[index(comm.rank())] = x.values();
+    gpu[rank_index(comm.rank())] = x.values();
   });
-  for (int r = 0; r < ranks; ++r) CHECK(same_bits(gpu[index(r)], host[index(r)]));
+  for (int r = 0; r < ranks; ++r) CHECK(same_bits(gpu[rank_index(r)], host[rank_index(r)]));
 }
 
 }  // namespace
@@ -108,12 +108,12 @@ template <class T> void check_sum(int ranks, int devices, std::size_t n, wire_ty
 TEST_CASE("cuda threads: bytes move where they belong") {
   support::watchdog const guard("cuda threads: bytes");
   on_all_layouts([](int ranks, int devices) {
-    auto const w = index(ranks);
+    auto const w = rank_index(ranks);
     for (std::size_t const n : {0u, 1u, 31u, 4097u}) {
       CAPTURE(n);
       per_rank<std::uint8_t> gathered(w), swapped(w), shared(w);
       on_ranks(ranks, devices, [&](thread_communicator& comm, cuda_exec const& ex) {
-        auto const r = index(comm.rank());
+        auto const r = rank_index(comm.rank());
         device_array<std::uint8_t> const mine(bits<std::uint8_t>(n, r)), slots(bits<std::uint8_t>(n * w, 100 + r)),
             all(n * w), to_me(n * w), data(bits<std::uint8_t>(n, 200 + r));
         comm.all_gather(ex, bytes(mine), bytes(all));
@@ -185,7 +185,7 @@ TEST_CASE("cuda threads: calls wait on the streams, not on the host, and allocat
     held.release();
     comm.agree(1, nullptr, nullptr);
     ex.synchronize();
-    sums[index(comm.rank())] = all.values();
+    sums[rank_index(comm.rank())] = all.values();
   });
   CHECK(allocations[0] == allocations[1]);
   CHECK(syncs[0] == syncs[1]);
@@ -203,7 +203,7 @@ TEST_CASE("cuda threads: what a rank queues after a call waits until the others 
     if (comm.rank() == 0) ex.synchronize();
     comm.agree(1, nullptr, nullptr);
     ex.synchronize();
-    got[index(comm.rank())] = all.values()[0];
+    got[rank_index(comm.rank())] = all.values()[0];
   });
   CHECK(got == std::vector<int>{7, 7});
 }
@@ -221,7 +221,7 @@ TEST_CASE("cuda threads: streams change between calls, and several ranks share o
       comm.all_reduce(ex, x.data(), x.size(), wire_type::float32, wire_op::sum);
       ex.synchronize();  // the caller's streams are the caller's to order
     }
-    sums[index(comm.rank())] = x.values();
+    sums[rank_index(comm.rank())] = x.values();
   });
   for (auto const& row : sums) CHECK(row == std::vector<float>(700, 81.0f));
 }
@@ -233,7 +233,7 @@ TEST_CASE("cuda threads: a rank that throws, is late, or disagrees leaves nobody
     if (comm.rank() == 1) throw communicator_error("this rank fails");
     comm.all_reduce(ex, x.data(), 100, wire_type::float32, wire_op::sum);
   });
-  for (int const r : {0, 2}) has(left[index(r)], "rank 1 has left the group");
+  for (int const r : {0, 2}) has(left[rank_index(r)], "rank 1 has left the group");
 
   CHECK_THROWS_AS(on_ranks(
                       2, 1,
@@ -308,23 +308,23 @@ TEST_CASE("cuda threads: wrong arguments are refused in one sentence") {
 TEST_CASE("cuda threads: allreduce gives the host's bits") {
   support::watchdog const guard("cuda threads: allreduce");
   auto const check = [](auto const& c, int ranks, int devices, auto strategy) {
-    per_rank<float> host, gpu(index(ranks));
-    for (int r = 0; r < ranks; ++r) host.push_back(support::same_gaussian_values(2000, 60 + index(r)));
+    per_rank<float> host, gpu(rank_index(ranks));
+    for (int r = 0; r < ranks; ++r) host.push_back(support::same_gaussian_values(2000, 60 + rank_index(r)));
     auto const in = host;
     allreduce_options const options{.op = reduction::mean, .at = 7, .tensor = 9};
     thread_group group(ranks);
     group.run([&](thread_communicator& comm) {
       workspace<host_exec> ws{{1}};
-      allreduce(host_exec{1}, comm, c, std::span(host[index(comm.rank())]), ws, options, strategy);
+      allreduce(host_exec{1}, comm, c, std::span(host[rank_index(comm.rank())]), ws, options, strategy);
     });
     on_ranks(ranks, devices, [&](thread_communicator& comm, cuda_exec const& ex) {
-      device_array<float> const x(in[index(comm.rank())]);
+      device_array<float> const x(in[rank_index(comm.rank())]);
       workspace<cuda_exec> ws{ex};
       allreduce(ex, comm, c, std::span(x.data(), x.size()), ws, options, strategy);
       ex.synchronize();
-      gpu[index(comm.rank())] = x.values();
+      gpu[rank_index(comm.rank())] = x.values();
     });
-    for (int r = 0; r < ranks; ++r) CHECK(same_bits(gpu[index(r)], host[index(r)]));
+    for (int r = 0; r < ranks; ++r) CHECK(same_bits(gpu[rank_index(r)], host[rank_index(r)]));
   };
   on_all_layouts([&](int ranks, int devices) {
     if (ranks == 1) return;

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t n = 1500;
 
-std::vector<erased> compressors() {
+std::vector<erased> wrapped_compressors() {
   using namespace ccomp;
   return {erase(uniform_quantize<3>{}), erase(uniform_quantize<4>{.round = rounding::stochastic}),
           erase(hadamard_rotate{.seed = 5} | uniform_quantize<4>{}),
@@ -78,7 +78,7 @@ void refuses(error_feedback<erased>& ef, std::span<std::byte const> bytes, char 
 }  // namespace
 
 TEST_CASE("save and load go on bit for bit") {
-  for (auto const& c : compressors())
+  for (auto const& c : wrapped_compressors())
     for (auto const type : {element_type::float32, element_type::bfloat16})
       for (how const h : {how::gather, how::two_shot}) {
         CAPTURE(c.text());
@@ -141,7 +141,7 @@ TEST_CASE("save of an empty tensor") {
 }
 TEST_CASE("reset forgets everything") {
   for (auto const type : {element_type::float32, element_type::bfloat16})
-    for (auto const& c : compressors()) {
+    for (auto const& c : wrapped_compressors()) {
       error_feedback a{c, n, host_exec{}, {.residual = type}}, fresh = a;
       step(a, 0);
       CHECK(a.save() != fresh.save());
@@ -178,7 +178,7 @@ TEST_CASE("another size is refused before anything happens") {
   ccomp::allreduce({1}, comm, ef, x, ws);
 }
 TEST_CASE("discard undoes the last call, bit for bit, once") {
-  for (auto const& c : compressors())
+  for (auto const& c : wrapped_compressors())
     for (auto const type : {element_type::float32, element_type::bfloat16})
       for (how const h : {how::gather, how::two_shot}) {
         error_feedback ef{c, n, host_exec{}, {.residual = type, .transactional = true}};
@@ -201,7 +201,7 @@ TEST_CASE("discard undoes the last call, bit for bit, once") {
   CHECK_THROWS_WITH_AS(plain.discard(), doctest::Contains("transactional"), ccomp::invalid_argument);
 }
 TEST_CASE("a call that fails leaves the wrapper invalid until reset, load or discard") {
-  for (auto const& c : compressors())
+  for (auto const& c : wrapped_compressors())
     for (how const h : {how::gather, how::two_shot}) {
       error_feedback ef{c, n, host_exec{}, {.id = 8, .transactional = true}};
       step(ef, 0, h);

@@ -1,7 +1,7 @@
 /// Payload bytes as they were when the wire format was fixed: a change that moves a bit must be meant.
 ///
 /// To write payloads.inc anew after a change that is meant (and named in CHANGELOG.md):
-///   CCOMP_GOLDEN_OUT=tests/golden/payloads.inc <build>/tests/ccomp-test-golden-payloads
+///   CCOMP_GOLDEN_OUT=tests/golden/payloads.inc <build>/tests/ccomp-test-golden
 
 #include <doctest/doctest.h>
 

@@ -108,6 +108,9 @@ template <class T> std::vector<double> exact_sum(per_rank<T> const& x) {
 template <class T> bool same_bits(std::vector<T> const& a, std::vector<T> const& b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
+template <class T> bool same_bits(per_rank<T> const& a, per_rank<T> const& b) {
+  return std::ranges::equal(a, b, [](auto const& x, auto const& y) { return same_bits(x, y); });
+}
 template <class T> bool all_same(per_rank<T> const& x) {
   return std::ranges::all_of(x, [&](auto const& row) { return same_bits(row, x.at(0)); });
 }

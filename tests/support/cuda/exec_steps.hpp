@@ -86,8 +86,4 @@ step_result<T> on_host_ranks(C const& c, std::size_t n, int ranks, int steps, in
   return steps_on<ccomp::host_exec, T>(c, n, ranks, steps, in, o);
 }
 
-template <class T> bool same_bits(per_rank<T> const& a, per_rank<T> const& b) {
-  return std::ranges::equal(a, b, [](auto const& x, auto const& y) { return same_bits(x, y); });
-}
-
 }  // namespace support

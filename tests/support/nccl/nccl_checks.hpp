@@ -1,0 +1,25 @@
+#pragma once
+/// What the tests of nccl_communicator begin and end with.
+
+#include <doctest/doctest.h>
+
+#include <support/nccl/nccl_ranks.hpp>
+
+namespace support {
+
+/// Fails if a rank threw.
+inline void all_well(std::vector<std::exception_ptr> const& thrown) {
+  for (auto const& e : thrown) CHECK(text_of(e) == "");
+}
+
+/// Clean settings of the stand-ins, and no communicator left behind.
+struct clean_sim {
+  clean_sim() {
+    nccl_sim::reset();
+    cudart_sim::set_device_count(4);
+    static_cast<void>(cudaSetDevice(0));
+  }
+  ~clean_sim() { CHECK(nccl_sim::communicators() == 0); }
+};
+
+}  // namespace support
