@@ -20,4 +20,5 @@
 #include <ccomp/comm/thread.cuh>
 #include <ccomp/exec/cuda_elements.hpp>
 #include <ccomp/passes.cuh>
+#include <ccomp/quantize/shared_scale.cuh>
 #endif

@@ -160,11 +160,13 @@ template <compressor C, class Exec = host_exec> class error_feedback {
              " values and now has " + std::to_string(data.n) + "; make a new wrapper for a resized tensor";
     });
     require_valid();
-    if (options_.transactional) {
-      before_ = now_;
-      can_discard_ = true;
-    }
-    return {data, options_.id, {residual_data(), options_.residual, options_.decay}, now_.state.span(), &valid_};
+    return {data,
+            options_.id,
+            {residual_data(), options_.residual, options_.decay},
+            now_.state.span(),
+            options_.transactional ? &error_feedback::keep_copy : nullptr,
+            this,
+            &valid_};
   }
   void finish() noexcept { valid_ = true; }
 
@@ -181,6 +183,11 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     std::uint64_t version = 1, fingerprint = 0, n = 0, id = 0, residual = 0, state = 0, checksum = 0;
   };
 
+  static void keep_copy(void* self) {
+    auto& me = *static_cast<error_feedback*>(self);
+    me.before_ = me.now_;
+    me.can_discard_ = true;
+  }
   [[nodiscard]] void* residual_data() const { return now_.residual.span().data(); }
   [[nodiscard]] detail::stage_state initial_state() const {
     detail::stage_state state;

@@ -12,14 +12,15 @@ namespace detail {
 inline void expect_device_payload(cuda_exec const& ex, std::span<std::byte const> payload, std::size_t need,
                                   workspace<cuda_exec>& ws, char const* call) {
   expect_device(ex, call);
+  ws.expect_stream(ex, call);
   ws.raise(call);
   expect_aligned(payload.data(), call);
   expect_payload(payload.size(), need, call);
   expect_device_memory(ex, payload.data(), call, "the payload");
 }
 /// Only vector stages find fault with payloads.
-inline device_status* status_for(program stages, workspace<cuda_exec>& ws) {
-  return first_segment(stages).vector() ? ws.status() : nullptr;
+inline device_status* status_for(program stages, workspace<cuda_exec>& ws, char const* call) {
+  return first_segment(stages).vector() ? ws.status(call) : nullptr;
 }
 
 template <device_pass Pass, class C, class T>
@@ -32,13 +33,14 @@ std::size_t encode_on_device(cuda_exec const& ex, C const& c, std::span<T const>
   expect_device_payload(ex, payload, bytes, ws, call);
   expect_device_memory(ex, x.data(), call, "the input");
   expect_device_memory(ex, residual.data, call, "the residual");
+  expect_device_memory(ex, at.at.on_device, call, "the step");
   block_call k = device_call(x.size(), element_type_of<T>, at);
   k.in = {x.data(), element_type_of<T>};
   k.residual = residual;
   k.decay = decay;
   k.payload = payload.data();
-  k.status = status_for(stages, ws);
-  run_on_device<Pass>(ex, c, k, ws);
+  k.status = status_for(stages, ws, call);
+  run_on_device<Pass>(ex, c, k, ws, call);
   return bytes;
 }
 
@@ -49,13 +51,14 @@ void decode_on_device(cuda_exec const& ex, C const& c, std::span<std::byte const
   validate(stages);
   expect_device_payload(ex, payload, capacity(stages, y.size(), element_type_of<T>), ws, call);
   expect_device_memory(ex, y.data(), call, "the output");
+  expect_device_memory(ex, at.at.on_device, call, "the step");
   block_call k = device_call(y.size(), element_type_of<T>, at);
   k.sources = payload.data();
   k.source_count = 1;
   k.out = {y.data(), element_type_of<T>};
   k.add_to_out = add_to_out;
-  k.status = status_for(stages, ws);
-  run_on_device<device_pass::decode>(ex, c, k, ws);
+  k.status = status_for(stages, ws, call);
+  run_on_device<device_pass::decode>(ex, c, k, ws, call);
 }
 
 }  // namespace detail

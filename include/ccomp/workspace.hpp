@@ -33,15 +33,15 @@ template <class Exec> class workspace {
   workspace& operator=(workspace const&) = delete;
   ~workspace() { release(); }
 
-  /// At least `bytes`, aligned to 16; whatever it held before is lost.
-  std::span<std::byte> reserve(std::size_t bytes) {
+  /// At least `bytes`, aligned to 16; whatever it held before is lost. `call`: who asks, for what is thrown.
+  std::span<std::byte> reserve(std::size_t bytes, char const* call = "workspace") {
     std::size_t const skip =
         (16 - reinterpret_cast<std::uintptr_t>(memory_.data()) % 16) % 16;  // lent memory starts anywhere
     if (bytes + skip <= memory_.size()) return memory_.subspan(skip);
     if (bytes == 0) return {};
     detail::expects(owns_, [&] {
-      return "workspace: the lent buffer has " + std::to_string(memory_.size()) + " bytes and the call needs " +
-             std::to_string(bytes + skip);
+      return std::string(call) + ": the lent buffer has " + std::to_string(memory_.size()) +
+             " bytes and the call needs " + std::to_string(bytes + skip);
     });
     auto* fresh = static_cast<std::byte*>(ex_.allocate(bytes));
     release();

@@ -121,7 +121,7 @@ TEST_CASE("ranks that disagree about an allreduce all learn it, with both sides 
       {"step", [](call& c) { c.options.at = 4; }, "step 0", "step 4"},
       {"tensor id", [](call& c) { c.options.tensor = 17; }, "id 0", "id 17"},
       {"strategy", [](call& c) { c.strategy = how::two_shot; }, "gather", "two_shot"},
-      {"several tensors", [](call& c) { c.several = true; }, "n = 1000 float32 id 0, mean", "n = 64 float32 id 1"}};
+      {"several tensors", [](call& c) { c.several = true; }, "n = 1000 float32 id 0)", "n = 64 float32 id 1"}};
   for (int const ranks : {2, 3, 7}) {
     thread_group group(ranks);
     for (auto const& v : variants)
@@ -152,6 +152,27 @@ TEST_CASE("ranks that disagree about the order of tensors learn it") {
   expect_mismatch(
       group, 1, [&](auto& comm) { run(comm, false); }, [&](auto& comm) { run(comm, true); }, "id 1, n = 10",
       "id 2, n = 10");
+}
+TEST_CASE("ranks that disagree about a tensor that the message does not show learn that they do") {
+  support::watchdog const guard("many tensors");
+  thread_group group(2);
+  std::vector<std::string> said(2);
+  group.run([&](thread_communicator& comm) {
+    std::vector<float> x(100);
+    std::vector<ccomp::tensor_view> list;
+    for (std::uint64_t i = 0; i < 6; ++i) list.emplace_back(std::span(x).first(10), i);
+    if (comm.rank() == 1) list.back() = {std::span(x).first(11), 5};
+    workspace ws;
+    try {
+      ccomp::allreduce({1}, comm, ccomp::uniform_quantize<8>{}, list, ws);
+    } catch (ccomp::rank_mismatch const& e) {
+      said[static_cast<std::size_t>(comm.rank())] = e.what();
+    }
+  });
+  auto const at = said[0].find("6 tensors with the checksum "), again = said[0].rfind("6 tensors with the checksum ");
+  REQUIRE(at != std::string::npos);
+  CHECK(at != again);
+  CHECK(said[0].substr(at, 40) != said[0].substr(again, 40));
 }
 TEST_CASE("ranks that disagree about the collective, the root or a shard's size learn it") {
   support::watchdog const guard("other collectives");

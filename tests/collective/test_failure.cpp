@@ -135,8 +135,7 @@ TEST_CASE("a rank that leaves early stops the others") {
     }
   }
 }
-TEST_CASE(
-    "a rank whose lent workspace is too small throws, in the middle of every collective; the others are stopped") {
+TEST_CASE("a rank whose lent workspace is too small throws, from every collective; the others are stopped") {
   support::watchdog const guard("a small workspace");
   for (int const ranks : {2, 3}) {
     thread_group group(ranks);

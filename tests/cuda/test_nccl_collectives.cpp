@@ -171,6 +171,7 @@ TEST_CASE("cuda collectives: wrappers save and load across engines, and discard"
 
   on_gpu<float> const data(x);
   auto const job = gpu.begin(detail::view(std::span(data.data(), n)));
+  job.about_to_change(job.keeper);
   ex.fill_zero(job.residual.data, n * sizeof(float));  // what a call would do to it
   gpu.finish();
   CHECK(gpu.residual_copy() == std::vector<float>(n));
@@ -209,9 +210,10 @@ TEST_CASE("cuda collectives: what lies elsewhere is refused, and nothing is queu
   for (auto const& e : thrown) CHECK(support::text_of(e) == "");
 }
 
-TEST_CASE("cuda collectives: a recorded allreduce repeats, with the bits of the step that the device counts") {
-  support::watchdog const guard("cuda recorded allreduce", std::chrono::seconds(120));
-  uniform_quantize<4> const c{.round = rounding::stochastic};
+namespace {
+
+/// The first call prepares, the next ones are launches of a graph.
+template <class C, class Strategy> void check_recorded(C const& c, Strategy strategy) {
   auto const in = seeded_inputs(2, 1500);
   per_rank<float> plain = in, replayed = in;
   thread_group group(2);
@@ -219,7 +221,7 @@ TEST_CASE("cuda collectives: a recorded allreduce repeats, with the bits of the 
     workspace<host_exec> ws{{1}};
     auto& mine = plain[index_of(comm)];
     error_feedback ef{c, mine.size()};
-    for (std::uint64_t t = 0; t < 4; ++t) allreduce(host_exec{1}, comm, ef, mine, ws, {.at = t}, gather{});
+    for (std::uint64_t t = 0; t < 4; ++t) allreduce(host_exec{1}, comm, ef, mine, ws, {.at = t}, strategy);
   });
   auto const thrown = support::on_ranks(2, [&](nccl_communicator& comm, cuda_exec const& ex) {
     auto& mine = replayed[index_of(comm)];
@@ -228,7 +230,7 @@ TEST_CASE("cuda collectives: a recorded allreduce repeats, with the bits of the 
     workspace<cuda_exec> ws{ex};
     error_feedback ef{c, mine.size(), ex};
     allreduce_options const options{.at = step::from_device(counter.data())};
-    auto const call = [&] { allreduce(ex, comm, ef, std::span(x.data(), x.size()), ws, options, gather{}); };
+    auto const call = [&] { allreduce(ex, comm, ef, std::span(x.data(), x.size()), ws, options, strategy); };
     call();  // makes everything ready
     cudaGraph_t graph = nullptr;
     cudaGraphExec_t ready = nullptr;
@@ -249,6 +251,16 @@ TEST_CASE("cuda collectives: a recorded allreduce repeats, with the bits of the 
   });
   for (auto const& e : thrown) CHECK(support::text_of(e) == "");
   CHECK(same_bits(replayed, plain));
+}
+
+}  // namespace
+
+TEST_CASE("cuda collectives: a recorded allreduce repeats, with the bits of the step that the device counts") {
+  support::watchdog const guard("cuda recorded allreduce", std::chrono::seconds(120));
+  check_recorded(uniform_quantize<4>{.round = rounding::stochastic}, gather{});
+  check_recorded(uniform_quantize<4>{.round = rounding::stochastic}, two_shot{});
+  check_recorded(top_k{.ratio = 0.1}, gather{});
+  check_recorded(top_k{.ratio = 0.1}, two_shot{});
 }
 
 TEST_CASE("cuda collectives: at most two kernels around each exchange, and no allocation or wait when all is known") {
@@ -289,6 +301,7 @@ TEST_CASE("cuda collectives: a slot of another step is reported by the workspace
   });
   for (auto const& e : thrown) CHECK(support::text_of(e) == "");
   CHECK(reports[0].find("rank 1 sent bytes of another call") != std::string::npos);
-  CHECK(reports[0].find("step 5") != std::string::npos);
+  CHECK(reports[0].find(", step 5; here ") != std::string::npos);
+  CHECK(reports[0].find(", step 4)") != std::string::npos);
   CHECK(reports[1].find("rank 0 sent bytes of another call") != std::string::npos);
 }

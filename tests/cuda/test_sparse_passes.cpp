@@ -14,6 +14,7 @@
 #include <sparsify/sparse_cases.hpp>
 #include <string>
 #include <support/cuda/cudart_sim.hpp>
+#include <support/cuda/own_stream.hpp>
 #include <support/cuda/pass_checks.hpp>
 
 using namespace ccomp;
@@ -186,6 +187,52 @@ TEST_CASE("cuda: how many kernels a pass is") {
   CHECK(launches(threshold{.value = 1}, 8000) == three{2, 3, 2});
   CHECK(launches(threshold{}, 100000) == three{5, 6, 5});
   CHECK(launches(random_k{}, 100000) == three{2, 4, 2});
+}
+
+TEST_CASE("cuda: sparse passes return before the work is done, allocate nothing, and a graph repeats them") {
+  auto const c = top_k{.ratio = 0.1} | natural{};
+  std::size_t const n = 9000;
+  auto const x = same_gaussian_values(n, 6);
+  support::own_stream const stream;
+  cuda_exec const ex(stream.get());
+  workspace ws{ex};
+  support::device_array<float> const in(x), rest(n), out(n);
+  support::device_array<std::byte> const payload(payload_bytes(c, n));
+  std::span const bytes(payload.data(), payload.size());
+  auto const two_passes = [&] {
+    encode_feedback(ex, c, std::span<float const>(in.data(), n), std::span(rest.data(), n), bytes, ws);
+    decode_accumulate(ex, c, bytes, std::span(out.data(), n), ws);
+  };
+  two_passes();
+  ws.check();
+  {
+    cudart_sim::hold_stream hold(stream.get());
+    auto const before = cudart_sim::count();
+    two_passes();
+    CHECK(cudart_sim::count().allocations == before.allocations);
+    CHECK(cudart_sim::count().host_syncs == before.host_syncs);
+    hold.release();
+  }
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t ready = nullptr;
+  REQUIRE(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+  two_passes();
+  REQUIRE(cudaStreamEndCapture(stream.get(), &graph) == cudaSuccess);
+  REQUIRE(cudaGraphInstantiate(&ready, graph, 0) == cudaSuccess);
+  for (int i = 0; i < 3; ++i) REQUIRE(cudaGraphLaunch(ready, stream.get()) == cudaSuccess);
+  ws.check();
+  CHECK(cudaGraphExecDestroy(ready) == cudaSuccess);
+  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+
+  workspace host_ws{host_exec{1}};
+  std::vector<float> host_rest(n), host_out(n);
+  support::host_bytes host_bytes(payload_bytes(c, n));
+  for (int i = 0; i < 5; ++i) {
+    encode_feedback(host_exec{1}, c, x, std::span(host_rest), host_bytes.span(), host_ws);
+    decode_accumulate(host_exec{1}, c, host_bytes.span(), host_out, host_ws);
+  }
+  CHECK(rest.values() == host_rest);
+  CHECK(out.values() == host_out);
 }
 
 TEST_CASE("cuda: places follow a step in device memory") {

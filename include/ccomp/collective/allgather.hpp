@@ -22,12 +22,11 @@ collective_report allgather(Engine& e, collective_call const& call, values const
            std::to_string(ranks * n) + ", got " + std::to_string(full.n);
   });
   e.expect_output(full);
-  e.begin({"allgather", gather::name, &call, static_cast<int>(ranks)});
-
   pieces const shards{full.n, n, ranks, 0};
   std::size_t const room = capacity(call.stages, n, shard.data.type), slot = sizeof(slot_header) + room;
-  auto const memory =
-      ws.reserve(slot * (ranks + 1) + std::max(e.encode_scratch(shard, whole(n)), e.decode_scratch(shard, shards)));
+  auto const memory = ws.reserve(
+      slot * (ranks + 1) + std::max(e.encode_scratch(shard, whole(n)), e.decode_scratch(shard, shards)), "allgather");
+  e.begin({"allgather", gather::name, &call, static_cast<int>(ranks)});
   auto const mine = memory.first(slot), all = memory.subspan(slot, slot * ranks);
   scratch const spare(memory.subspan(slot * (ranks + 1)));
   slot_row const sent{mine.data(), slot, 1}, received{all.data(), slot, ranks};

@@ -2,7 +2,8 @@
 /// The strategies of allreduce, written once for any engine and any number of tensors in one exchange.
 ///
 /// An engine runs passes and moves bytes for one call: host_engine at once, the CUDA engine on a stream. It offers
-/// begin (agree with the other ranks, then mark residuals as in use), encode, sum, decode and reduce of jobs, the
+/// begin (agree with the other ranks, then mark residuals as in use; what a rank can find wrong by itself is found
+/// before), encode, sum, decode and reduce of jobs, the
 /// scratch each of them takes, headers of slots, the communicator's primitives, and `rounds` for stages that bring
 /// their own.
 
@@ -64,12 +65,14 @@ inline strategy_kind resolve_strategy(strategy_kind asked, collective_call const
 }
 
 template <class Engine>
-collective_report allreduce_gather(Engine& e, collective_call const& call, workspace<typename Engine::exec>& ws) {
+collective_report allreduce_gather(Engine& e, collective_call const& call, call_identity const& who,
+                                   workspace<typename Engine::exec>& ws) {
   std::size_t const ranks = e.ranks(), slot = gather_slot(call);
   std::size_t most = 0;
   for (auto const& j : call.jobs)
     most = std::max({most, e.encode_scratch(j, whole(j.data.n)), e.sum_scratch(j, j.data.n, ranks)});
-  auto const memory = ws.reserve(slot * (ranks + 1) + most);
+  auto const memory = ws.reserve(slot * (ranks + 1) + most, who.name);
+  e.begin(who);
   auto const mine = memory.first(slot), all = memory.subspan(slot, slot * ranks);
   scratch const spare(memory.subspan(slot * (ranks + 1)));
   slot_row const sent{mine.data(), slot, 1}, received{all.data(), slot, ranks};
@@ -92,14 +95,18 @@ collective_report allreduce_gather(Engine& e, collective_call const& call, works
 }
 
 template <class Engine>
-collective_report allreduce_two_shot(Engine& e, collective_call const& call, workspace<typename Engine::exec>& ws) {
+collective_report allreduce_two_shot(Engine& e, collective_call const& call, call_identity const& who,
+                                     workspace<typename Engine::exec>& ws) {
   std::size_t const ranks = e.ranks(), me = e.rank(), slot = two_shot_slot(call, ranks), all_slots = slot * ranks;
   std::size_t most = 0;
   for (auto const& j : call.jobs) {
     pieces const cut = chunks_for(call.stages, j.data.n, ranks);
-    most = std::max({most, e.encode_scratch(j, cut), e.reduce_scratch(j, cut.size, ranks), e.decode_scratch(j, cut)});
+    // A short last chunk may take more than a whole one: its indices may be coded another way.
+    most = std::max({most, e.encode_scratch(j, cut), e.reduce_scratch(j, cut.size, ranks),
+                     e.reduce_scratch(j, cut.length(me), ranks), e.decode_scratch(j, cut)});
   }
-  auto const memory = ws.reserve(2 * all_slots + slot + most);
+  auto const memory = ws.reserve(2 * all_slots + slot + most, who.name);
+  e.begin(who);
   auto const send = memory.first(all_slots), result = memory.subspan(all_slots, slot),
              receive = memory.subspan(all_slots + slot, all_slots);
   scratch const spare(memory.subspan(2 * all_slots + slot));
@@ -132,17 +139,26 @@ collective_report allreduce_two_shot(Engine& e, collective_call const& call, wor
   return {two_shot::name, 2 * (ranks - 1) * slot, used, ws.size()};
 }
 
+/// Whether ranks at different steps would add what does not belong together: places and signs are drawn by step.
+inline bool step_matters(program p) {
+  return std::ranges::any_of(p, [](stage_ref const& s) { return !s.ops->cast && !s.ops->quantizer; });
+}
+
 /// The communicator adds the carriers. float16 carriers are sent divided by a power of two of at least the rank count.
 template <class Engine>
-collective_report allreduce_in_flight(Engine& e, collective_call const& call, workspace<typename Engine::exec>& ws) {
+collective_report allreduce_in_flight(Engine& e, collective_call const& call, call_identity const& who,
+                                      workspace<typename Engine::exec>& ws) {
   std::size_t total = 0, most = 0;
   for (auto const& j : call.jobs) {
     total += capacity(call.stages, j.data.n, j.data.type);
     most = std::max({most, e.encode_scratch(j, whole(j.data.n)), e.sum_scratch(j, j.data.n, 1)});
   }
-  auto const memory = ws.reserve(total + most);
-  auto const carriers = memory.first(total);
-  scratch const spare(memory.subspan(total));
+  std::size_t const headers = step_matters(call.stages) ? e.step_bytes() : 0;
+  auto const memory = ws.reserve(headers + total + most, who.name);
+  e.begin(who);
+  e.compare_steps(memory.first(headers));
+  auto const carriers = memory.subspan(headers, total);
+  scratch const spare(memory.subspan(headers + total));
   int log2_ranks = 0;
   while ((std::size_t{1} << log2_ranks) < e.ranks()) ++log2_ranks;
   e.prescale(-log2_ranks);
@@ -175,15 +191,15 @@ template <strategy_kind Asked, class Engine>
 collective_report allreduce(Engine& e, collective_call const& call, workspace<typename Engine::exec>& ws) {
   constexpr bool any = Asked == strategy_kind::automatic;
   strategy_kind const strategy = resolve_strategy(Asked, call, e.ranks());
-  e.begin({"allreduce", strategy_name(strategy), &call, static_cast<int>(e.ranks())});
+  call_identity const who{"allreduce", strategy_name(strategy), &call, static_cast<int>(e.ranks())};
   if constexpr ((any || Asked == strategy_kind::in_flight) && Engine::may_have_rounds)
-    if (strategy == strategy_kind::rounds) return e.rounds(call, ws);
+    if (strategy == strategy_kind::rounds) return e.rounds(call, who, ws);
   if constexpr ((any || Asked == strategy_kind::in_flight) && Engine::may_fly)
-    if (strategy == strategy_kind::in_flight) return allreduce_in_flight(e, call, ws);
+    if (strategy == strategy_kind::in_flight) return allreduce_in_flight(e, call, who, ws);
   if constexpr ((any && !Engine::must_have_rounds && !Engine::must_fly) || Asked == strategy_kind::gather)
-    if (strategy == strategy_kind::gather) return allreduce_gather(e, call, ws);
+    if (strategy == strategy_kind::gather) return allreduce_gather(e, call, who, ws);
   if constexpr ((any && !Engine::must_have_rounds && !Engine::must_fly) || Asked == strategy_kind::two_shot)
-    if (strategy == strategy_kind::two_shot) return allreduce_two_shot(e, call, ws);
+    if (strategy == strategy_kind::two_shot) return allreduce_two_shot(e, call, who, ws);
   fail("allreduce: this engine has no " + std::string(strategy_name(strategy)) + " for " + text(call.stages));
 }
 

@@ -12,11 +12,10 @@ collective_report broadcast(Engine& e, collective_call const& call, int root, wo
   int const ranks = static_cast<int>(e.ranks());
   expects(root >= 0 && root < ranks,
           [&] { return "broadcast: root " + std::to_string(root) + " of " + std::to_string(ranks) + " ranks"; });
-  e.begin({"broadcast", "broadcast", &call, ranks, root});
-
   pieces const all = whole(job.data.n);
   std::size_t const room = capacity(call.stages, job.data.n, job.data.type), slot = sizeof(slot_header) + room;
-  auto const memory = ws.reserve(slot + std::max(e.encode_scratch(job, all), e.decode_scratch(job, all)));
+  auto const memory = ws.reserve(slot + std::max(e.encode_scratch(job, all), e.decode_scratch(job, all)), "broadcast");
+  e.begin({"broadcast", "broadcast", &call, ranks, root});
   auto const bytes = memory.first(slot);
   scratch const spare(memory.subspan(slot));
   slot_row const one{bytes.data(), slot, 1};

@@ -22,7 +22,10 @@ struct tensor_job {
   std::uint64_t id = 0;
   residual_ref residual{};
   std::span<float> state{};
-  bool* valid = nullptr;  // cleared once the residual may have changed, until the call has ended well
+  // Of whoever keeps the residual: called once before it may change, and cleared until the call has ended well.
+  void (*about_to_change)(void* keeper) = nullptr;
+  void* keeper = nullptr;
+  bool* valid = nullptr;
 };
 
 /// What a collective is about, whatever the engine.

@@ -16,13 +16,12 @@ collective_report reduce_scatter(Engine& e, collective_call const& call, values 
            " values need an input of " + std::to_string(ranks * chunk.n) + ", got " + std::to_string(job.data.n);
   });
   e.expect_output(chunk);
-  e.begin({"reduce_scatter", "all_to_all", &call, static_cast<int>(ranks)});
-
   // The caller's split may lie anywhere: each chunk draws its random bits from a group of its own.
   pieces const cut{job.data.n, chunk.n, ranks, round_up(chunk.n, granule(call.stages))};
   std::size_t const room = capacity(call.stages, chunk.n, job.data.type), slot = sizeof(slot_header) + room;
-  auto const memory =
-      ws.reserve(2 * slot * ranks + std::max(e.encode_scratch(job, cut), e.sum_scratch(job, chunk.n, ranks)));
+  auto const memory = ws.reserve(
+      2 * slot * ranks + std::max(e.encode_scratch(job, cut), e.sum_scratch(job, chunk.n, ranks)), "reduce_scatter");
+  e.begin({"reduce_scatter", "all_to_all", &call, static_cast<int>(ranks)});
   auto const send = memory.first(slot * ranks), receive = memory.subspan(slot * ranks, slot * ranks);
   scratch const spare(memory.subspan(2 * slot * ranks));
   slot_row const sent{send.data(), slot, ranks}, received{receive.data(), slot, ranks};

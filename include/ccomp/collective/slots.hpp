@@ -49,31 +49,38 @@ struct call_identity {
     std::uint64_t h = hash_bytes(name, hash_bytes(strategy));
     h = hash64(hash64(h, detail::fingerprint(call->stages)), call->at);
     h = hash64(hash64(h, static_cast<std::uint64_t>(ranks)), static_cast<std::uint64_t>(root + 1));
-    h = hash64(h, call->mean ? 1 : 0);
-    for (auto const& j : call->jobs)
-      h = hash64(hash64(hash64(h, j.data.n), static_cast<std::uint64_t>(j.data.type)), j.id);
-    return h;
+    return tensors(*this, hash64(h, call->mean ? 1 : 0));
   }
+  /// What is short comes first, since a communicator may cut the text; a number stands for tensors that are not shown.
   static std::string describe(void const* self) {
     auto const& me = *static_cast<call_identity const*>(self);
-    std::string t = std::string(me.name) + '(' + detail::text(me.call->stages);
-    std::size_t shown = 0;
-    for (auto const& j : me.call->jobs) {
-      if (++shown > 4) {
-        t += ", ... " + std::to_string(me.call->jobs.size()) + " tensors";
-        break;
-      }
-      t += ", n = " + std::to_string(j.data.n) + ' ' + std::string(element_name(j.data.type)) + " id " +
-           std::to_string(j.id);
-    }
-    t += me.call->mean ? ", mean" : ", sum";
+    auto const& jobs = me.call->jobs;
+    std::string t = std::string(me.name) + '(' + (me.call->mean ? "mean" : "sum") + ", " + std::string(me.strategy);
     if (me.root >= 0) t += ", root " + std::to_string(me.root);
-    return t + ", step " + std::to_string(me.call->at.number) + ", " + std::string(me.strategy) + ')';
+    t += ", step " + std::to_string(me.call->at.number);
+    constexpr std::size_t most_shown = 4;
+    if (jobs.size() > most_shown)
+      t +=
+          ", " + std::to_string(jobs.size()) + " tensors with the checksum " + std::to_string(tensors(me, 0) % 1000000);
+    t += ", " + detail::text(me.call->stages);
+    for (std::size_t i = 0; i < std::min(jobs.size(), most_shown); ++i)
+      t += ", n = " + std::to_string(jobs[i].data.n) + ' ' + std::string(element_name(jobs[i].data.type)) + " id " +
+           std::to_string(jobs[i].id);
+    return t + (jobs.size() > most_shown ? ", ...)" : ")");
+  }
+
+ private:
+  static std::uint64_t tensors(call_identity const& me, std::uint64_t h) {
+    for (auto const& j : me.call->jobs)
+      h = hash64(hash64(hash64(h, j.data.n), static_cast<std::uint64_t>(j.data.type)), j.id);
+    return h;
   }
 };
 
 /// From here on a failure leaves the residuals in doubt.
 inline void mark_in_use(collective_call const& call) {
+  for (auto const& j : call.jobs)
+    if (j.about_to_change) j.about_to_change(j.keeper);
   for (auto const& j : call.jobs)
     if (j.valid) *j.valid = false;
 }

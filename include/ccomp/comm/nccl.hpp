@@ -33,6 +33,9 @@ class nccl_group;
 /// other ranks do not hang when this one dies of an exception, but work still in flight is lost.
 class nccl_communicator {
  public:
+  /// `agree` asks the other ranks about a fingerprint once, not at every call.
+  static constexpr bool agrees_once = true;
+
   /// Borrows: the handle stays the caller's, who destroys it after this object.
   explicit nccl_communicator(ncclComm_t borrowed, std::chrono::milliseconds deadline = std::chrono::minutes(10))
       : nccl_communicator(borrowed, false, deadline) {}
@@ -60,7 +63,12 @@ class nccl_communicator {
                        "ncclCommInitAll");
     std::vector<nccl_communicator> all;
     all.reserve(made.size());
-    for (auto* const comm : made) all.push_back(nccl_communicator(comm, true, deadline));
+    try {
+      for (auto* const comm : made) all.push_back(nccl_communicator(comm, true, deadline));
+    } catch (...) {  // the one that failed is aborted, the next ones have no owner yet
+      for (std::size_t i = all.size() + 1; i < made.size(); ++i) static_cast<void>(ncclCommAbort(made[i]));
+      throw;
+    }
     return all;
   }
 

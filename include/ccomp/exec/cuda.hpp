@@ -78,8 +78,8 @@ class cuda_exec {
   /// later calls hold.
   [[nodiscard]] void* allocate(std::size_t bytes) const {
     detail::expects(!capturing(), [&] {
-      return "workspace: the stream records a graph and the call needs " + std::to_string(bytes) +
-             " bytes more than the workspace has; make one call of this size before recording, or lend memory";
+      return "cuda_exec::allocate: the stream records a graph, in which " + std::to_string(bytes) +
+             " bytes cannot be allocated; make one call of this size before recording";
     });
     void* memory = nullptr;
     detail::check_cuda(cudaMallocAsync(&memory, bytes, stream_), "cudaMallocAsync");
@@ -112,6 +112,11 @@ class cuda_exec {
 };
 
 namespace detail {
+
+/// For messages.
+inline std::string stream_name(cuda_exec const& ex) {
+  return std::to_string(reinterpret_cast<std::uintptr_t>(ex.stream())) + " of device " + std::to_string(ex.device());
+}
 
 /// The device of the stream is current, as the runtime wants it for launches and allocations.
 inline void expect_device(cuda_exec const& ex, char const* call, source at = source::current()) {

@@ -23,6 +23,7 @@ CCOMP_BEGIN
 ///          known by then, `check()` waits for the stream and throws it now
 /// Threads: one workspace serves one call at a time. The destructor neither waits nor throws; a graph recorded with the
 ///          workspace must not be launched after it
+/// Stream:  that of the exec it was made with; a call on another stream or device throws invalid_argument
 template <> class workspace<cuda_exec> {
  public:
   explicit workspace(cuda_exec ex = cuda_exec{}) : ex_(ex) {}
@@ -35,17 +36,23 @@ template <> class workspace<cuda_exec> {
   workspace(workspace const&) = delete;
   workspace& operator=(workspace const&) = delete;
   ~workspace() {
+    bool const recording = is_recording();
     release();
-    if (status_) detail::status_pool::instance().give_back(status_, ex_.stream());
+    if (status_ && !recording) detail::status_pool::instance().give_back(status_, ex_.stream());
   }
 
-  /// At least `bytes`, aligned to 16; whatever it held before is lost.
-  std::span<std::byte> reserve(std::size_t bytes) {
+  /// At least `bytes`, aligned to 16; whatever it held before is lost. `call`: who asks, for what is thrown.
+  std::span<std::byte> reserve(std::size_t bytes, char const* call = "workspace") {
     std::size_t const skip = (16 - reinterpret_cast<std::uintptr_t>(memory_.data()) % 16) % 16;
     if (bytes + skip > memory_.size() && bytes > 0) {
       detail::expects(owns_, [&] {
-        return "workspace: the lent buffer has " + std::to_string(memory_.size()) + " bytes and the call needs " +
-               std::to_string(bytes + skip);
+        return std::string(call) + ": the lent buffer has " + std::to_string(memory_.size()) +
+               " bytes and the call needs " + std::to_string(bytes + skip);
+      });
+      detail::expects(!ex_.capturing(), [&] {
+        return std::string(call) + ": the stream records a graph, the workspace has " + std::to_string(memory_.size()) +
+               " bytes and the call needs " + std::to_string(bytes) +
+               "; make one call of this size before recording, or lend memory";
       });
       auto* const fresh = static_cast<std::byte*>(ex_.allocate(bytes));
       set_aside();
@@ -64,11 +71,14 @@ template <> class workspace<cuda_exec> {
     for (auto const& old : kept_for_graphs_) bytes += old.size();
     return bytes;
   }
-  /// Gives all memory back in the stream's order. Graphs recorded with it must not be launched any more.
+  /// Gives all memory back in the stream's order. Graphs recorded with it must not be launched any more. While the
+  /// stream records a graph nothing can be given back: what the workspace held is lost to the process.
   void release() noexcept {
-    for (auto const& old : kept_for_graphs_) ex_.deallocate(old.data());
+    bool const recording = is_recording();
+    for (auto const& old : kept_for_graphs_)
+      if (!recording) ex_.deallocate(old.data());
     kept_for_graphs_.clear();
-    if (owns_ && memory_.data()) ex_.deallocate(memory_.data());
+    if (owns_ && memory_.data() && !recording) ex_.deallocate(memory_.data());
     if (owns_) memory_ = {};
     in_graph_ = false;
     objects_.clear();
@@ -80,36 +90,41 @@ template <> class workspace<cuda_exec> {
     raise("workspace::check");
   }
 
+  /// For calls: memory is taken and given back in the order of one stream, so calls on another may not use it.
+  void expect_stream(cuda_exec const& ex, char const* call) const {
+    detail::expects(ex.stream() == ex_.stream() && ex.device() == ex_.device(), [&] {
+      return std::string(call) + ": the workspace belongs to stream " + detail::stream_name(ex_) +
+             ", the call to stream " + detail::stream_name(ex) + "; make a workspace for each stream";
+    });
+  }
   /// For calls: throws what is known so far, without waiting.
   void raise(char const* call) {
     if (!status_) return;
-    unsigned const bad = std::atomic_ref(status_->bad_payload).load(std::memory_order_acquire);
-    unsigned const other = std::atomic_ref(status_->other_call).load(std::memory_order_acquire);
-    if (bad == 0 && other == 0) return;
-    auto const seen = *status_;
-    *status_ = {};
-    detail::expects<rank_mismatch>(other == 0, [&] {
-      return std::string(call) + ": on an earlier call with this workspace rank " + std::to_string(other - 1) +
-             " sent bytes of another call (fingerprint " + std::to_string(seen.fingerprint) + ", step " +
-             std::to_string(seen.sequence) + "); its results are not to be used";
-    });
-    detail::fail<payload_error>(std::string(call) +
-                                ": an earlier call with this workspace decoded a payload that no encode produces; what "
-                                "it said wrongly was left out");
+    if (auto const other = status_->take_other_call())
+      detail::fail<rank_mismatch>(std::string(call) + ": on an earlier call with this workspace rank " +
+                                  std::to_string(other->rank) + " sent bytes of another call (fingerprint " +
+                                  std::to_string(other->fingerprint) + ", step " + std::to_string(other->sequence) +
+                                  "; here " + std::to_string(other->own_fingerprint) + ", step " +
+                                  std::to_string(other->own_sequence) + "); its results are not to be used");
+    if (status_->take_bad_payload())
+      detail::fail<payload_error>(
+          std::string(call) +
+          ": an earlier call with this workspace decoded a payload that no encode produces; what "
+          "it said wrongly was left out");
   }
   /// For calls: where their kernels report.
-  [[nodiscard]] detail::device_status* status() {
+  [[nodiscard]] detail::device_status* status(char const* call = "workspace") {
     if (!status_) {
-      expect_no_capture();
+      expect_no_capture(call);
       status_ = detail::status_pool::instance().take();
     }
     return status_;
   }
   /// For calls: an object made by `T(ex)` on first use and kept until `release()`, such as a library's handle.
-  template <class T> T& kept() {
+  template <class T> T& kept(char const* call = "workspace") {
     for (auto const& o : objects_)
       if (o.type == typeid(T)) return *static_cast<T*>(o.object.get());
-    expect_no_capture();
+    expect_no_capture(call);
     auto made = std::make_shared<T>(ex_);
     objects_.push_back({typeid(T), made});
     return *made;
@@ -121,10 +136,18 @@ template <> class workspace<cuda_exec> {
     std::shared_ptr<void> object;
   };
 
-  void expect_no_capture() const {
-    detail::expects(!ex_.capturing(),
-                    "workspace: the stream records a graph and the workspace is new; make one call of this kind before "
-                    "recording");
+  void expect_no_capture(char const* call) const {
+    detail::expects(!ex_.capturing(), [&] {
+      return std::string(call) +
+             ": the stream records a graph and the workspace is new; make one call of this kind before recording";
+    });
+  }
+  /// A call that is recorded would run again with every launch of the graph.
+  [[nodiscard]] bool is_recording() const noexcept {
+    if (!memory_.data() && kept_for_graphs_.empty() && !status_) return false;  // the stream may be gone
+    auto state = cudaStreamCaptureStatusNone;
+    if (cudaStreamIsCapturing(ex_.stream(), &state) != cudaSuccess) static_cast<void>(cudaGetLastError());
+    return state != cudaStreamCaptureStatusNone;
   }
   void set_aside() {
     if (in_graph_)

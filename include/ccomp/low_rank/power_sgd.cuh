@@ -26,6 +26,21 @@ template <> struct device_protocol<power_sgd> {
            scratch::bytes_for<std::byte>(cublas_workspace_bytes + cublas_alignment);
   }
 
+  static void prepare(power_sgd const& s, reduce_shape const& shape, std::span<float> state, workspace<cuda_exec>& ws) {
+    if (s.is_dense(shape.n)) return;
+    auto const m = s.shape_of(shape.n);
+    constexpr std::size_t most = 0x7fffffff;
+    expects(m.rows <= most && m.cols <= most, [&] {
+      return "power_sgd: cuBLAS takes matrices of less than 2^31 rows and columns, got " + std::to_string(m.rows) +
+             " x " + std::to_string(m.cols);
+    });
+    expects(state.empty() || state.size() == m.cols * s.rank, [&] {
+      return "power_sgd: a warm start of " + std::to_string(state.size()) + " values where the tensor has " +
+             std::to_string(m.cols * s.rank) + "; make a new error_feedback";
+    });
+    ws.kept<cublas>("power_sgd");
+  }
+
   template <class Comm>
   static std::size_t reduce(power_sgd const& s, cuda_exec const& ex, Comm& comm, workspace<cuda_exec>& ws,
                             device_reduce_call const& call) {
@@ -51,10 +66,6 @@ template <> struct device_protocol<power_sgd> {
                                     device_reduce_call const& call) {
     auto const shape = s.shape_of(call.n);
     std::size_t const rows = shape.rows, cols = shape.cols, p_size = rows * s.rank, q_size = cols * s.rank;
-    constexpr std::size_t most = 0x7fffffff;
-    expects(rows <= most && cols <= most, "power_sgd: cuBLAS takes matrices of less than 2^31 rows and columns");
-    expects(call.state.empty() || call.state.size() == q_size,
-            "power_sgd: the warm start belongs to another tensor; make a new error_feedback");
     auto const& blas = ws.kept<cublas>();
     scratch memory(call.memory);
     auto* const p = memory.take<float>(p_size);

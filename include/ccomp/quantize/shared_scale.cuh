@@ -12,6 +12,8 @@ template <int Bits> struct device_protocol<shared_scale_quantize<Bits>> {
 
   static std::size_t scratch_bytes(stage const& s, reduce_shape const& shape) { return s.reduce_scratch_bytes(shape); }
 
+  static void prepare(stage const&, reduce_shape const&, std::span<float>, workspace<cuda_exec>&) {}
+
   template <class Comm>
   static std::size_t reduce(stage const& s, cuda_exec const& ex, Comm& comm, workspace<cuda_exec>&,
                             device_reduce_call const& call) {

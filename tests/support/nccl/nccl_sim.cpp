@@ -349,6 +349,7 @@ ncclResult_t ncclCommUserRank(ncclComm_t const handle, int* rank) {
   return ncclSuccess;
 }
 ncclResult_t ncclCommCuDevice(ncclComm_t const handle, int* device) {
+  if (auto const result = planned("ncclCommCuDevice")) return *result;
   hold const held(state::get().lock);
   auto const comm = find(handle);
   if (!comm) return no_communicator();

@@ -32,12 +32,13 @@ template <class Call> __global__ void check_headers_kernel(Call k) {
   if (i >= k.count) return;
   slot_header const found = *k.of(i), want = k.header();
   if (found.fingerprint != want.fingerprint || found.sequence != want.sequence)
-    report_other_call(k.status, k.first_rank + i, found.fingerprint, found.sequence);
+    report_other_call(k.status, {k.first_rank + i, found.fingerprint, found.sequence, want.fingerprint, want.sequence});
 }
 
 /// `Feedback`: residuals join, so that encode_feedback is compiled instead of encode.
 template <class C, class Comm, bool Feedback> class device_engine {
   static constexpr bool run_time = requires(C const& c) { c.stages(); };
+  static constexpr bool agrees_once = requires { Comm::agrees_once; };
 
  public:
   using exec = cuda_exec;
@@ -48,6 +49,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
                 workspace<cuda_exec>& ws)
       : ex_(ex), comm_(comm), compressor_(c), call_(call), name_(name) {
     expect_device(ex, name);
+    ws.expect_stream(ex, name);
     if constexpr (requires { comm.device(); })
       expects(comm.device() == ex.device(), [&] {
         return std::string(name) + ": the communicator belongs to device " + std::to_string(comm.device()) +
@@ -58,17 +60,18 @@ template <class C, class Comm, bool Feedback> class device_engine {
       expect_device_memory(ex, j.data.data, name, "the tensor");
       expect_device_memory(ex, j.residual.data, name, "the residual");
     }
-    headers_.status = ws.status();
+    expect_device_memory(ex, call.at.on_device, name, "the step");
+    headers_.status = ws.status(name);
   }
 
   [[nodiscard]] std::size_t rank() const { return static_cast<std::size_t>(comm_.rank()); }
   [[nodiscard]] std::size_t ranks() const { return static_cast<std::size_t>(comm_.size()); }
 
-  /// The step is left out of what ranks compare: they are asked about a kind of call once, not every time; the headers
-  /// tell of it.
+  /// The step is left out of what ranks compare if only the device knows it, or if they are asked about a kind of call
+  /// once: then the headers tell of it.
   void begin(call_identity identity) {
     collective_call timeless = call_;
-    timeless.at = {};
+    if (agrees_once || call_.at.on_device) timeless.at = {};
     identity.call = &timeless;
     headers_.fingerprint = identity.number();
     headers_.at.at = call_.at;
@@ -77,6 +80,23 @@ template <class C, class Comm, bool Feedback> class device_engine {
     else if constexpr (can_agree<Comm>)
       comm_.agree(headers_.fingerprint, &identity, &call_identity::describe);
     mark_in_use(call_);
+  }
+  /// For calls that exchange no headers otherwise.
+  [[nodiscard]] std::size_t step_bytes() const {
+    if constexpr (can_all_gather<Comm, cuda_exec>)
+      return agrees_once || call_.at.on_device ? (ranks() + 1) * sizeof(slot_header) : 0;
+    else
+      return 0;
+  }
+  void compare_steps(std::span<std::byte> memory) const {
+    if constexpr (can_all_gather<Comm, cuda_exec>) {
+      if (memory.empty()) return;
+      constexpr std::size_t slot = sizeof(slot_header);
+      auto const mine = memory.first(slot), all = memory.subspan(slot);
+      write_headers({mine.data(), slot, 1});
+      comm_.all_gather(ex_, mine, all);
+      check_headers({all.data(), slot, ranks()});
+    }
   }
   /// float16 carriers hold x * 2^log2.
   void prescale(int log2) { prescale_ = std::ldexp(1.0f, log2); }
@@ -152,21 +172,26 @@ template <class C, class Comm, bool Feedback> class device_engine {
   void broadcast(std::span<std::byte> data, int root) { comm_.broadcast(ex_, data, root); }
 
   /// allreduce by a stage that brings its own rounds.
-  collective_report rounds(collective_call const& call, workspace<cuda_exec>& ws) {
+  collective_report rounds(collective_call const& call, call_identity const& who, workspace<cuda_exec>& ws) {
     using last = typename last_stage<C>::type;
     constexpr bool compiled = requires { sizeof(device_protocol<last>); };
     static_assert(compiled,
                   "ccomp::allreduce: the last stage's rounds have no GPU side here; for power_sgd include "
-                  "<ccomp/low_rank/power_sgd.cuh>");
+                  "<ccomp/low_rank/power_sgd.cuh>, for shared_scale_quantize <ccomp/quantize/shared_scale.cuh>");
     if constexpr (compiled) {
       using protocol = device_protocol<last>;
       auto const& stage = *static_cast<last const*>(call.stages.back().stage);
       device_transforms transforms;
       std::apply([&](auto const&... s) { (add_transform(s, transforms), ...); }, as_tuple(compressor_));
       std::size_t most = 0, sent = 0, payload = 0;
-      for (auto const& j : call.jobs)
+      for (auto const& j : call.jobs) {
         most = std::max(most, protocol::scratch_bytes(stage, {j.data.n, comm_.size(), transforms.count > 0}));
-      auto const memory = ws.reserve(most);
+        protocol::prepare(stage, {j.data.n, comm_.size(), transforms.count > 0}, j.state, ws);
+      }
+      std::size_t const headers = step_matters(call.stages) ? round_up(step_bytes(), 256) : 0;
+      auto const memory = ws.reserve(headers + most, who.name);
+      begin(who);
+      compare_steps(memory.first(headers > 0 ? step_bytes() : 0));
       for (auto const& j : call.jobs) {
         device_values const tensor{j.data.data, j.data.type};
         sent += protocol::reduce(stage, ex_, comm_, ws,
@@ -178,7 +203,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
                                   .decay = j.residual.decay,
                                   .state = j.state,
                                   .mean = call.mean,
-                                  .memory = memory,
+                                  .memory = memory.subspan(headers),
                                   .at = {call.at, j.id, static_cast<std::uint32_t>(comm_.rank())}});
         payload += capacity(call.stages, j.data.n, j.data.type);
       }

@@ -35,10 +35,11 @@ inline block_call device_call(std::uint64_t n, element_type type, pass_options c
 }
 /// One pass of a compressor, with scratch from the workspace.
 template <device_pass Pass, class C>
-void run_on_device(cuda_exec const& ex, C const& c, block_call const& k, workspace<cuda_exec>& ws) {
+void run_on_device(cuda_exec const& ex, C const& c, block_call const& k, workspace<cuda_exec>& ws,
+                   char const* call = "workspace") {
   auto const stages = stages_of(c);
   auto const p = device_program_of<Pass>(c, stages);
-  run_pass(Pass, ex, p, k, scratch(ws.reserve(device_scratch_bytes(Pass, p, k))));
+  run_pass(Pass, ex, p, k, scratch(ws.reserve(device_scratch_bytes(Pass, p, k), call)));
 }
 
 }  // namespace detail

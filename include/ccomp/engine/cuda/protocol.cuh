@@ -25,9 +25,10 @@ struct device_reduce_call {
 
 /// What a multi-round stage S offers on a GPU, specialised in its own .cuh header:
 ///   static std::size_t scratch_bytes(S const&, reduce_shape const&);
+///   static void prepare(S const&, reduce_shape const&, std::span<float> state, workspace<cuda_exec>&);
 ///   template <class Comm> static std::size_t reduce(S const&, cuda_exec const&, Comm&, workspace<cuda_exec>&,
 ///                                                   device_reduce_call const&);
-/// `reduce` queues everything on the stream and returns the bytes this rank sends. What it keeps longer than a call
+/// `prepare` refuses what cannot be done, before the other ranks are involved. `reduce` queues everything on the stream and returns the bytes this rank sends. What it keeps longer than a call
 /// (handles of libraries) stays with the workspace; its memory is the call's.
 template <class S> struct device_protocol;
 

@@ -11,12 +11,13 @@ namespace detail {
 __device__ inline void report_bad_payload(device_status* status) {
   if (status) atomicMax(&status->bad_payload, 1u);
 }
-/// The slot of `rank` says that it belongs to another call; the first report stays.
-__device__ inline void report_other_call(device_status* status, unsigned rank, unsigned long long fingerprint,
-                                         unsigned long long sequence) {
-  if (!status || atomicCAS(&status->other_call, 0u, rank + 1) != 0) return;
-  status->fingerprint = fingerprint;
-  status->sequence = sequence;
+/// A slot says that it belongs to another call; the first report stays. The host looks without waiting, so that the
+/// flag comes last.
+__device__ inline void report_other_call(device_status* status, other_call_report const& report) {
+  if (!status || atomicCAS(&status->claimed, 0u, 1u) != 0) return;
+  status->other = report;
+  __threadfence_system();
+  atomicExch(&status->written, 1u);
 }
 
 }  // namespace detail

@@ -31,6 +31,9 @@ class host_engine {
     comm_.agree(header_.fingerprint, &identity, &call_identity::describe);
     mark_in_use(call_);
   }
+  /// `begin` compares the steps, too.
+  [[nodiscard]] static std::size_t step_bytes() { return 0; }
+  void compare_steps(std::span<std::byte>) const {}
   /// float16 carriers hold x * 2^log2.
   void prescale(int log2) { prescale_log2_ = log2; }
 
@@ -109,13 +112,14 @@ class host_engine {
   void broadcast(std::span<std::byte> data, int root) { comm_.broadcast(ex_, data, root); }
 
   /// allreduce by a stage that brings its own rounds.
-  collective_report rounds(collective_call const& call, workspace<host_exec>& ws) {
+  collective_report rounds(collective_call const& call, call_identity const& who, workspace<host_exec>& ws) {
     auto const& ops = *call.stages.back().ops->protocol;
     auto const* const stage = call.stages.back().stage;
     std::size_t most = 0, sent = 0, payload = 0;
     for (auto const& j : call.jobs)
       most = std::max(most, ops.scratch_bytes(stage, {j.data.n, comm_.size(), call.stages.size() > 1}));
-    auto const memory = ws.reserve(most);
+    auto const memory = ws.reserve(most, who.name);
+    begin(who);
     for (auto const& j : call.jobs) {
       reduce_call const one{.in = j.data,
                             .out = j.data,
