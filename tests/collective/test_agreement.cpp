@@ -11,13 +11,13 @@
 using support::erase;
 using support::erased;
 using support::how;
+using workspace = ccomp::workspace<ccomp::host_exec>;
 
 namespace {
 
 using ccomp::host_exec;
 using ccomp::thread_communicator;
 using ccomp::thread_group;
-using workspace = ccomp::workspace<host_exec>;
 
 /// What a rank calls; the odd rank out differs in one thing.
 struct call {

@@ -74,7 +74,7 @@ template <class S, class Team> struct quantizer_coder {
     for (int r = 0; r < Team::rows; ++r) {
       std::uint64_t const i = at.index(r);
       if ((i & (l.block - 1)) == 0 && i < at.n)
-        memcpy(payload + i / l.block * sizeof(parameters), &c.p[r], sizeof(parameters));
+        memcpy(parameters_at(payload, i / l.block), &c.p[r], sizeof(parameters));
     }
     if (at.base != 0) return;
     std::uint64_t const used = ceil_div(at.n, l.block) * sizeof(parameters), place = used + 4 * at.lane;
@@ -87,7 +87,7 @@ template <class S, class Team> struct quantizer_coder {
       c.codes[r] = load_row(payload + l.side, row / row_values * 16 * static_cast<unsigned>(l.bits), l.bits, at.lane,
                             at.count(r));
       c.p[r] = bad_parameters<parameters>();
-      if (i < at.n) memcpy(&c.p[r], payload + i / l.block * sizeof(parameters), sizeof(parameters));
+      if (i < at.n) memcpy(&c.p[r], parameters_at(payload, i / l.block), sizeof(parameters));
     }
   }
   /// The four values of a row.
@@ -104,6 +104,12 @@ template <class S, class Team> struct quantizer_coder {
   }
 
  protected:
+  /// Payloads begin on 16 bytes. Not told so, nvcc would move parameters byte by byte.
+  template <class Byte> static __device__ Byte* parameters_at(Byte* payload, std::uint64_t i) {
+    constexpr std::size_t size = sizeof(parameters), aligned = (size & (size - 1)) == 0 ? size : alignof(parameters);
+    return static_cast<Byte*>(__builtin_assume_aligned(payload + i * size, aligned < 16 ? aligned : 16));
+  }
+
   using collector = lane_statistic<typename S::statistic>;
 
   /// Parameters of the block that the lane's values of row r belong to.
