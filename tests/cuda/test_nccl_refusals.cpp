@@ -53,8 +53,9 @@ TEST_CASE("cuda refusals: what is drawn by step is not summed in flight at two s
 TEST_CASE("cuda refusals: a rank's short last chunk may need more scratch than a whole one") {
   support::watchdog const guard("cuda short chunk", std::chrono::seconds(120));
   std::size_t const n = 81919;
+  auto const values = support::same_gaussian_values(n, 3);
   all_well(on_ranks(2, [&](nccl_communicator& comm, cuda_exec const& ex) {
-    on_gpu<float> const x(support::same_gaussian_values(n, 3));
+    on_gpu<float> const x(values);
     workspace<cuda_exec> ws{ex};
     error_feedback ef{top_k{.count = 5}, n, ex};
     allreduce(ex, comm, ef, std::span(x.data(), n), ws, {}, two_shot{});
