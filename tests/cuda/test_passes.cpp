@@ -8,6 +8,7 @@
 #include <string>
 #include <support/cuda/cudart_sim.hpp>
 #include <support/cuda/device_array.hpp>
+#include <support/cuda/recorded_graph.hpp>
 #include <support/text_checks.hpp>
 #include <vector>
 
@@ -71,20 +72,15 @@ TEST_CASE("cuda: a captured pass can be replayed") {
     cuda_exec const ex{stream};
     workspace ws{ex};
     std::span const bytes(payload.data(), payload.size());
-    cudaGraph_t graph = nullptr;
-    cudaGraphExec_t ready = nullptr;
-    REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
-    CHECK(ex.capturing());
-    encode(ex, eight_bits, std::span<float const>(in.data(), length), bytes, ws);
-    decode_accumulate(ex, eight_bits, bytes, std::span(out.data(), length), ws);
-    REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
+    support::recorded_graph const graph(ex, [&] {
+      CHECK(ex.capturing());
+      encode(ex, eight_bits, std::span<float const>(in.data(), length), bytes, ws);
+      decode_accumulate(ex, eight_bits, bytes, std::span(out.data(), length), ws);
+    });
     CHECK_FALSE(ex.capturing());
-    REQUIRE(cudaGraphInstantiate(&ready, graph, 0) == cudaSuccess);
-    for (int i = 0; i < 2; ++i) REQUIRE(cudaGraphLaunch(ready, stream) == cudaSuccess);
+    for (int i = 0; i < 2; ++i) graph.launch();
     ex.synchronize();
     CHECK(out.values() == std::vector<float>(length, 254.0f));
-    CHECK(cudaGraphExecDestroy(ready) == cudaSuccess);
-    CHECK(cudaGraphDestroy(graph) == cudaSuccess);
   }
   REQUIRE(cudaStreamDestroy(stream) == cudaSuccess);
 }

@@ -16,6 +16,7 @@
 #include <support/cuda/cudart_sim.hpp>
 #include <support/cuda/own_stream.hpp>
 #include <support/cuda/pass_checks.hpp>
+#include <support/cuda/recorded_graph.hpp>
 
 using namespace ccomp;
 using support::check_chunks;
@@ -213,16 +214,9 @@ TEST_CASE("cuda: sparse passes return before the work is done, allocate nothing,
     CHECK(cudart_sim::count().host_syncs == before.host_syncs);
     hold.release();
   }
-  cudaGraph_t graph = nullptr;
-  cudaGraphExec_t ready = nullptr;
-  REQUIRE(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
-  two_passes();
-  REQUIRE(cudaStreamEndCapture(stream.get(), &graph) == cudaSuccess);
-  REQUIRE(cudaGraphInstantiate(&ready, graph, 0) == cudaSuccess);
-  for (int i = 0; i < 3; ++i) REQUIRE(cudaGraphLaunch(ready, stream.get()) == cudaSuccess);
+  support::recorded_graph const graph(ex, two_passes);
+  for (int i = 0; i < 3; ++i) graph.launch();
   ws.check();
-  CHECK(cudaGraphExecDestroy(ready) == cudaSuccess);
-  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
 
   workspace host_ws{host_exec{1}};
   std::vector<float> host_rest(n), host_out(n);

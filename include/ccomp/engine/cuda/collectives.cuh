@@ -71,7 +71,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
   /// once: then the headers tell of it.
   void begin(call_identity identity) {
     collective_call timeless = call_;
-    if (agrees_once || call_.at.on_device) timeless.at = {};
+    if (leaves_step_out()) timeless.at = {};
     identity.call = &timeless;
     headers_.fingerprint = identity.number();
     headers_.at.at = call_.at;
@@ -84,7 +84,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
   /// For calls that exchange no headers otherwise.
   [[nodiscard]] std::size_t step_bytes() const {
     if constexpr (can_all_gather<Comm, cuda_exec>)
-      return agrees_once || call_.at.on_device ? (ranks() + 1) * sizeof(slot_header) : 0;
+      return leaves_step_out() ? (ranks() + 1) * sizeof(slot_header) : 0;
     else
       return 0;
   }
@@ -221,6 +221,9 @@ template <class C, class Comm, bool Feedback> class device_engine {
       expects(!transform_stage<S>,
               [&] { return "CUDA: " + stage_text(stage) + " lists no transform steps, so it runs on the host only"; });
   }
+
+  /// Of what `begin` compares.
+  [[nodiscard]] bool leaves_step_out() const { return agrees_once || call_.at.on_device; }
 
   static constexpr device_pass encode_pass = Feedback ? device_pass::encode_feedback : device_pass::encode;
 
