@@ -39,7 +39,7 @@ template <class... S> struct device_stage_list {
       p.ops[pass][i] = found->ops;
     }
     p.raw[pass] = &run_raw<Pass>;
-    if constexpr ((has_selects<S> || ...)) p.vector = &device_vector_runs_of<void>;
+    if constexpr ((runs_on_device<S> || ...)) p.vector = &device_vector_runs_of<void>;
   }
 };
 /// What any_compressor itself is compiled with: the usual choices.

@@ -92,9 +92,10 @@ std::size_t compress(cuda_exec const& ex, C const& c, In const& in, std::span<st
   k.status = status_for(stages, ws, "compress");
   auto const p = device_program_of<device_pass::encode>(c, stages);
   std::size_t const copied = aligned ? 0 : pad16(room);
-  auto const memory = ws.reserve(checksum_bytes + copied + device_scratch_bytes(device_pass::encode, p, k), "compress");
+  auto const memory =
+      ws.reserve(checksum_bytes + copied + device_scratch_bytes(device_pass::encode, p, k, ws), "compress");
   k.payload = aligned ? target.data() : memory.data() + checksum_bytes;
-  run_pass(device_pass::encode, ex, p, k, scratch(memory.subspan(checksum_bytes + copied)));
+  run_pass(device_pass::encode, ex, p, k, scratch(memory.subspan(checksum_bytes + copied)), ws);
   std::size_t const used = is_counted(stages) ? counted_extent(ex, stages, k.payload, room, x.size(), type) : room;
   if (!aligned) ex.copy(target.data(), k.payload, used);
   queue_checksum(ex, k.payload, used, memory.data());
@@ -135,7 +136,7 @@ frame_info decompress(cuda_exec const& ex, C const& c, std::span<std::byte const
   // Only the kernels that decode a sparsifier's payload find its indices wrong: until then the values wait.
   std::size_t const waiting = k.status ? scratch::bytes_for<T>(y.size()) : 0;
   auto const memory =
-      ws.reserve(waiting + checksum_bytes + copied + device_scratch_bytes(device_pass::decode, p, k), "decompress")
+      ws.reserve(waiting + checksum_bytes + copied + device_scratch_bytes(device_pass::decode, p, k, ws), "decompress")
           .subspan(waiting);
   T* const decoded = k.status ? reinterpret_cast<T*>(memory.data() - waiting) : y.data();
   k.out = {decoded, type};
@@ -150,7 +151,7 @@ frame_info decompress(cuda_exec const& ex, C const& c, std::span<std::byte const
   expect_extent(source.size(), is_counted(stages) && source.size() <= room
                                    ? counted_extent(ex, stages, k.sources, source.size(), y.size(), type)
                                    : room);
-  run_pass(device_pass::decode, ex, p, k, scratch(memory.subspan(checksum_bytes + copied)));
+  run_pass(device_pass::decode, ex, p, k, scratch(memory.subspan(checksum_bytes + copied)), ws);
   if (k.status) {
     ex.synchronize();
     expects<payload_error>(!k.status->take_bad_payload(),

@@ -1,14 +1,77 @@
 #pragma once
-/// power_sgd on GPUs, in flight. Opt-in: needs cuBLAS (link ccomp::cublas) and Eigen (ccomp::eigen); not part of
-/// ccomp.hpp.
+/// power_sgd on GPUs. Opt-in: needs cuBLAS (link ccomp::cublas) and Eigen (ccomp::eigen); not part of ccomp.hpp.
 
 #include <ccomp/engine/cuda/low_rank.cuh>
 #include <ccomp/engine/cuda/orthonormal.cuh>
+#include <ccomp/engine/cuda/vector_stage.cuh>
 #include <ccomp/low_rank/cublas.hpp>
 #include <ccomp/low_rank/power_sgd.hpp>
 
 CCOMP_BEGIN
 namespace detail {
+
+/// The steps of one power iteration: P = M Q, orthonormal columns, Q = M^T P.
+///
+/// Row by row is column by column of the transpose, so cuBLAS is given M^T [cols][rows], P^T [rank][rows] and
+/// Q^T [cols][rank].
+class device_iteration {
+ public:
+  /// Scratch: what orthonormalisation and cuBLAS need, and whether the factors are bad.
+  static std::size_t scratch_bytes(matrix_shape const& m, std::uint32_t rank) {
+    return orthonormal_scratch_bytes(m.rows, rank) + scratch::bytes_for<unsigned>(1) +
+           scratch::bytes_for<std::byte>(cublas_workspace_bytes + cublas_alignment);
+  }
+  /// Refuses what cuBLAS cannot take, and makes its handle.
+  static void prepare(matrix_shape const& m, workspace<cuda_exec>& ws) {
+    constexpr std::size_t most = 0x7fffffff;
+    expects(m.rows <= most && m.cols <= most, [&] {
+      return "power_sgd: cuBLAS takes matrices of less than 2^31 rows and columns, got " + std::to_string(m.rows) +
+             " x " + std::to_string(m.cols);
+    });
+    ws.kept<cublas>("power_sgd");
+  }
+
+  device_iteration(cuda_exec const& ex, workspace<cuda_exec>& ws, matrix_shape const& m, std::uint32_t rank,
+                   scratch memory)
+      : ex_(ex), blas_(ws.kept<cublas>()), rows_(m.rows), cols_(m.cols), rank_(rank) {
+    bad_ = memory.take<unsigned>(1);
+    triangles_ = memory;
+    static_cast<void>(memory.take<std::byte>(orthonormal_scratch_bytes(rows_, rank_)));
+    blas_memory_ = memory.rest();
+    ex.fill_zero(bad_, sizeof *bad_);
+  }
+
+  /// Not 0 if a factor is not finite, or too large.
+  [[nodiscard]] unsigned* bad() const { return bad_; }
+
+  /// The random Q of a step, on which all ranks agree.
+  [[nodiscard]] low_rank_start start(std::uint64_t seed, float unit, device_random const& at) const {
+    return {rank_, static_cast<std::uint32_t>(cols_), seed, unit, at};
+  }
+  [[nodiscard]] static unsigned blocks_of(low_rank_start const& s) { return blocks_for(s.all_groups()); }
+  void draw(low_rank_start const& s, float* q) const {
+    launch(ex_, "draw_start", draw_start_kernel<low_rank_start>, blocks_of(s), 256, s, q);
+  }
+  void project(float const* m, float const* q, float* p) const {
+    blas_.multiply(ex_, rank_, rows_, cols_, {q, cols_, true}, {m, cols_, false}, p, blas_memory_);
+  }
+  void orthonormal_columns(float* p) const {
+    scratch memory = triangles_;
+    orthonormalise(ex_, p, rows_, rank_, bad_, memory);
+  }
+  void back_project(float const* m, float const* p, float* q) const {
+    blas_.multiply(ex_, cols_, rank_, rows_, {m, cols_, false}, {p, rank_, true}, q, blas_memory_);
+  }
+
+ private:
+  cuda_exec const& ex_;
+  cublas const& blas_;
+  std::size_t rows_, cols_;
+  std::uint32_t rank_;
+  unsigned* bad_ = nullptr;
+  scratch triangles_;
+  std::span<std::byte> blas_memory_;
+};
 
 /// The host's rounds, with P = M Q and Q = M^T P by cuBLAS. What the host decides by looking at the factors is decided
 /// on the device: a sum that is not finite runs through all rounds, and changes neither residual nor state.
@@ -21,24 +84,18 @@ template <> struct device_protocol<power_sgd> {
     if (s.is_dense(shape.n)) return scratch::bytes_for<float>(shape.n);
     auto const m = s.shape_of(shape.n);
     return scratch::bytes_for<float>(m.rows * s.rank) + 3 * scratch::bytes_for<float>(m.cols * s.rank) +
-           scratch::bytes_for<double>(s.rank) + scratch::bytes_for<unsigned>(1) +
-           scratch::bytes_for<float>(m.rows * m.cols) + orthonormal_scratch_bytes(m.rows, s.rank) +
-           scratch::bytes_for<std::byte>(cublas_workspace_bytes + cublas_alignment);
+           scratch::bytes_for<double>(s.rank) + scratch::bytes_for<float>(m.rows * m.cols) +
+           device_iteration::scratch_bytes(m, s.rank);
   }
 
   static void prepare(power_sgd const& s, reduce_shape const& shape, std::span<float> state, workspace<cuda_exec>& ws) {
     if (s.is_dense(shape.n)) return;
     auto const m = s.shape_of(shape.n);
-    constexpr std::size_t most = 0x7fffffff;
-    expects(m.rows <= most && m.cols <= most, [&] {
-      return "power_sgd: cuBLAS takes matrices of less than 2^31 rows and columns, got " + std::to_string(m.rows) +
-             " x " + std::to_string(m.cols);
-    });
     expects(state.empty() || state.size() == m.cols * s.rank, [&] {
       return "power_sgd: a warm start of " + std::to_string(state.size()) + " values where the tensor has " +
              std::to_string(m.cols * s.rank) + "; make a new error_feedback";
     });
-    ws.kept<cublas>("power_sgd");
+    device_iteration::prepare(m, ws);
   }
 
   template <class Comm>
@@ -65,50 +122,103 @@ template <> struct device_protocol<power_sgd> {
   static std::size_t reduce_factors(power_sgd const& s, cuda_exec const& ex, Comm& comm, workspace<cuda_exec>& ws,
                                     device_reduce_call const& call) {
     auto const shape = s.shape_of(call.n);
-    std::size_t const rows = shape.rows, cols = shape.cols, p_size = rows * s.rank, q_size = cols * s.rank;
-    auto const& blas = ws.kept<cublas>();
+    std::size_t const p_size = shape.rows * s.rank, q_size = shape.cols * s.rank, padded = shape.rows * shape.cols;
     scratch memory(call.memory);
     auto* const p = memory.take<float>(p_size);
     auto* const drawn = memory.take<float>(q_size);
     auto* const own = memory.take<float>(q_size);
     auto* const total = memory.take<float>(q_size);
     auto* const squares = memory.take<double>(s.rank);
-    auto* const bad = memory.take<unsigned>(1);
-    auto const* m = static_cast<float const*>(call.in.data);
+    auto* const copy = memory.take<float>(padded);
+    device_iteration const steps(ex, ws, shape, s.rank, memory);
     block_call const k = tile_call(call, comm.size());
-    low_rank_start const start{s.rank, static_cast<std::uint32_t>(cols), s.seed, power_sgd::start_unit(cols), call.at};
-    unsigned const start_blocks = blocks_for(start.all_groups());
+    auto const start = steps.start(s.seed, power_sgd::start_unit(shape.cols), call.at);
 
-    check_cuda(cudaMemsetAsync(bad, 0, sizeof *bad, ex.stream()), "cudaMemsetAsync");
+    auto const* m = static_cast<float const*>(call.in.data);
     bool const as_it_is = call.in.type == element_type::float32 && !call.residual && call.transforms.count == 0;
-    if (auto* const copy = memory.take<float>(rows * cols); !as_it_is || call.n != rows * cols) {
-      gather_matrix(ex, k, copy, rows * cols);
+    if (!as_it_is || call.n != padded) {
+      gather_matrix(ex, k, copy, padded);
       m = copy;
     }
     float const* from = call.state.data();
     if (call.state.empty()) {
-      launch(ex, "draw_start", draw_start_kernel<low_rank_start>, start_blocks, 256, start, drawn);
+      steps.draw(start, drawn);
       from = drawn;
     }
-    scratch triangles = memory;
-    static_cast<void>(memory.take<std::byte>(orthonormal_scratch_bytes(rows, s.rank)));
-    auto const blas_memory = memory.rest();
-
-    // Row by row is column by column of the transpose: M^T [cols][rows], P^T [rank][rows], Q^T [cols][rank].
-    blas.multiply(ex, s.rank, rows, cols, {from, cols, true}, {m, cols, false}, p, blas_memory);
+    steps.project(m, from, p);
     comm.all_reduce(ex, p, p_size, wire_type::float32, wire_op::sum);
-    orthonormalise(ex, p, rows, s.rank, bad, triangles);
-    blas.multiply(ex, cols, s.rank, rows, {m, cols, false}, {p, s.rank, true}, own, blas_memory);
+    steps.orthonormal_columns(p);
+    steps.back_project(m, p, own);
     launch(ex, "limit", limit_kernel<float>, blocks_for(q_size), 256, static_cast<float const*>(own), total,
            std::uint64_t{q_size}, power_sgd::limit_bits);
     comm.all_reduce(ex, total, q_size, wire_type::float32, wire_op::sum);
-    launch(ex, "squares", squares_kernel<float>, s.rank, 256, static_cast<float const*>(total),
-           static_cast<std::uint32_t>(cols), power_sgd::limit_bits, squares, bad);
-    launch(ex, "finish_factor", finish_factor_kernel<low_rank_start>, start_blocks, 256, start, total,
-           static_cast<double const*>(squares), static_cast<unsigned const*>(bad), call.state.data(), k.divisor);
-    expand_factors(ex, k, {p, total, own, s.rank, static_cast<std::uint32_t>(cols)}, bad);
+    launch(ex, "squares", squares_kernel<float>, s.rank, 256, static_cast<float const*>(total), start.cols,
+           power_sgd::limit_bits, squares, steps.bad());
+    launch(ex, "finish_factor", finish_factor_kernel<low_rank_start>, steps.blocks_of(start), 256, start, total,
+           static_cast<double const*>(squares), static_cast<unsigned const*>(steps.bad()), call.state.data(),
+           k.divisor);
+    expand_factors(ex, k, {p, total, own, s.rank, start.cols}, steps.bad());
     return all_reduce_bytes(p_size * sizeof(float), comm.size()) +
            all_reduce_bytes(q_size * sizeof(float), comm.size());
+  }
+};
+
+/// encode and decode, and with them gather and two_shot: one iteration from a random Q, P and Q are sent.
+template <> struct device_vector<power_sgd> {
+  static std::size_t encode_bytes(power_sgd const& s, std::size_t n) {
+    if (s.is_dense(n)) return 0;
+    auto const m = s.shape_of(n);
+    return scratch::bytes_for<float>(m.cols * s.rank) + scratch::bytes_for<float>(m.rows * m.cols) +
+           device_iteration::scratch_bytes(m, s.rank);
+  }
+  static std::size_t decode_bytes(power_sgd const&, std::size_t) { return scratch::bytes_for<unsigned>(1); }
+
+  static void prepare(power_sgd const& s, std::size_t n, workspace<cuda_exec>& ws) {
+    if (!s.is_dense(n)) device_iteration::prepare(s.shape_of(n), ws);
+  }
+
+  static void encode(power_sgd const& s, cuda_exec const& ex, workspace<cuda_exec>& ws, device_encode_call const& c) {
+    if (s.is_dense(c.n)) return ex.copy(c.carrier, c.values, c.n * sizeof(float));
+    auto const shape = s.shape_of(c.n);
+    std::size_t const padded = shape.rows * shape.cols, q_size = shape.cols * s.rank;
+    scratch memory(c.memory);
+    auto* const drawn = memory.take<float>(q_size);
+    auto* const copy = memory.take<float>(padded);
+    device_iteration const steps(ex, ws, shape, s.rank, memory);
+    auto const* m = c.values;
+    if (c.n != padded) {  // the last row is short
+      ex.copy(copy, c.values, c.n * sizeof(float));
+      ex.fill_zero(copy + c.n, (padded - c.n) * sizeof(float));
+      m = copy;
+    }
+    float *const p = c.carrier, *const q = p + shape.rows * s.rank;
+    steps.draw(steps.start(s.seed, power_sgd::start_unit(shape.cols), c.at), drawn);
+    steps.project(m, drawn, p);
+    steps.orthonormal_columns(p);
+    steps.back_project(m, p, q);
+    launch(ex, "find_bad", find_bad_kernel<float>, blocks_for(q_size), 256, static_cast<float const*>(q),
+           std::uint64_t{q_size}, power_sgd::limit_bits, steps.bad());
+    std::uint64_t const all = s.factors(shape);
+    launch(ex, "spoil", spoil_kernel<float>, blocks_for(all), 256, p, all, static_cast<unsigned const*>(steps.bad()));
+  }
+
+  static void decode(power_sgd const& s, cuda_exec const& ex, device_decode_call const& c) {
+    if (s.is_dense(c.n)) {
+      if (!c.add) return ex.copy(c.values, c.carrier, c.n * sizeof(float));
+      return launch(ex, "add", add_kernel<float>, blocks_for(c.n), 256, c.carrier, c.values, c.n);
+    }
+    auto const shape = s.shape_of(c.n);
+    std::uint64_t const all = s.factors(shape);
+    auto* const bad = scratch(c.memory).take<unsigned>(1);
+    ex.fill_zero(bad, sizeof *bad);
+    launch(ex, "find_bad", find_bad_kernel<float>, blocks_for(all), 256, c.carrier, all, inf_bits, bad);
+    block_call k;
+    k.n = c.n;
+    k.out = {c.values, element_type::float32};
+    k.add_to_out = c.add;
+    decode_factors(
+        ex, k, {c.carrier, c.carrier + shape.rows * s.rank, nullptr, s.rank, static_cast<std::uint32_t>(shape.cols)},
+        bad, c.lost == lost_values::zero ? 0.0f : canonical_nan());
   }
 };
 

@@ -9,6 +9,7 @@
 CCOMP_BEGIN
 namespace detail {
 template <class S> struct device_protocol;  // engine/cuda/protocol.cuh
+template <class S> struct device_vector;    // engine/cuda/vector_stage.cuh
 }
 
 /// Sends the tensor, seen as a matrix, as the product of two thin factors found by one power iteration.
@@ -142,6 +143,7 @@ struct power_sgd {
 
  private:
   friend struct detail::device_protocol<power_sgd>;
+  friend struct detail::device_vector<power_sgd>;
 
   // Factors from here on count as not finite: the sum of up to 1024 products with |p| <= 1 stays below 2^122.
   static constexpr std::uint32_t limit_bits = (127u + 112u) << 23;

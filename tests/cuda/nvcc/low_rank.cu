@@ -1,19 +1,20 @@
-// Compiled, never run: the stages that bring their own rounds, with all of their kernels.
-#include <ccomp/quantize/shared_scale.cuh>
-#if __has_include(<nccl.h>)
+// Compiled, never run: the stages that bring their own rounds, with all of their kernels, and those of power_sgd alone.
 #include <ccomp/comm/nccl.hpp>
+#include <ccomp/low_rank/power_sgd.cuh>
+#include <ccomp/quantize/shared_scale.cuh>
 
-std::size_t sum(ccomp::cuda_exec const& ex, ccomp::nccl_communicator& comm, ccomp::workspace<ccomp::cuda_exec>& ws,
-                ccomp::detail::device_reduce_call const& call) {
-  using namespace ccomp;
+using namespace ccomp;
+
+std::size_t sum(cuda_exec const& ex, nccl_communicator& comm, workspace<cuda_exec>& ws,
+                detail::device_reduce_call const& call) {
   return detail::device_protocol<shared_scale_quantize<4>>::reduce({}, ex, comm, ws, call);
 }
-#if __has_include(<Eigen/QR>) && __has_include(<cublas_v2.h>)
-#include <ccomp/low_rank/power_sgd.cuh>
-
-std::size_t factors(ccomp::cuda_exec const& ex, ccomp::nccl_communicator& comm, ccomp::workspace<ccomp::cuda_exec>& ws,
-                    ccomp::detail::device_reduce_call const& call) {
-  return ccomp::detail::device_protocol<ccomp::power_sgd>::reduce({}, ex, comm, ws, call);
+std::size_t factors(cuda_exec const& ex, nccl_communicator& comm, workspace<cuda_exec>& ws,
+                    detail::device_reduce_call const& call) {
+  return detail::device_protocol<power_sgd>::reduce({}, ex, comm, ws, call);
 }
-#endif
-#endif
+void alone(cuda_exec const& ex, workspace<cuda_exec>& ws, detail::device_encode_call const& in,
+           detail::device_decode_call const& out) {
+  detail::device_vector<power_sgd>::encode({}, ex, ws, in);
+  detail::device_vector<power_sgd>::decode({}, ex, out);
+}

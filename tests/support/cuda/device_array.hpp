@@ -3,6 +3,7 @@
 
 #include <ccomp/exec/cuda.hpp>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 namespace support {
@@ -24,6 +25,7 @@ template <class T> class device_array {
 
   [[nodiscard]] T* data() const { return at_; }
   [[nodiscard]] std::size_t size() const { return n_; }
+  [[nodiscard]] std::span<T> span() const { return {at_, n_}; }
   /// Waits for the device's default stream, not for others.
   [[nodiscard]] std::vector<T> values() const {
     std::vector<T> out(n_);

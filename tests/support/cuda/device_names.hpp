@@ -210,6 +210,7 @@ template <cuda_sim::atomic_word T> T atomicCAS(T* p, std::type_identity_t<T> com
 #define gridDim (::cuda_sim::grid_size())
 
 #define CCOMP_UNROLL
+#define CCOMP_ROLLED
 #define CCOMP_SHARED(T, name)   \
   static char name##_declared_; \
   std::type_identity_t<T>& name = ::cuda_sim::shared<std::type_identity_t<T>>(&name##_declared_)

@@ -48,9 +48,9 @@ template <> struct place<ccomp::cuda_exec> {
 };
 
 /// `after(t, output)` is called by rank 0 after every step.
-template <class Exec, class T, class C>
+template <class Exec, class T, class C, class Strategy>
 step_result<T> steps_on(C const& c, std::size_t n, int ranks, int steps, inputs_of<T> const& in, step_options const& o,
-                        std::function<void(int, std::vector<T> const&)> const& after = {}) {
+                        Strategy strategy, std::function<void(int, std::vector<T> const&)> const& after = {}) {
   auto const w = static_cast<std::size_t>(ranks);
   step_result<T> all{per_rank<T>(w), per_rank<float>(w), per_rank<std::byte>(w), std::vector<std::size_t>(w)};
   ccomp::thread_group group(ranks);
@@ -63,8 +63,8 @@ step_result<T> steps_on(C const& c, std::size_t n, int ranks, int steps, inputs_
       typename place<Exec>::template tensor<T> x(in(comm.rank(), t));
       ccomp::allreduce_options const options{.op = o.op, .at = o.first + static_cast<std::uint64_t>(t)};
       std::span const data(x.data(), x.size());
-      all.sent[r] = (o.feedback ? ccomp::allreduce(here.ex, comm, wrapper, data, ws, options)
-                                : ccomp::allreduce(here.ex, comm, c, data, ws, options))
+      all.sent[r] = (o.feedback ? ccomp::allreduce(here.ex, comm, wrapper, data, ws, options, strategy)
+                                : ccomp::allreduce(here.ex, comm, c, data, ws, options, strategy))
                         .bytes_sent;
       all.out[r] = here.template values<T>(x);
       if (r == 0 && after) after(t, all.out[r]);
@@ -78,12 +78,12 @@ template <class T, class C>
 step_result<T> on_gpu_ranks(C const& c, std::size_t n, int ranks, int steps, inputs_of<T> const& in,
                             step_options const& o = {},
                             std::function<void(int, std::vector<T> const&)> const& after = {}) {
-  return steps_on<ccomp::cuda_exec, T>(c, n, ranks, steps, in, o, after);
+  return steps_on<ccomp::cuda_exec, T>(c, n, ranks, steps, in, o, ccomp::automatic{}, after);
 }
 template <class T, class C>
 step_result<T> on_host_ranks(C const& c, std::size_t n, int ranks, int steps, inputs_of<T> const& in,
                              step_options const& o = {}) {
-  return steps_on<ccomp::host_exec, T>(c, n, ranks, steps, in, o);
+  return steps_on<ccomp::host_exec, T>(c, n, ranks, steps, in, o, ccomp::automatic{});
 }
 
 }  // namespace support

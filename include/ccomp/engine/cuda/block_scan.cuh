@@ -77,7 +77,7 @@ template <class T> struct per_item {
   T* data = nullptr;
   std::uint64_t bytes = 0;
 
-  __device__ T* of(std::uint64_t item) const {
+  CCOMP_HD T* of(std::uint64_t item) const {
     return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(data) + item * bytes);
   }
   __device__ T* mine() const { return of(blockIdx.y); }

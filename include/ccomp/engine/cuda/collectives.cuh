@@ -47,7 +47,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
 
   device_engine(cuda_exec const& ex, Comm& comm, C const& c, collective_call const& call, char const* name,
                 workspace<cuda_exec>& ws)
-      : ex_(ex), comm_(comm), compressor_(c), call_(call), name_(name) {
+      : ex_(ex), comm_(comm), compressor_(c), call_(call), name_(name), ws_(ws) {
     expect_device(ex, name);
     ws.expect_stream(ex, name);
     if constexpr (requires { comm.device(); })
@@ -228,10 +228,10 @@ template <class C, class Comm, bool Feedback> class device_engine {
   static constexpr device_pass encode_pass = Feedback ? device_pass::encode_feedback : device_pass::encode;
 
   template <device_pass Pass> void run(block_call const& k, scratch const& spare) const {
-    run_pass(Pass, ex_, device_program_of<Pass>(compressor_, call_.stages), k, spare);
+    run_pass(Pass, ex_, device_program_of<Pass>(compressor_, call_.stages), k, spare, ws_);
   }
   template <device_pass Pass> std::size_t scratch_of(block_call const& k) const {
-    return device_scratch_bytes(Pass, device_program_of<Pass>(compressor_, call_.stages), k);
+    return device_scratch_bytes(Pass, device_program_of<Pass>(compressor_, call_.stages), k, ws_);
   }
   void launch_headers(char const* name, void (*kernel)(header_call), slot_row const& slots, std::size_t first) const {
     header_call k = headers_;
@@ -290,6 +290,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
   C const& compressor_;
   collective_call const& call_;
   char const* name_;
+  workspace<cuda_exec>& ws_;
   header_call headers_{};
   float prescale_ = 1;
 };

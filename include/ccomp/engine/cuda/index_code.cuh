@@ -81,7 +81,7 @@ template <class T> struct per_list {
   T* data = nullptr;
   std::uint64_t source_bytes = 0, item_bytes = 0;
 
-  __device__ T* of(std::uint64_t item, std::uint64_t source) const {
+  CCOMP_HD T* of(std::uint64_t item, std::uint64_t source) const {
     return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(data) + item * item_bytes + source * source_bytes);
   }
   /// The grid's y counts the sources of all items.

@@ -10,15 +10,18 @@
 #error "ccomp: this header holds GPU kernels, compile the file that includes it with nvcc"
 #endif
 
-// Under the simulator the two macros are its own.
+// Under the simulator these macros are its own.
 #if defined(__CUDACC__)
 /// Static shared memory: `CCOMP_SHARED(float[64], values);`. T is an array or a type that needs no constructor.
 #define CCOMP_SHARED(T, name) __shared__ std::type_identity_t<T> name
 #if defined(__CUDA_ARCH__)
 #define CCOMP_UNROLL _Pragma("unroll")
+#define CCOMP_ROLLED _Pragma("unroll 1")
 #else
-/// Before a loop: unrolled on the device; the host's pass over the same text would warn about the pragma.
+/// Before a loop: unrolled on the device, or not (registers are scarce there); the host's pass over the same text would
+/// warn about the pragma.
 #define CCOMP_UNROLL
+#define CCOMP_ROLLED
 #endif
 #endif
 

@@ -144,6 +144,7 @@ struct low_rank_factors {
       at_p[c] = (first_row + (j + there) / cols) * rank;
       at_q[c] = (j + there) % cols;
     }
+    CCOMP_ROLLED
     for (std::uint32_t k = 0; k < rank; ++k) {
       CCOMP_UNROLL
       for (int c = 0; c < 4; ++c) v[c] = add(v[c], mul(p[at_p[c] + k], q[std::uint64_t{k} * cols + at_q[c]]));
@@ -176,6 +177,44 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks)
     CCOMP_UNROLL
     for (int c = 0; c < 4; ++c) x.v[r][c] = canonical(x.v[r][c]);
     store_quad(p.out, at.index(r), at.n, x.v[r]);
+  }
+}
+
+/// `bad` is set if a value reaches the limit.
+template <class Float>
+__global__ void find_bad_kernel(Float const* x, std::uint64_t n, std::uint32_t limit, unsigned* bad) {
+  std::uint64_t const i = thread_number();
+  if (i < n && magnitude_key(x[i]) >= limit) atomicMax(bad, 1u);
+}
+template <class Float> __global__ void spoil_kernel(Float* x, std::uint64_t n, unsigned const* bad) {
+  std::uint64_t const i = thread_number();
+  if (i < n && *bad != 0) x[i] = canonical_nan();
+}
+/// out += x.
+template <class Float> __global__ void add_kernel(Float const* x, Float* out, std::uint64_t n) {
+  std::uint64_t const i = thread_number();
+  if (i < n) out[i] = canonical(add(out[i], x[i]));
+}
+
+/// out = P total^T, or out + that; bad factors stand for `lost`.
+template <class Team>
+__global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks)
+    decode_factors_kernel(block_call k, low_rank_factors f, unsigned const* bad, float lost) {
+  block_part const p = part_of(k);
+  tile_place const at = place_of<Team>(p);
+  if (at.team >= at.n) return;
+  bool const good = *bad == 0;
+  CCOMP_UNROLL
+  for (int r = 0; r < Team::rows; ++r) {
+    float v[4] = {}, old[4];
+    if (good) f.product(f.total, at, r, v);
+    if (k.add_to_out) load_quad(p.out, at.index(r), at.n, old);
+    CCOMP_UNROLL
+    for (int c = 0; c < 4; ++c) {
+      if (!good) v[c] = lost;
+      if (k.add_to_out) v[c] = canonical(add(old[c], v[c]));
+    }
+    store_quad(p.out, at.index(r), at.n, v);
   }
 }
 
@@ -227,6 +266,11 @@ inline void expand_factors(cuda_exec const& ex, block_call const& k, low_rank_fa
     launch(ex, "expand_factors", expand_factors_kernel<team_type, decltype(transformed)::value>, grid_of<team_type>(k),
            32 * warps_per_block, k, f, bad);
   });
+}
+inline void decode_factors(cuda_exec const& ex, block_call const& k, low_rank_factors const& f, unsigned const* bad,
+                           float lost) {
+  using team = team_shape<4, 1>;
+  launch(ex, "decode_factors", decode_factors_kernel<team>, grid_of<team>(k), 32 * warps_per_block, k, f, bad, lost);
 }
 inline void finish_dense(cuda_exec const& ex, block_call const& k, float const* sum) {
   using team = team_shape<4, 1>;

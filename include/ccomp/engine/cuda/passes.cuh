@@ -14,14 +14,16 @@ inline device_vector_runs const* vector_runs(device_program const& p) {
   expects(p.vector, [&] { return "CUDA: " + s.end.ops->text(s.end.stage) + " runs on the host only"; });
   return p.vector;
 }
-/// Scratch that the pass takes; sizes of the call are set, pointers need not be.
-inline std::size_t device_scratch_bytes(device_pass pass, device_program const& p, block_call const& k) {
+/// Scratch that the pass takes; sizes of the call are set, pointers need not be. Refuses what cannot run, and makes what
+/// libraries need, so that nothing is left to go wrong once something is queued.
+inline std::size_t device_scratch_bytes(device_pass pass, device_program const& p, block_call const& k,
+                                        workspace<cuda_exec>& ws) {
   auto const* const vector = vector_runs(p);
-  return vector ? vector->scratch_bytes(pass, p, k) : 0;
+  return vector ? vector->scratch_bytes(pass, p, k, ws) : 0;
 }
 inline void run_pass(device_pass pass, cuda_exec const& ex, device_program const& p, block_call const& k,
-                     scratch memory) {
-  if (auto const* const vector = vector_runs(p)) return vector->run(pass, ex, p, k, memory);
+                     scratch memory, workspace<cuda_exec>& ws) {
+  if (auto const* const vector = vector_runs(p)) return vector->run(pass, ex, p, k, memory, ws);
   run_blocks(pass, ex, p, k);
 }
 
@@ -39,7 +41,7 @@ void run_on_device(cuda_exec const& ex, C const& c, block_call const& k, workspa
                    char const* call = "workspace") {
   auto const stages = stages_of(c);
   auto const p = device_program_of<Pass>(c, stages);
-  run_pass(Pass, ex, p, k, scratch(ws.reserve(device_scratch_bytes(Pass, p, k), call)));
+  run_pass(Pass, ex, p, k, scratch(ws.reserve(device_scratch_bytes(Pass, p, k, ws), call)), ws);
 }
 
 }  // namespace detail

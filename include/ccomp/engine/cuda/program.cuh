@@ -5,29 +5,23 @@
 #include <array>
 #include <ccomp/chain.hpp>
 #include <ccomp/engine/cuda/block_launch.cuh>
-#include <ccomp/sparsify/selection.hpp>
+#include <ccomp/engine/cuda/vector_stage.cuh>
 
 CCOMP_BEGIN
 namespace detail {
 
-/// What the CUDA engine wants to know of a vector stage: of a sparsifier, what it selects.
-struct device_vector_ops {
-  selection (*selects)(void const* stage, std::size_t n) = nullptr;
-};
-template <class S>
-inline constexpr device_vector_ops device_vector_ops_of = {
-    [](void const* s, std::size_t n) -> selection { return as<S>(s).selects(n); }};
-
 struct device_program;
-// Passes of a chain with a sparsifier, in vector_passes.cuh. Templates, so that other chains bring none of its kernels.
+// Passes of a chain with a vector stage, in vector_passes.cuh. Templates, so that other chains bring none of its kernels.
 template <class Kernels>
-std::size_t vector_scratch_bytes(device_pass pass, device_program const& p, block_call const& k);
+std::size_t vector_scratch_bytes(device_pass pass, device_program const& p, block_call const& k,
+                                 workspace<cuda_exec>& ws);
 template <class Kernels>
-void run_vector(device_pass pass, cuda_exec const& ex, device_program const& p, block_call const& k, scratch memory);
+void run_vector(device_pass pass, cuda_exec const& ex, device_program const& p, block_call const& k, scratch memory,
+                workspace<cuda_exec>& ws);
 
 struct device_vector_runs {
-  std::size_t (*scratch_bytes)(device_pass, device_program const&, block_call const&);
-  void (*run)(device_pass, cuda_exec const&, device_program const&, block_call const&, scratch);
+  std::size_t (*scratch_bytes)(device_pass, device_program const&, block_call const&, workspace<cuda_exec>&);
+  void (*run)(device_pass, cuda_exec const&, device_program const&, block_call const&, scratch, workspace<cuda_exec>&);
 };
 template <class Kernels>
 inline constexpr device_vector_runs device_vector_runs_of = {&vector_scratch_bytes<Kernels>, &run_vector<Kernels>};
@@ -36,7 +30,7 @@ inline constexpr device_vector_runs device_vector_runs_of = {&vector_scratch_byt
 struct device_ops {
   void (*run)(void const* stage, cuda_exec const&, block_call const&) = nullptr;  // of quantizers
   void (*add_steps)(void const* stage, device_transforms&) = nullptr;             // of transforms
-  device_vector_ops const* vector = nullptr;                                      // of sparsifiers
+  device_vector_ops const* vector = nullptr;                                      // of vector stages
 };
 using device_raw_run = void (*)(cuda_exec const&, block_call const&);
 
@@ -51,10 +45,9 @@ template <has_steps S> void append_steps(S const& stage, device_transforms& t) {
   }
 }
 
+/// A vector stage that has kernels.
 template <class S>
-concept has_selects = requires(S const& s, std::size_t n) {
-  s.selects(n);
-};
+concept runs_on_device = has_selects<S> || has_device_vector<S>;
 
 template <device_pass Pass, class S> constexpr device_ops make_device_ops() {
   device_ops ops;
@@ -63,7 +56,7 @@ template <device_pass Pass, class S> constexpr device_ops make_device_ops() {
       with_pieces(as<S>(s), [&](auto const& pieces) { launch_pass<Pass>(ex, k, coder_of_pieces(pieces)); });
     };
   if constexpr (has_steps<S>) ops.add_steps = [](void const* s, device_transforms& t) { append_steps(as<S>(s), t); };
-  if constexpr (has_selects<S>) ops.vector = &device_vector_ops_of<S>;
+  if constexpr (runs_on_device<S>) ops.vector = &device_vector_ops_of<S>;
   return ops;
 }
 template <device_pass Pass, class S> inline constexpr device_ops device_ops_of = make_device_ops<Pass, S>();
@@ -106,7 +99,7 @@ template <device_pass Pass, class... S> void add_pass(device_program& p) {
 template <device_pass Pass, class... S> device_program make_device_program(program stages) {
   static_assert(sizeof...(S) <= device_program::most_stages, "ccomp: a chain on a GPU has at most 16 stages");
   device_program p{stages};
-  if constexpr ((has_selects<S> || ...)) p.vector = &device_vector_runs_of<void>;
+  if constexpr ((runs_on_device<S> || ...)) p.vector = &device_vector_runs_of<void>;
   if constexpr ((vector_stage<S> || ...)) {
     if constexpr (Pass != device_pass::decode) add_pass<device_pass::encode, S...>(p);
     if constexpr (Pass != device_pass::encode) add_pass<device_pass::decode, S...>(p);

@@ -1,5 +1,5 @@
 #pragma once
-/// One segment of a chain that ends in a sparsifier, and the scratch that its kernels take.
+/// One segment of a chain that ends in a vector stage, and the scratch that its kernels take.
 
 #include <ccomp/engine/cuda/program.cuh>
 #include <ccomp/engine/cuda/selection_call.cuh>
@@ -34,14 +34,15 @@ template <class T> T* past(T* p, std::uint64_t bytes) {
   return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(p) + (p ? bytes : 0));
 }
 
-/// One segment that ends in a sparsifier, on equal items.
+/// One segment that ends in a vector stage, on equal items.
 struct vector_call {
   segment s;
   device_program front, tail;  // the transforms before it, and what codes its carrier
   block_call k;
   unsigned items;
   std::uint64_t n;  // of an item
-  selection what;
+  device_vector_ops const* ops;
+  selection what;  // of a stage that is no sparsifier: n and the size of the carrier
   element_type carrier_type;
   std::uint64_t rest;  // where the carrier's payload begins,
   bool raw;            // which is the carrier itself
@@ -57,7 +58,7 @@ struct vector_call {
         raw(s.tail.empty() && carrier_type == element_type::float32) {
     front.stages = s.transforms;
     auto const name = [&] { return "CUDA: " + s.end.ops->text(s.end.stage); };
-    device_vector_ops const* ops = nullptr;
+    ops = nullptr;
     for (auto const& table : p.ops)
       if (auto const* const stage = table[s.transforms.size()]) ops = stage->vector;
     expects(ops, [&] { return name() + " runs on the host only"; });
@@ -66,11 +67,13 @@ struct vector_call {
              " runs on the host only where it follows a threshold, of whose carrier only the device knows the "
              "length";
     });
-    what = ops->selects(s.end.stage, n);
+    what = ops->selects ? ops->selects(s.end.stage, n)
+                        : selection{.n = n, .kept = s.vector()->carrier_size(s.end.stage, n)};
     rest = pad16(what.side_bytes());
   }
 
   [[nodiscard]] bool transformed() const { return !s.transforms.empty(); }
+  [[nodiscard]] bool selects() const { return ops->selects != nullptr; }
   [[nodiscard]] bool drawn() const {
     return what.kind == selection_kind::drawn || what.kind == selection_kind::drawn_blocks;
   }

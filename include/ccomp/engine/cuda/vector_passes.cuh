@@ -1,5 +1,5 @@
 #pragma once
-/// The passes of a chain with a sparsifier: its kernels, around the passes of the chain that codes its carrier.
+/// The passes of a chain with a vector stage: its kernels, around the passes of the chain that codes its carrier.
 ///
 /// Chunks of one size go through every kernel together; a last chunk that is shorter follows by itself.
 
@@ -13,7 +13,7 @@ namespace detail {
 /// Runs the passes; without an exec it only goes through the motions, which tells how much scratch they take.
 template <class Kernels> class vector_runner {
  public:
-  explicit vector_runner(cuda_exec const* ex) : ex_(ex) {}
+  vector_runner(cuda_exec const* ex, workspace<cuda_exec>& ws) : ex_(ex), ws_(&ws) {}
 
   void run(device_pass pass, device_program const& p, block_call const& k, metered_scratch const& memory) const {
     if (!first_segment(p.stages).vector()) {
@@ -32,7 +32,7 @@ template <class Kernels> class vector_runner {
   }
 
  private:
-  /// What was kept of each item.
+  /// Each item's carrier; of a sparsifier, what was kept.
   struct kept_values {
     per_item<std::uint32_t> index;
     drawn_places places;
@@ -67,11 +67,41 @@ template <class Kernels> class vector_runner {
     return p;
   }
 
+  /// A carrier that is not coded lies in the payload.
+  static per_item<float> take_carrier(vector_call const& c, metered_scratch& memory) {
+    return c.raw ? per_item<float>{reinterpret_cast<float*>(past(c.k.payload, c.rest)), c.k.payload_stride}
+                 : per_item<float>{memory.take<float>(c.what.kept * c.items), 4 * c.what.kept};
+  }
+  /// Writes the carrier and what pads it.
+  kept_values map(vector_call const& c, vector_source const& source, metered_scratch& memory) const {
+    kept_values kept;
+    kept.carrier = take_carrier(c, memory);
+    std::uint64_t const carried = 4 * std::uint64_t{c.what.kept}, bytes = c.ops->encode_bytes(c.s.end.stage, c.n);
+    std::span const own(memory.take<std::byte>(bytes), bytes);
+    if (!ex_) c.ops->prepare(c.s.end.stage, c.n, *ws_);
+    for (unsigned i = 0; ex_ && i < c.items; ++i) {
+      auto const* const values = static_cast<float const*>(source.in.data) + i * source.stride;
+      c.ops->encode(c.s.end.stage, *ex_, *ws_, {values, c.n, kept.carrier.of(i), c.k.random, own});
+      if (c.raw) ex_->fill_zero(kept.carrier.of(i) + c.what.kept, pad16(carried) - carried);
+    }
+    return kept;
+  }
+  /// What the carriers of an item's sources stand for, added up.
+  void unmap(vector_call const& c, per_list<float const> const& carrier, unsigned sources, per_item<float> const& to,
+             lost_values lost, metered_scratch memory) const {
+    std::uint64_t const bytes = c.ops->decode_bytes(c.s.end.stage, c.n);
+    std::span const own(memory.take<std::byte>(bytes), bytes);
+    for (unsigned i = 0; ex_ && i < c.items; ++i) {
+      if (sources > 1) ex_->fill_zero(to.of(i), c.n * sizeof(float));
+      for (unsigned s = 0; s < sources; ++s)
+        c.ops->decode(c.s.end.stage, *ex_, {carrier.of(i, s), to.of(i), c.n, sources > 1, lost, own});
+    }
+  }
+
   /// Writes the carrier, the indices and the header.
   kept_values select(vector_call const& c, vector_source const& source, metered_scratch& memory) const {
     kept_values kept;
-    kept.carrier = c.raw ? per_item<float>{reinterpret_cast<float*>(past(c.k.payload, c.rest)), c.k.payload_stride}
-                         : per_item<float>{memory.take<float>(c.what.kept * c.items), 4 * c.what.kept};
+    kept.carrier = take_carrier(c, memory);
     if (c.drawn()) {
       kept.places = draw(c, memory);
       kept.index = {kept.places.index, 0};
@@ -154,26 +184,27 @@ template <class Kernels> class vector_runner {
     vector_source input = c.source();
     if (feedback) input.residual = c.k.residual;
     vector_source source = input;
-    float* whole = nullptr;  // with transforms: the tensor as floats,
-    per_item<float> inner;   //   and behind the transforms
-    if (feedback && c.transformed()) {
-      whole = memory.take<float>(c.n * c.items);
-      update_residual(input, residual_step::copy, whole, c.items);
+    per_item<float> whole, inner;  // where it must be written down: the tensor as floats, and behind the transforms
+    bool const as_floats = !c.selects() && (!ex_ || feedback || c.k.in.type != element_type::float32);
+    if (c.transformed() ? feedback : as_floats) {
+      whole = {memory.take<float>(c.n * c.items), c.n * sizeof(float)};
+      update_residual(input, residual_step::copy, whole.data, c.items);
+      source.in = {whole.data, element_type::float32};
+      source.residual = {};
     }
     if (c.transformed()) {
       inner = memory.take_each<float>(c.n, c.items);
       block_call t = c.plain(c.n, c.items);
       t.type = c.k.type;
-      t.in = feedback ? device_values(whole, element_type::float32) : c.k.in;
+      t.in = source.in;
       t.payload = reinterpret_cast<std::byte*>(inner.data);
       t.payload_stride = inner.bytes;
       blocks(device_pass::encode, c.front, t);
       source.in = {inner.data, element_type::float32};
-      source.residual = {};
       source.stride = inner.bytes / 4;
     }
-    kept_values const kept = select(c, source, memory);
-    write_side(c, kept);
+    kept_values const kept = c.selects() ? select(c, source, memory) : map(c, source, memory);
+    if (c.selects()) write_side(c, kept);
     if (!c.raw) {
       block_call t = c.plain(c.what.kept, c.items);
       t.in = {kept.carrier.data, element_type::float32};
@@ -197,7 +228,7 @@ template <class Kernels> class vector_runner {
       t.count_stride = kept.count.bytes;
       run(device_pass::decode, c.tail, t, memory);
     }
-    if (!c.transformed()) {
+    if (!c.transformed() && c.selects()) {
       go("settle", settle_kernel<Kernels>, blocks_for(c.what.kept), c.items,
          settle_call{input,
                      c.what.kept,
@@ -208,28 +239,35 @@ template <class Kernels> class vector_runner {
                      back});
       return;
     }
-    scatter_call sc;
-    sc.n = c.n;
-    sc.kept = c.what.kept;
-    sc.count = kept.count;
-    sc.index = {kept.index.data, 0, kept.index.bytes};
-    sc.places = kept.places;
-    sc.carrier = {back.data, 0, back.bytes};
-    sc.out = {inner.data, element_type::float32};
-    sc.stride = inner.bytes / 4;
-    go("scatter", scatter_kernel<Kernels>, ceil_div(c.n, scatter_values), c.items, sc);
-    undo_transforms(c, inner, {whole, element_type::float32}, 1.0f, false);
-    update_residual(input, residual_step::settle, whole, c.items);
+    per_list<float const> const carrier{back.data, 0, back.bytes};
+    if (!c.selects()) {
+      // Where nothing arrives, a residual that is compared with the tensor itself takes up what it can.
+      unmap(c, carrier, 1, c.transformed() ? inner : whole, c.transformed() ? lost_values::nan : lost_values::zero,
+            memory);
+    } else {
+      scatter_call sc;
+      sc.n = c.n;
+      sc.kept = c.what.kept;
+      sc.count = kept.count;
+      sc.index = {kept.index.data, 0, kept.index.bytes};
+      sc.places = kept.places;
+      sc.carrier = carrier;
+      sc.out = {inner.data, element_type::float32};
+      sc.stride = inner.bytes / 4;
+      go("scatter", scatter_kernel<Kernels>, ceil_div(c.n, scatter_values), c.items, sc);
+    }
+    if (c.transformed()) finish(c, inner, {whole.data, element_type::float32}, 1.0f, false);
+    update_residual(input, residual_step::settle, whole.data, c.items);
   }
 
-  /// Passes of the transforms alone, on raw values.
+  /// Passes of the transforms alone, on raw values; without any, of the values.
   void blocks(device_pass pass, device_program const& front, block_call const& t) const {
     if (ex_) run_blocks(pass, *ex_, front, t);
   }
-  void undo_transforms(vector_call const& c, per_item<float> from, device_values out, float divisor,
-                       bool add_to_out) const {
+  /// Undoes transforms, divides, and writes or adds.
+  void finish(vector_call const& c, per_item<float> from, device_values out, float divisor, bool add_to_out) const {
     block_call t = c.plain(c.n, c.items);
-    t.type = c.k.type;
+    t.type = element_type::float32;
     t.sources = reinterpret_cast<std::byte const*>(from.data);
     t.chunk_source_stride = from.bytes;
     t.source_count = 1;
@@ -239,75 +277,95 @@ template <class Kernels> class vector_runner {
     blocks(device_pass::decode, c.front, t);
   }
 
-  void decode(vector_call const& c, metered_scratch memory) const {
+  /// Reads what payloads say of places, and judges it.
+  void read_indices(vector_call const& c, scatter_call& sc, metered_scratch& memory) const {
+    auto const& k = c.k;
+    unsigned const lists = c.items * sc.sources;
+    index_read_call r;
+    r.layout = c.what.indices;
+    r.n = c.n;
+    r.most = c.what.kept;
+    r.header = c.what.header_bytes();
+    r.sources = sc.sources;
+    r.payload = {k.sources, k.source_stride, k.chunk_source_stride};
+    r.status = k.status;
+    auto const each = [&](auto const& array) {
+      return per_list<std::remove_pointer_t<decltype(array.data)>>{array.data, array.bytes, array.bytes * sc.sources};
+    };
+    r.list = each(memory.take_each<index_list>(1, lists));
+    bool const listed = r.layout.coding == index_coding::raw;
+    std::uint64_t const blocks = ceil_div(r.layout.map_bytes / 4, words_of_block);
+    if (listed)
+      r.index = {const_cast<std::uint32_t*>(reinterpret_cast<std::uint32_t const*>(past(k.sources, r.header))),
+                 r.payload.source_bytes, r.payload.item_bytes};
+    else
+      r.index = each(memory.take_each<std::uint32_t>(c.what.kept, lists));
+    if (blocks <= 1 && c.what.kept <= block_entries) {
+      go("read_indices", read_kernel<Kernels>, 1, lists, r);
+    } else {
+      go("start_reading", start_reading<Kernels>, 1, lists, r);
+      if (!listed) {
+        r.totals = each(memory.take_each<unsigned long long>(blocks, lists));
+        go("count_ones", count_ones_kernel<Kernels>, blocks, lists, r);
+        go("read_ones", read_ones_kernel<Kernels>, blocks, lists, r);
+      }
+      go("check_indices", check_indices<Kernels>, blocks_for(c.what.kept), lists, r);
+    }
+    sc.list = {r.list.data, r.list.source_bytes, r.list.item_bytes};
+    sc.index = {r.index.data, r.index.source_bytes, r.index.item_bytes};
+  }
+  /// The carriers as floats. `list`: how long each is, of a threshold.
+  per_list<float const> read_carriers(vector_call const& c, per_list<index_list const> const& list,
+                                      metered_scratch& memory) const {
     auto const& k = c.k;
     auto const sources = static_cast<unsigned>(k.source_count);
     unsigned const lists = c.items * sources;
+    std::byte const* const carriers = past(k.sources, c.rest);
+    if (c.raw) return {reinterpret_cast<float const*>(carriers), k.source_stride, k.chunk_source_stride};
+    auto* const back = memory.take<float>(c.what.kept * lists);
+    std::uint64_t const bytes = 4 * std::uint64_t{c.what.kept};
+    // The sources of an item lie side by side, or the items do.
+    unsigned const together = c.items == 1 || sources == 1 ? lists : sources;
+    for (unsigned done = 0; done < lists; done += together) {
+      block_call t = c.plain(c.what.kept, together);
+      t.sources = past(carriers, done / sources * k.chunk_source_stride);
+      t.chunk_source_stride = c.items == 1 || sources > 1 ? k.source_stride : k.chunk_source_stride;
+      t.source_count = 1;
+      t.first_stride = c.items == 1 || sources > 1 ? 0 : k.first_stride;
+      t.first += done / sources * k.first_stride;
+      t.out = {back + std::uint64_t{done} * c.what.kept, element_type::float32};
+      if (c.what.kind == selection_kind::reaching) {
+        t.counted = past(&list.data->count, done * list.source_bytes);
+        t.count_stride = list.source_bytes;
+      }
+      run(device_pass::decode, c.tail, t, memory);
+    }
+    return {back, bytes, bytes * sources};
+  }
+
+  void decode(vector_call const& c, metered_scratch memory) const {
+    auto const& k = c.k;
     scatter_call sc;
     sc.n = c.n;
     sc.kept = c.what.kept;
-    sc.sources = sources;
+    sc.sources = static_cast<unsigned>(k.source_count);
+    if (!c.selects()) {
+      auto const carrier = read_carriers(c, {}, memory);
+      bool const direct = ex_ && !c.transformed() && k.out.type == element_type::float32 && !k.add_to_out &&
+                          sc.sources == 1 && k.divisor == 1.0f;
+      auto const to = direct ? per_item<float>{static_cast<float*>(k.out.data), c.n * sizeof(float)}
+                             : memory.take_each<float>(c.n, c.items);
+      unmap(c, carrier, sc.sources, to, lost_values::nan, memory);
+      if (!direct) finish(c, to, k.out, k.divisor, k.add_to_out);
+      return;
+    }
     if (c.drawn()) {
       sc.places = draw(c, memory);
       sc.index = {sc.places.index, 0, 0};
     } else {
-      index_read_call r;
-      r.layout = c.what.indices;
-      r.n = c.n;
-      r.most = c.what.kept;
-      r.header = c.what.header_bytes();
-      r.sources = sources;
-      r.payload = {k.sources, k.source_stride, k.chunk_source_stride};
-      r.status = k.status;
-      auto const each = [&](auto const& array) {
-        return per_list<std::remove_pointer_t<decltype(array.data)>>{array.data, array.bytes, array.bytes * sources};
-      };
-      r.list = each(memory.take_each<index_list>(1, lists));
-      bool const listed = r.layout.coding == index_coding::raw;
-      std::uint64_t const blocks = ceil_div(r.layout.map_bytes / 4, words_of_block);
-      if (listed)
-        r.index = {const_cast<std::uint32_t*>(reinterpret_cast<std::uint32_t const*>(past(k.sources, r.header))),
-                   r.payload.source_bytes, r.payload.item_bytes};
-      else
-        r.index = each(memory.take_each<std::uint32_t>(c.what.kept, lists));
-      if (blocks <= 1 && c.what.kept <= block_entries) {
-        go("read_indices", read_kernel<Kernels>, 1, lists, r);
-      } else {
-        go("start_reading", start_reading<Kernels>, 1, lists, r);
-        if (!listed) {
-          r.totals = each(memory.take_each<unsigned long long>(blocks, lists));
-          go("count_ones", count_ones_kernel<Kernels>, blocks, lists, r);
-          go("read_ones", read_ones_kernel<Kernels>, blocks, lists, r);
-        }
-        go("check_indices", check_indices<Kernels>, blocks_for(c.what.kept), lists, r);
-      }
-      sc.list = {r.list.data, r.list.source_bytes, r.list.item_bytes};
-      sc.index = {r.index.data, r.index.source_bytes, r.index.item_bytes};
+      read_indices(c, sc, memory);
     }
-    std::byte const* const carriers = past(k.sources, c.rest);
-    if (c.raw) {
-      sc.carrier = {reinterpret_cast<float const*>(carriers), k.source_stride, k.chunk_source_stride};
-    } else {
-      auto* const back = memory.take<float>(c.what.kept * lists);
-      std::uint64_t const bytes = 4 * std::uint64_t{c.what.kept};
-      sc.carrier = {back, bytes, bytes * sources};
-      // The sources of an item lie side by side, or the items do.
-      unsigned const together = c.items == 1 || sources == 1 ? lists : sources;
-      for (unsigned done = 0; done < lists; done += together) {
-        block_call t = c.plain(c.what.kept, together);
-        t.sources = past(carriers, done / sources * k.chunk_source_stride);
-        t.chunk_source_stride = c.items == 1 || sources > 1 ? k.source_stride : k.chunk_source_stride;
-        t.source_count = 1;
-        t.first_stride = c.items == 1 || sources > 1 ? 0 : k.first_stride;
-        t.first += done / sources * k.first_stride;
-        t.out = {back + std::uint64_t{done} * c.what.kept, element_type::float32};
-        if (c.what.kind == selection_kind::reaching) {
-          t.counted = past(&sc.list.data->count, done * sc.list.source_bytes);
-          t.count_stride = sc.list.source_bytes;
-        }
-        run(device_pass::decode, c.tail, t, memory);
-      }
-    }
+    sc.carrier = read_carriers(c, sc.list, memory);
     if (!c.transformed()) {
       sc.out = k.out;
       sc.stride = c.n;
@@ -321,7 +379,7 @@ template <class Kernels> class vector_runner {
     sc.stride = inner.bytes / 4;
     sc.finish = false;
     go("scatter", scatter_kernel<Kernels>, ceil_div(c.n, scatter_values), c.items, sc);
-    undo_transforms(c, inner, k.out, k.divisor, k.add_to_out);
+    finish(c, inner, k.out, k.divisor, k.add_to_out);
   }
 
   /// Sums the payloads and encodes the sum; what that leaves out joins the residual.
@@ -348,21 +406,24 @@ template <class Kernels> class vector_runner {
   }
 
   cuda_exec const* ex_;
+  workspace<cuda_exec>* ws_;
 };
 
 template <class Kernels>
-std::size_t vector_scratch_bytes(device_pass pass, device_program const& p, block_call const& k) {
+std::size_t vector_scratch_bytes(device_pass pass, device_program const& p, block_call const& k,
+                                 workspace<cuda_exec>& ws) {
   std::size_t most = 0;
   scratch const endless({reinterpret_cast<std::byte*>(std::uintptr_t{64}), std::size_t{1} << 60});
-  vector_runner<Kernels>(nullptr).run(pass, p, k, {endless, most});
+  vector_runner<Kernels>(nullptr, ws).run(pass, p, k, {endless, most});
   return most;
 }
 
-/// Queues one pass of a chain with a sparsifier. Refuses, before anything is queued, a chain that has no kernels.
+/// Queues one pass of a chain with a vector stage.
 template <class Kernels>
-void run_vector(device_pass pass, cuda_exec const& ex, device_program const& p, block_call const& k, scratch memory) {
+void run_vector(device_pass pass, cuda_exec const& ex, device_program const& p, block_call const& k, scratch memory,
+                workspace<cuda_exec>& ws) {
   std::size_t most = 0;
-  vector_runner<Kernels>(&ex).run(pass, p, k, {memory, most});
+  vector_runner<Kernels>(&ex, ws).run(pass, p, k, {memory, most});
 }
 
 }  // namespace detail
