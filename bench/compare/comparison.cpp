@@ -7,6 +7,7 @@
 #include "distribution.hpp"
 #include "environment.hpp"
 #include "measure.hpp"
+#include "program.hpp"
 #include "statistics.hpp"
 
 namespace compare {
@@ -17,6 +18,7 @@ constexpr std::size_t histogram_bins = 241;  // odd: zero lies in the middle of 
 
 environment describe(options const& wanted, gradients const& input, measure_settings const& settings) {
   environment where;
+  describe_machine(where);
   where.version = library_version();
   where.date = utc_now();
   where.cpu = cpu_name();
@@ -86,8 +88,8 @@ comparison compare_all(options const& wanted, gradients const& input,
     one.timed = one.compressor == bf16_text ? bf16 : time(one.compressor);
     one.price = {one.timed.codec, static_cast<double>(one.timed.bytes_sent)};
   }
-  all.read_gbps = gigabytes_per_second(all.timed_bytes(), median(reads));
-  all.copy_gbps = gigabytes_per_second(all.timed_bytes(), median(copies));
+  if (!all.on_device()) all.read_gbps = gigabytes_per_second(all.timed_bytes(), median(reads));
+  all.copy_gbps = gigabytes_per_second(all.timed_bytes() * (all.on_device() ? 2 : 1), median(copies));
   return all;
 }
 

@@ -26,8 +26,10 @@ std::string number(double value) {
 
 std::string to_csv(comparison const& all) {
   std::ostringstream out;
-  out << "compressor,payload_bytes,ratio,relative_error,cosine,encode_gbps,decode_gbps,encode_vs_read,"
-         "allreduce_strategy,allreduce_ms,allreduce_bytes_sent,allreduce_relative_error,feedback_steps,"
+  out << "compressor,payload_bytes,ratio,relative_error,cosine,encode_gbps,decode_gbps,"
+      << (all.on_device() ? "encode_of_copy,decode_of_copy,same_bytes_as_host,ranks_agree_on_device,"
+                          : "encode_vs_read,")
+      << "allreduce_strategy,allreduce_ms,allreduce_bytes_sent,allreduce_relative_error,feedback_steps,"
          "feedback_relative_error";
   for (auto const& link : all.links) out << ",predicted_ms_" << link.text;
   out << '\n';
@@ -38,8 +40,15 @@ std::string to_csv(comparison const& all) {
     out << quoted(one.compressor) << ',' << exact.payload_bytes << ',' << number(exact.ratio) << ','
         << number(exact.relative_error) << ',' << number(exact.cosine) << ','
         << number(gigabytes_per_second(bytes, timed.encode)) << ',' << number(gigabytes_per_second(bytes, timed.decode))
-        << ',' << number(timed.read / timed.encode) << ',' << exact.strategy << ',' << number(timed.allreduce * 1e3)
-        << ',' << exact.bytes_sent << ',' << number(exact.allreduce_error) << ',' << all.where.feedback_steps << ','
+        << ',';
+    if (all.on_device()) {
+      out << number(all.of_copy(timed, timed.encode)) << ',' << number(all.of_copy(timed, timed.decode));
+      for (bool const right : {timed.check->same(), timed.check->ranks_agree}) out << (right ? ",yes" : ",no");
+    } else {
+      out << number(timed.read / timed.encode);
+    }
+    out << ',' << exact.strategy << ',' << number(timed.allreduce * 1e3) << ',' << exact.bytes_sent << ','
+        << number(exact.allreduce_error) << ',' << all.where.feedback_steps << ','
         << (exact.feedback_error ? number(*exact.feedback_error) : "");
     for (auto const& link : all.links) out << ',' << number(one.price.seconds(link) * 1e3);
     out << '\n';

@@ -28,7 +28,7 @@ json to_json(result const& one, comparison const& all) {
   json feedback = {{"steps", all.where.feedback_steps}, {"relative_error", nullptr}};
   if (exact.feedback_error) feedback["relative_error"] = *exact.feedback_error;
   if (!exact.feedback_note.empty()) feedback["note"] = exact.feedback_note;
-  return {
+  json document = {
       {"compressor", one.compressor},
       {"payload_bytes", exact.payload_bytes},
       {"ratio", exact.ratio},
@@ -36,7 +36,6 @@ json to_json(result const& one, comparison const& all) {
       {"cosine", exact.cosine},
       {"encode_gbps", gigabytes_per_second(bytes, timed.encode)},
       {"decode_gbps", gigabytes_per_second(bytes, timed.decode)},
-      {"encode_vs_read", timed.read / timed.encode},
       {"allreduce",
        {{"strategy", exact.strategy},
         {"ms", timed.allreduce * 1e3},
@@ -51,13 +50,23 @@ json to_json(result const& one, comparison const& all) {
         {"bytes_sent", timed.bytes_sent},
         {"encode_ms", timed.encode * 1e3},
         {"decode_ms", timed.decode * 1e3},
-        {"codec_ms", one.price.codec_seconds * 1e3},
-        {"read_gbps", gigabytes_per_second(bytes, timed.read)},
-        {"copy_gbps", gigabytes_per_second(bytes, timed.copy)}}},
+        {"codec_ms", one.price.codec_seconds * 1e3}}},
       {"break_even_gbit",
        {{"dense float32", speed_below(one.price, all.dense_float32.price)},
         {"dense bf16", speed_below(one.price, all.dense_bf16.price)}}},
   };
+  if (all.on_device()) {
+    document["encode_of_copy"] = all.of_copy(timed, timed.encode);
+    document["decode_of_copy"] = all.of_copy(timed, timed.decode);
+    document["same_as_host"] = {{"payload", timed.check->same_payload}, {"values", timed.check->same_values}};
+    document["ranks_agree_on_device"] = timed.check->ranks_agree;
+    document["timed"]["device_copy_gbps"] = gigabytes_per_second(2 * bytes, timed.copy);
+  } else {
+    document["encode_vs_read"] = timed.read / timed.encode;
+    document["timed"]["read_gbps"] = gigabytes_per_second(bytes, timed.read);
+    document["timed"]["copy_gbps"] = gigabytes_per_second(bytes, timed.copy);
+  }
+  return document;
 }
 
 json to_json(dense_reference const& one, std::vector<link_speed> const& links) {
@@ -75,28 +84,38 @@ json to_json(distribution const& one) {
 }
 
 json to_json(environment const& where) {
-  return {{"ccomp", where.version},
-          {"date", where.date},
-          {"cpu", where.cpu},
-          {"cores", where.cores},
-          {"compiler", where.compiler},
-          {"instruction_set", where.instruction_set},
-          {"input", where.input},
-          {"file_rows", where.file_rows},
-          {"ranks", where.ranks},
-          {"threads", where.threads},
-          {"n", where.n},
-          {"n_timed", where.n_timed},
-          {"repetitions", where.repetitions},
-          {"allreduce_repetitions", where.allreduce_repetitions},
-          {"feedback_steps", where.feedback_steps}};
+  json document = {{"ccomp", where.version},
+                   {"date", where.date},
+                   {"cpu", where.cpu},
+                   {"cores", where.cores},
+                   {"compiler", where.compiler},
+                   {"instruction_set", where.instruction_set},
+                   {"input", where.input},
+                   {"file_rows", where.file_rows},
+                   {"ranks", where.ranks},
+                   {"threads", where.threads},
+                   {"n", where.n},
+                   {"n_timed", where.n_timed},
+                   {"repetitions", where.repetitions},
+                   {"allreduce_repetitions", where.allreduce_repetitions},
+                   {"feedback_steps", where.feedback_steps}};
+  if (where.device) {
+    document["gpu"] = where.device->name;
+    document["cuda_runtime"] = where.device->runtime;
+    document["cuda_driver"] = where.device->driver;
+  }
+  return document;
 }
 
 }
 
 std::string to_json(comparison const& all) {
   json document;
-  document["yardsticks"] = {{"read_gbps", all.read_gbps}, {"copy_gbps", all.copy_gbps}};
+  if (all.on_device()) {
+    document["yardsticks"] = {{"device_copy_gbps", all.copy_gbps}};
+  } else {
+    document["yardsticks"] = {{"read_gbps", all.read_gbps}, {"copy_gbps", all.copy_gbps}};
+  }
   document["results"] = json::array();
   for (auto const& one : all.results) document["results"].push_back(to_json(one, all));
   document["dense"] = {to_json(all.dense_float32, all.links), to_json(all.dense_bf16, all.links)};

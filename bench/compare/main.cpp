@@ -16,6 +16,7 @@
 #include "npy.hpp"
 #include "options.hpp"
 #include "output_file.hpp"
+#include "program.hpp"
 #include "progress.hpp"
 #include "table.hpp"
 #include "user_error.hpp"
@@ -94,13 +95,13 @@ int main(int argc, char** argv) {
     }
     return EXIT_SUCCESS;
   } catch (user_error const& e) {
-    std::cerr << "ccomp-compare: " << e.what() << '\n';
+    std::cerr << this_program().name << ": " << e.what() << '\n';
     return wrong_input;
   } catch (std::bad_alloc const&) {
-    std::cerr << "ccomp-compare: there is not enough memory for this input and number of ranks.\n";
+    std::cerr << this_program().name << ": there is not enough memory for this input and number of ranks.\n";
     return wrong_input;
   } catch (std::exception const& e) {
-    std::cerr << "ccomp-compare: internal error: " << e.what() << '\n';
+    std::cerr << this_program().name << ": internal error: " << e.what() << '\n';
     return EXIT_FAILURE;
   }
 }

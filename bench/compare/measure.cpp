@@ -1,12 +1,9 @@
 #include "measure.hpp"
 
 #include <algorithm>
-#include <barrier>
 #include <ccomp/ccomp.hpp>
-#include <chrono>
 #include <cstddef>
 #include <cstring>
-#include <exception>
 #include <span>
 #include <string>
 #include <utility>
@@ -20,39 +17,14 @@
 #define CCOMP_COMPARE_LOW_RANK 0
 #endif
 
-#include "replay.hpp"
+#include "host_engine.hpp"
+#include "program.hpp"
+#include "refusing.hpp"
 #include "statistics.hpp"
 #include "user_error.hpp"
-#include "yardstick.hpp"
 
 namespace compare {
 namespace {
-
-using clock = std::chrono::steady_clock;
-
-double seconds_between(clock::time_point start, clock::time_point end) {
-  return std::chrono::duration<double>(end - start).count();
-}
-
-template <typename Call> double seconds_of(Call&& call) {
-  auto const start = clock::now();
-  call();
-  return seconds_between(start, clock::now());
-}
-
-// The library's messages end with the place in its source, which tells a user of this program nothing.
-std::string sentence(ccomp::error const& e) {
-  std::string text = e.what();
-  if (auto const place = text.rfind(" ["); place != std::string::npos && text.back() == ']') text.resize(place);
-  for (std::string const prefix : {"ccomp: ", "compressor text: "}) {
-    if (text.starts_with(prefix)) text.erase(0, prefix.size());
-  }
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text + '.';
-}
-
-// The type of the options is the library's; every timed call draws the same random bits.
-ccomp::allreduce_options const sum_options{.op = ccomp::reduction::sum, .at = 0};
 
 ccomp::stage_registry const& stages_known() {
   static ccomp::stage_registry const all = [] {
@@ -65,20 +37,12 @@ ccomp::stage_registry const& stages_known() {
   return all;
 }
 
-ccomp::any_compressor parse(std::string const& text) { return ccomp::any_compressor(text, stages_known()); }
+// "uniform_quantize<8>" of a stage's text, which goes on with its settings.
+std::string without_settings(std::string const& stage) { return stage.substr(0, stage.find('(')); }
 
-// What the library refuses is the user's choice of compressor for this input.
-template <typename Call> auto refusing(std::string const& compressor, Call&& call) {
-  try {
-    return call();
-  } catch (ccomp::error const& e) {
-    throw user_error("the compressor '" + compressor + "' cannot be used: " + sentence(e));
-  }
-}
-
-// Each rank of one process gets its share of the cores, or of --threads.
-ccomp::host_exec exec_of_a_rank(measure_settings const& settings, int ranks) {
-  return {.threads = settings.all_cores ? 0 : std::max(1, settings.threads / ranks)};
+bool is_here(std::string const& stage) {
+  auto const& here = this_program().stages;
+  return here.empty() || std::find(here.begin(), here.end(), stage) != here.end();
 }
 
 void add_allreduce(fidelity& found, ccomp::any_compressor const& compressor, gradients const& input,
@@ -131,59 +95,20 @@ void add_feedback(fidelity& found, ccomp::any_compressor const& compressor, grad
   found.feedback_error = relative_error(std::span<double const>(mean), row);
 }
 
-// The allreduce of all ranks in this process: the slowest rank's time, and what rank 0 received.
-struct group_run {
-  double seconds = 0;
-  ccomp::collective_report report;
-  exchanges received;
-};
-
-group_run time_allreduce(ccomp::any_compressor const& compressor, gradients const& input, std::size_t n_timed,
-                         measure_settings const& settings) {
-  auto const ranks = input.ranks();
-  auto const repetitions = static_cast<std::size_t>(settings.allreduce_repetitions);
-  group_run found;
-  std::vector<clock::time_point> starts(static_cast<std::size_t>(ranks));
-  std::vector<clock::time_point> ends(starts.size());
-  std::vector<double> seconds;
-  // Every rank starts when all have refilled their tensors, and the next refill waits until all are done.
-  std::barrier line(ranks);
-  ccomp::thread_group group{ranks};
-  group.run([&](ccomp::thread_communicator& comm) {
-    auto const me = static_cast<std::size_t>(comm.rank());
-    try {
-      auto const ex = exec_of_a_rank(settings, ranks);
-      ccomp::workspace ws{ex};
-      std::vector<float> tensor(n_timed);
-      for (std::size_t repetition = 0; repetition <= repetitions; ++repetition) {  // the first one warms up
-        repeat_row(input.row(comm.rank()), tensor);
-        recorder recording(comm, repetition == 0 && me == 0 ? &found.received : nullptr);
-        line.arrive_and_wait();
-        starts[me] = clock::now();
-        auto const report = ccomp::allreduce(ex, recording, compressor, std::span(tensor), ws, sum_options);
-        ends[me] = clock::now();
-        line.arrive_and_wait();
-        if (me != 0) continue;
-        found.report = report;
-        auto const first = *std::min_element(starts.begin(), starts.end());
-        auto const last = *std::max_element(ends.begin(), ends.end());
-        if (repetition > 0) seconds.push_back(seconds_between(first, last));
-      }
-    } catch (...) {
-      line.arrive_and_drop();  // or the others would wait for this rank for ever
-      throw;
-    }
-  });
-  found.seconds = median(seconds);
-  return found;
 }
 
+ccomp::any_compressor parse(std::string const& text) { return ccomp::any_compressor(text, stages_known()); }
+
+ccomp::host_exec exec_of_a_rank(measure_settings const& settings, int ranks) {
+  return {.threads = settings.all_cores ? 0 : std::max(1, settings.threads / ranks)};
 }
 
 std::vector<stage_line> known_stage_lines() {
   std::vector<stage_line> lines;
   std::string name;
   for (auto const& stage : stages_known().entries()) {
+    auto const variant = stage.argument.empty() ? "" : '<' + stage.argument + '>';
+    if (!is_here(stage.name + variant)) continue;
     auto const settings = stage.settings.empty() ? "" : '(' + stage.settings + ')';
     // The variants of one stage that differ only in what stands between < and > share a line.
     if (!lines.empty() && stage.name == name && stage.summary == lines.back().description) {
@@ -191,7 +116,7 @@ std::vector<stage_line> known_stage_lines() {
       continue;
     }
     name = stage.name;
-    lines.push_back({name + (stage.argument.empty() ? "" : '<' + stage.argument + '>'), settings, stage.summary});
+    lines.push_back({name + variant, settings, stage.summary});
   }
   return lines;
 }
@@ -203,19 +128,22 @@ std::string instruction_set_in_use() { return ccomp::detail::isa_name(ccomp::det
 int threads_in_use(int wanted) { return ccomp::detail::resolve_threads({.threads = wanted}); }
 
 void require_compressor(std::string const& text) {
-  refusing(text, [&] { parse(text); });
+  auto const compressor = refusing(text, [&] { return parse(text); });
+  for (auto const& stage : compressor.stages()) {
+    auto const name = without_settings(stage.ops->text(stage.stage));
+    if (is_here(name)) continue;
+    throw user_error("the compressor '" + text + "' cannot be used: this program was compiled without " + name +
+                     "; --list prints what it knows.");
+  }
 }
 
 fidelity measure_fidelity(std::string const& compressor, gradients const& input, measure_settings const& settings) {
   return refusing(compressor, [&] {
     auto const stages = parse(compressor);
-    ccomp::host_exec const ex{.threads = settings.threads};
-    ccomp::workspace ws{ex};
     auto const row = input.row(0);
-    std::vector<std::byte> payload(ccomp::payload_bytes<float>(stages, row.size()));
+    std::vector<std::byte> payload;
     std::vector<float> output(row.size());
-    auto const used = ccomp::encode(ex, stages, row, std::span(payload), ws);
-    ccomp::decode(ex, stages, std::span<std::byte const>(payload).first(used), std::span(output), ws);
+    auto const used = code_on_host(compressor, row, payload, output, settings.threads);
 
     fidelity found;
     found.payload_bytes = used;
@@ -228,49 +156,15 @@ fidelity measure_fidelity(std::string const& compressor, gradients const& input,
   });
 }
 
-speed measure_speed(std::string const& compressor, gradients const& input, std::span<float const> timed,
-                    std::span<float> spare, measure_settings const& settings) {
-  return refusing(compressor, [&] {
-    auto const stages = parse(compressor);
-    ccomp::host_exec const ex{.threads = settings.threads};
-    ccomp::workspace ws{ex};
-    yardstick memory(settings.threads);
-    std::vector<std::byte> payload(ccomp::payload_bytes<float>(stages, timed.size()));
-    auto group = time_allreduce(stages, input, timed.size(), settings);
-
-    std::size_t used = 0;
-    std::vector<double> reads;
-    std::vector<double> copies;
-    std::vector<double> encodes;
-    std::vector<double> decodes;
-    std::vector<double> codecs;
-    for (int repetition = 0; repetition <= settings.repetitions; ++repetition) {
-      auto const read = memory.read_seconds(timed);
-      auto const encode = seconds_of([&] { used = ccomp::encode(ex, stages, timed, std::span(payload), ws); });
-      auto const decode =
-          seconds_of([&] { ccomp::decode(ex, stages, std::span<std::byte const>(payload).first(used), spare, ws); });
-      auto const copy = memory.copy_seconds(timed, spare);  // it also refills the tensor for what follows
-      replayer comm(0, input.ranks(), group.received);
-      auto const whole = seconds_of([&] { ccomp::allreduce(ex, comm, stages, spare, ws, sum_options); });
-      if (repetition == 0) continue;  // warms up
-      reads.push_back(read);
-      copies.push_back(copy);
-      encodes.push_back(encode);
-      decodes.push_back(decode);
-      codecs.push_back(whole - comm.seconds());
-    }
-    speed found;
-    found.read = median(reads);
-    found.copy = median(copies);
-    found.encode = median(encodes);
-    found.decode = median(decodes);
-    found.codec = median(codecs);
-    found.allreduce = group.seconds;
-    found.strategy = group.report.strategy;
-    found.bytes_sent = group.report.bytes_sent;
-    found.payload_bytes = used;
-    return found;
-  });
+std::size_t code_on_host(std::string const& compressor, std::span<float const> values, std::vector<std::byte>& payload,
+                         std::span<float> output, int threads) {
+  auto const stages = parse(compressor);
+  ccomp::host_exec const ex{.threads = threads};
+  ccomp::workspace ws{ex};
+  payload.resize(ccomp::payload_bytes<float>(stages, values.size()));
+  auto const used = ccomp::encode(ex, stages, values, std::span(payload), ws);
+  ccomp::decode(ex, stages, std::span<std::byte const>(payload).first(used), output, ws);
+  return used;
 }
 
 }

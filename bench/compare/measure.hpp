@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -8,7 +10,8 @@
 
 namespace compare {
 
-// The only door to the library.
+// The only door to the library, together with program.hpp. No type of the library's passes it: of those, each compiler
+// has its own.
 
 struct stage_line {
   std::string name;      // with what may stand between < and >
@@ -34,8 +37,12 @@ struct measure_settings {
 // Both throw user_error where the library refuses the compressor for this input.
 fidelity measure_fidelity(std::string const& compressor, gradients const& input, measure_settings const& settings);
 
-// `timed`: rank 0's row repeated; `spare`: as large, overwritten.
+// `timed`: rank 0's row repeated; `spare`: as large, overwritten. Linked from host/ or from cuda/.
 speed measure_speed(std::string const& compressor, gradients const& input, std::span<float const> timed,
                     std::span<float> spare, measure_settings const& settings);
+
+// Codes `values` once and returns the payload's size.
+std::size_t code_on_host(std::string const& compressor, std::span<float const> values, std::vector<std::byte>& payload,
+                         std::span<float> output, int threads);
 
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "number.hpp"
+#include "program.hpp"
 #include "user_error.hpp"
 
 #ifndef CCOMP_COMPARE_DEFAULT_INPUT
@@ -29,21 +30,25 @@ std::string one_sentence(std::string text) {
   return text + "; --help lists the options.";
 }
 
-std::string const footer = R"(How numbers come about:
-  Errors and ratios are of the input as given. Speeds are measured on the input
-  repeated to 64 MiB per rank (copy i scaled by 1 - i/256, i counted modulo 256),
-  as medians, each repetition interleaved with the yardsticks over the same array
-  with the same threads: "read" finds the largest |x|, "copy" copies the bytes.
+std::string footer() {
+  auto const& own = this_program();
+  return "How numbers come about:\n"
+         "  Errors and ratios are of the input as given. Speeds are measured on the input\n"
+         "  repeated to " +
+         std::to_string(own.timed_mib) + " MiB per rank (copy i scaled by 1 - i/256, i counted modulo 256),\n" +
+         own.speeds +
+         R"(
   With fewer rows than ranks, rank r takes row r mod rows, each value times a
   factor in [0.5, 1) drawn from a hash of (r, index).
   predicted_ms is for one allreduce of the repeated input: the time rank 0 works
-  on it, alone with --threads (what the others send comes from memory, and its
-  arrival is not counted), plus the bytes that a rank sends divided by the link.
+)" + own.work +
+         R"(, plus the bytes that a rank sends divided by the link.
   Dense float32 works for nothing, dense bf16 for the measured casts. Latency, and
   work done while bytes travel, are left out.
   feedback repeats rank 0's gradient for --feedback-steps steps through
   error_feedback and compares the mean of the outputs with it.
 Wrong input ends with one sentence on stderr and exit code 2.)";
+}
 
 }
 
@@ -80,12 +85,14 @@ options parse_options(std::vector<std::string> arguments) {
   std::string threads;
   std::string steps;
   std::string mib;
-  std::string links = "1gbit,10gbit,100gbit,400gbit";
+  auto const& own = this_program();
+  auto links = own.links;
+  auto const default_mib = std::to_string(own.timed_mib);
   std::string json;
   std::string csv;
 
-  CLI::App app("ccomp-compare: what compressors cost and save on a gradient", "ccomp-compare");
-  app.footer(footer);
+  CLI::App app(own.name + ": what compressors cost and save on a gradient", own.name);
+  app.footer(footer());
   app.add_option("--input", input, "gradients: float32 or float16, [n] or [ranks, n] (default: the shipped set)")
       ->type_name("FILE.npy");
   app.add_option("--compressor", result.compressors,
@@ -94,9 +101,10 @@ options parse_options(std::vector<std::string> arguments) {
       ->expected(1, CLI::detail::expected_max_vector_size)
       ->allow_extra_args(false);  // one a mention: what follows it is no second one
   app.add_option("--ranks", ranks, "ranks of the allreduce, 1 to 64 (default: the file's rows, or 4)")->type_name("N");
-  app.add_option("--threads", threads, "threads of one rank's codec (default: all cores)")->type_name("N");
+  app.add_option("--threads", threads, "threads of one rank's codec on the host (default: all cores)")->type_name("N");
   app.add_option("--feedback-steps", steps, "steps with error feedback (default: 32)")->type_name("N");
-  app.add_option("--timed-mib", mib, "size of the timed input per rank in MiB (default: 64)")->type_name("N");
+  app.add_option("--timed-mib", mib, "size of the timed input per rank in MiB (default: " + default_mib + ")")
+      ->type_name("N");
   app.add_option("--link", links, "link speeds, joined by commas (default: " + links + ")")->type_name("SPEEDS");
   app.add_option("--json", json, "write everything measured to FILE")->type_name("FILE");
   app.add_option("--csv", csv, "write one row per compressor to FILE")->type_name("FILE");
@@ -123,6 +131,7 @@ options parse_options(std::vector<std::string> arguments) {
   if (given("--ranks")) result.ranks = whole("--ranks", ranks, 1, most_ranks);
   if (given("--threads")) result.threads = whole("--threads", threads, 1, 1024);
   if (given("--feedback-steps")) result.feedback_steps = whole("--feedback-steps", steps, 1, 1000000);
+  result.timed_mib = own.timed_mib;
   if (given("--timed-mib")) result.timed_mib = whole("--timed-mib", mib, 1, 1024);
   result.links = parse_links(links);
   if (given("--json")) result.json = json;

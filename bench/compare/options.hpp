@@ -18,7 +18,7 @@ struct options {
   std::optional<int> ranks;
   int threads = 0;  // 0: every core of the machine
   int feedback_steps = 32;
-  int timed_mib = 64;
+  int timed_mib = 0;  // this_program()'s, unless given
   std::vector<link_speed> links;
   std::optional<std::filesystem::path> json;
   std::optional<std::filesystem::path> csv;

@@ -26,9 +26,18 @@ struct fidelity {
   std::string feedback_note;
 };
 
+// Whether a GPU gave the host's results for the timed input.
+struct device_check {
+  bool same_payload = false;
+  bool same_values = false;  // decoded
+  bool ranks_agree = false;  // the same bits on every rank of the timed allreduce
+
+  bool same() const { return same_payload && same_values; }
+};
+
 // Medians over the timed input, in seconds.
 struct speed {
-  double read = 0;
+  double read = 0;  // not on a GPU
   double copy = 0;
   double encode = 0;
   double decode = 0;
@@ -37,6 +46,7 @@ struct speed {
   std::string strategy;
   std::size_t bytes_sent = 0;
   std::size_t payload_bytes = 0;
+  std::optional<device_check> check;  // on a GPU
 };
 
 struct result {
@@ -51,12 +61,19 @@ struct dense_reference {
   cost price;
 };
 
+struct device_facts {
+  std::string name;
+  std::string runtime;  // CUDA's versions, such as 13.0
+  std::string driver;
+};
+
 struct environment {
   std::string version;
   std::string date;
   std::string cpu;
   std::string compiler;
   std::string instruction_set;
+  std::optional<device_facts> device;  // where speeds were measured; errors are always the host's
   int threads = 0;
   int cores = 0;
   int ranks = 0;
@@ -73,13 +90,21 @@ struct comparison {
   environment where;
   std::vector<link_speed> links;
   double read_gbps = 0;
-  double copy_gbps = 0;
+  double copy_gbps = 0;  // on a GPU bytes count twice, as read and as written
   std::vector<result> results;
   dense_reference dense_float32;
   dense_reference dense_bf16;
   double distribution_limit = 0;
   std::vector<distribution> distributions;  // one per rank
   double timed_bytes() const { return static_cast<double>(where.n_timed) * 4; }
+  bool on_device() const { return where.device.has_value(); }
+
+  // On a GPU: bytes a second that a pass must move, values on one side and the payload on the other, as a share of those
+  // of a copy, which reads and writes the values.
+  double of_copy(speed const& one, double pass_seconds) const {
+    auto const moved = timed_bytes() + static_cast<double>(one.payload_bytes);
+    return moved / pass_seconds / (2 * timed_bytes() / one.copy);
+  }
 };
 
 inline double gigabytes_per_second(double bytes, double seconds) { return bytes / seconds / 1e9; }

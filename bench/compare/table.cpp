@@ -56,6 +56,12 @@ std::string speed_table(comparison const& all, std::size_t links) {
   std::vector<std::string> top = {"", "", "", "", "all-"};
   std::vector<std::string> middle = {"", "encode", "decode", "encode", "reduce"};
   std::vector<std::string> bottom = {"compressor", "GB/s", "GB/s", "/ read", "ms"};
+  if (all.on_device()) {
+    top = {"", "", "", "encode", "decode", "same as", "all-"};
+    middle = {"", "encode", "decode", "of", "of", "on the", "reduce"};
+    bottom = {"compressor", "GB/s", "GB/s", "copy", "copy", "host", "ms"};
+  }
+  auto const own_columns = bottom.size();
   for (std::size_t i = 0; i < links; ++i) {
     top.emplace_back();
     middle.emplace_back("ms at");
@@ -69,7 +75,8 @@ std::string speed_table(comparison const& all, std::size_t links) {
   table lines({top, middle, bottom});
   auto const bytes = all.timed_bytes();
   auto const dense_row = [&](dense_reference const& dense) {
-    std::vector<std::string> row = {dense.name, "", "", "", ""};
+    std::vector<std::string> row(own_columns);
+    row[0] = dense.name;
     for (std::size_t i = 0; i < links; ++i) row.push_back(three_digits(dense.price.seconds(all.links[i]) * 1e3));
     bool const is_float32 = &dense == &all.dense_float32;
     row.push_back(is_float32 ? "" : speed_below(dense.price, all.dense_float32.price));
@@ -81,8 +88,14 @@ std::string speed_table(comparison const& all, std::size_t links) {
   for (auto const& one : all.results) {
     auto const& timed = one.timed;
     std::vector<std::string> row = {one.compressor, three_digits(gigabytes_per_second(bytes, timed.encode)),
-                                    three_digits(gigabytes_per_second(bytes, timed.decode)),
-                                    fixed(timed.read / timed.encode, 3), three_digits(timed.allreduce * 1e3)};
+                                    three_digits(gigabytes_per_second(bytes, timed.decode))};
+    if (all.on_device()) {
+      for (auto const pass : {timed.encode, timed.decode}) row.push_back(fixed(all.of_copy(timed, pass), 3));
+      row.emplace_back(timed.check->same() ? "yes" : "NO");
+    } else {
+      row.push_back(fixed(timed.read / timed.encode, 3));
+    }
+    row.push_back(three_digits(timed.allreduce * 1e3));
     for (std::size_t i = 0; i < links; ++i) row.push_back(three_digits(one.price.seconds(all.links[i]) * 1e3));
     row.push_back(speed_below(one.price, all.dense_float32.price));
     row.push_back(speed_below(one.price, all.dense_bf16.price));
@@ -153,9 +166,14 @@ std::string to_text(comparison const& all) {
   if (std::any_of(all.results.begin(), all.results.end(), refused)) {
     out += "-: error feedback refuses this compressor; the JSON file says why.\n";
   }
-  out += "\nInput repeated to " + one_decimal(all.timed_bytes() / 1048576) + " MiB per rank, " +
-         plural(static_cast<std::size_t>(where.threads), "thread") + "; read " + one_decimal(all.read_gbps) +
-         " GB/s, copy " + one_decimal(all.copy_gbps) + " GB/s; medians of " + std::to_string(where.repetitions) +
+  out += "\nInput repeated to " + one_decimal(all.timed_bytes() / 1048576) + " MiB per rank, ";
+  if (where.device) {
+    out += where.device->name + "; copy on the device " + one_decimal(all.copy_gbps) + " GB/s, read and written";
+  } else {
+    out += plural(static_cast<std::size_t>(where.threads), "thread") + "; read " + one_decimal(all.read_gbps) +
+           " GB/s, copy " + one_decimal(all.copy_gbps) + " GB/s";
+  }
+  out += "; medians of " + std::to_string(where.repetitions) +
          " (allreduce: " + std::to_string(where.allreduce_repetitions) + ")" + ".\n\n";
   auto links = all.links.size();
   auto speeds = speed_table(all, links);
@@ -166,7 +184,18 @@ std::string to_text(comparison const& all) {
   }
   out +=
       "ms at: predicted time of one allreduce; beats: the link speed in Gbit/s up to which the compressor is faster.\n";
+  if (where.device) {
+    out += "of copy: bytes that a pass must move, a second, as a share of those of the copy; errors are the host's.\n";
+  }
   for (auto const& one : all.results) {
+    auto const& check = one.timed.check;
+    if (check && !check->same_payload)
+      out += "WARNING: the GPU's payload differs from the host's for " + one.compressor + ".\n";
+    if (check && !check->same_values) {
+      out += "WARNING: what the GPU decodes differs from the host's for " + one.compressor + ".\n";
+    }
+    if (check && !check->ranks_agree)
+      out += "WARNING: the ranks' results on the GPU differ for " + one.compressor + ".\n";
     if (!one.exact.ranks_agree) out += "WARNING: the ranks' results differ for " + one.compressor + ".\n";
   }
   return out;

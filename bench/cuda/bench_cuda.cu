@@ -15,57 +15,19 @@
 
 #include "bench/compare/statistics.hpp"
 #include "bench/suite/inputs.hpp"
+#include "device_memory.cuh"
+#include "gpu_facts.cuh"
 #include "peer_sort.cuh"
+#include "stopwatch.cuh"
 
 namespace {
 
 using namespace ccomp;
+using gpu::device_memory, gpu::stopwatch;
 
 constexpr std::size_t copied = std::size_t{256} << 20;
 constexpr std::size_t large = copied / sizeof(float);
 constexpr int ranks = 8;  // of the sums
-
-template <class T> class device_memory {
- public:
-  explicit device_memory(std::size_t n) : n_(n) {
-    void* p = nullptr;
-    detail::check_cuda(cudaMalloc(&p, n * sizeof(T)), "cudaMalloc");
-    data_ = static_cast<T*>(p);
-  }
-  device_memory(device_memory const&) = delete;
-  device_memory& operator=(device_memory const&) = delete;
-  ~device_memory() { static_cast<void>(cudaFree(data_)); }
-  [[nodiscard]] std::span<T> span() const { return {data_, n_}; }
-
- private:
-  T* data_ = nullptr;
-  std::size_t n_;
-};
-
-/// Seconds that the stream takes for what a call queues.
-class stopwatch {
- public:
-  stopwatch() {
-    for (auto& e : ends_) detail::check_cuda(cudaEventCreate(&e), "cudaEventCreate");
-  }
-  stopwatch(stopwatch const&) = delete;
-  stopwatch& operator=(stopwatch const&) = delete;
-  ~stopwatch() {
-    for (auto const e : ends_) static_cast<void>(cudaEventDestroy(e));
-  }
-  template <class Call> double seconds_of(cuda_exec const& ex, Call const& call) const {
-    float milliseconds = 0;
-    detail::check_cuda(cudaEventRecord(ends_[0], ex.stream()), "cudaEventRecord");
-    call();
-    detail::check_cuda(cudaEventRecord(ends_[1], ex.stream()), "cudaEventRecord");
-    detail::check_cuda(cudaEventSynchronize(ends_[1]), "cudaEventSynchronize");
-    detail::check_cuda(cudaEventElapsedTime(&milliseconds, ends_[0], ends_[1]), "cudaEventElapsedTime");
-    return static_cast<double>(milliseconds) / 1e3;
-  }
-
- private:
-  cudaEvent_t ends_[2] = {};
-};
 
 /// The two ends of the yardstick, made once.
 struct yardstick {
@@ -206,19 +168,15 @@ void add_all() {
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  cudaDeviceProp gpu{};
-  int runtime = 0, driver = 0;
   try {
-    detail::check_cuda(cudaGetDeviceProperties(&gpu, cuda_exec{}.device()), "cudaGetDeviceProperties");
-    detail::check_cuda(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
-    detail::check_cuda(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
+    auto const found = gpu::current();
+    benchmark::AddCustomContext("gpu", found.name);
+    benchmark::AddCustomContext("cuda_runtime", std::to_string(found.runtime));
+    benchmark::AddCustomContext("cuda_driver", std::to_string(found.driver));
   } catch (error const& e) {
     std::fprintf(stderr, "ccomp-bench-cuda needs an NVIDIA GPU: %s\n", e.what());
     return 2;
   }
-  benchmark::AddCustomContext("gpu", gpu.name);
-  benchmark::AddCustomContext("cuda_runtime", std::to_string(runtime));
-  benchmark::AddCustomContext("cuda_driver", std::to_string(driver));
   add_all();
   benchmark::RunSpecifiedBenchmarks();
   return 0;

@@ -1,4 +1,4 @@
-"""The file that `ccomp-compare --json` writes, checked before anything is drawn from it."""
+"""The file that `ccomp-compare --json` or `ccomp-compare-cuda --json` writes, checked before anything is drawn from it."""
 
 import json
 import math
@@ -69,7 +69,7 @@ class Dense:
 
 
 class Result:
-    def __init__(self, entry, links):
+    def __init__(self, entry, links, on_device):
         self.name = _get(entry, "compressor", "an entry of 'results'", str)
         where = f"'{self.name}'"
         self.payload_bytes = _number(entry, "payload_bytes", where, positive=True)
@@ -78,7 +78,15 @@ class Result:
         self.cosine = _number_or_none(entry, "cosine", where)
         self.encode_gbps = _number(entry, "encode_gbps", where)
         self.decode_gbps = _number(entry, "decode_gbps", where)
-        self.encode_vs_read = _number(entry, "encode_vs_read", where)
+        # How near speeds come to what memory allows: reading the values on a host, a copy on a GPU.
+        if on_device:
+            self.encode_of_yardstick = _number(entry, "encode_of_copy", where)
+            self.decode_of_yardstick = _number(entry, "decode_of_copy", where)
+            same = _get(entry, "same_as_host", where, dict)
+            self.same_as_host = all(_get(same, key, where, bool) for key in ("payload", "values"))
+            self.ranks_agree_on_device = _get(entry, "ranks_agree_on_device", where, bool)
+        else:
+            self.encode_of_yardstick = _number(entry, "encode_vs_read", where)
         allreduce = _get(entry, "allreduce", where, dict)
         self.strategy = _get(allreduce, "strategy", where, str)
         self.allreduce_ms = _number(allreduce, "ms", where)
@@ -119,15 +127,19 @@ class Comparison:
     def __init__(self, document):
         where = "the file"
         yardsticks = _get(document, "yardsticks", where, dict)
-        self.read_gbps = _number(yardsticks, "read_gbps", "'yardsticks'")
-        self.copy_gbps = _number(yardsticks, "copy_gbps", "'yardsticks'")
+        self.on_device = "device_copy_gbps" in yardsticks
+        if self.on_device:
+            self.copy_gbps = _number(yardsticks, "device_copy_gbps", "'yardsticks'")
+        else:
+            self.read_gbps = _number(yardsticks, "read_gbps", "'yardsticks'")
+            self.copy_gbps = _number(yardsticks, "copy_gbps", "'yardsticks'")
         self.links = []
         for entry in _get(document, "links", where, list):
             name = _get(entry, "name", "an entry of 'links'", str)
             self.links.append((name, _number(entry, "gbit_per_second", f"link '{name}'", positive=True)))
         if not self.links:
             raise _Missing("it names no link")
-        self.results = [Result(entry, self.links) for entry in _get(document, "results", where, list)]
+        self.results = [Result(entry, self.links, self.on_device) for entry in _get(document, "results", where, list)]
         if not self.results:
             raise _Missing("it holds no results")
         dense = {one.name: one for one in map(Dense, _get(document, "dense", where, list))}
@@ -144,5 +156,6 @@ class Comparison:
         self.environment = _get(document, "environment", where, dict)
         for key in ("n", "n_timed", "ranks", "threads", "cores", "repetitions", "allreduce_repetitions", "feedback_steps", "file_rows"):
             _number(self.environment, key, "'environment'", positive=True)
-        for key in ("cpu", "compiler", "date", "input", "ccomp", "instruction_set"):
+        words = ("cpu", "compiler", "date", "input", "ccomp", "instruction_set")
+        for key in words + (("gpu", "cuda_runtime", "cuda_driver") if self.on_device else ()):
             _get(self.environment, key, "'environment'", str)

@@ -131,26 +131,80 @@ def _fidelity_table(comparison):
     return _table(head, rows)
 
 
+def _right(yes):
+    return "yes" if yes else "<b>NO</b>"
+
+
+def _warning(comparison, one):
+    """Ranks that do not agree are shouted about."""
+    return " <b>ranks differ</b>" if comparison.on_device and not one.ranks_agree_on_device else ""
+
+
+def _machine(where):
+    """Where the speeds were measured."""
+    host = f"{where['cpu']} ({where['threads']} of {where['cores']} cores, {where['instruction_set']}, {where['compiler']})"
+    if "gpu" not in where:
+        return host
+    return f"{where['gpu']} (CUDA runtime {where['cuda_runtime']}, driver {where['cuda_driver']}); errors on {host}"
+
+
+def _words_on_cost(comparison, mib):
+    if comparison.on_device:
+        return (
+            f"<p>Speeds count float32 bytes of the input, repeated to {mib:.0f} MiB per rank, in the GPU's memory. <b>Of copy</b>: the "
+            "bytes that a pass must move (values on one side, payload on the other) a second, as a share of those that a copy of "
+            "the values on the device reads and writes. <b>Same as on the host</b>: the GPU's payload, and what it decodes, are the "
+            f"host's bits. <b>In memory</b>: all {comparison.environment['ranks']} ranks as threads of one process that share this "
+            "GPU. <b>Predicted</b>: the time one rank works, alone on its GPU, plus the bytes it sends divided by the link's speed; "
+            "bold: the fastest compressor at that speed. The last columns say up to which link speed a compressor is worth its "
+            "time.</p>"
+        )
+    return (
+        f"<p>Speeds count float32 bytes of the input, repeated to {mib:.0f} MiB per rank. <b>Encode / read</b> compares with merely "
+        f"reading that array. <b>In memory</b>: all {comparison.environment['ranks']} ranks as threads of this one process. "
+        "<b>Predicted</b>: the time one rank works, alone with its threads, plus the bytes it sends divided by the link's speed; "
+        "bold: the fastest compressor at that speed. The last columns say up to which link speed a compressor is worth its time.</p>"
+    )
+
+
+def _yardsticks(comparison):
+    if comparison.on_device:
+        return (
+            f"Yardstick in the same run: a copy on the device, {three_digits(comparison.copy_gbps)} GB/s (1 GB = 10<sup>9</sup> bytes, "
+            "read and written)"
+        )
+    return (
+        f"Yardsticks in the same run, with the same threads: reading {three_digits(comparison.read_gbps)} GB/s, copying "
+        f"{three_digits(comparison.copy_gbps)} GB/s (1 GB = 10<sup>9</sup> bytes of the array)"
+    )
+
+
 def _speed_table(comparison):
     links = "".join(f"<th>{html.escape(name)}</th>" for name, _ in comparison.links)
     count = len(comparison.links)
+    own = ["encode<br>GB/s", "decode<br>GB/s", "encode<br>/ read"]
+    if comparison.on_device:
+        own = ["encode<br>GB/s", "decode<br>GB/s", "encode<br>of copy", "decode<br>of copy", "same as<br>on the host"]
     head = (
-        '<tr><th></th><th class="group" colspan="3">codec, one rank</th><th class="group">allreduce</th>'
+        f'<tr><th></th><th class="group" colspan="{len(own)}">codec, one rank</th><th class="group">allreduce</th>'
         f'<th class="group" colspan="{count}">predicted ms of an allreduce at</th>'
         '<th class="group" colspan="2">faster than, below Gbit/s</th></tr>'
-        "<tr><th>compressor</th><th>encode<br>GB/s</th><th>decode<br>GB/s</th><th>encode<br>/ read</th>"
+        f"<tr><th>compressor</th>{''.join(f'<th>{name}</th>' for name in own)}"
         f"<th>in memory<br>ms</th>{links}<th>dense<br>float32</th><th>dense<br>bf16</th></tr>"
     )
     rows = []
     for dense in (comparison.dense_float32, comparison.dense_bf16):
         times = "".join(f"<td>{three_digits(dense.milliseconds(gbit))}</td>" for _, gbit in comparison.links)
-        rows.append(f'<tr class="dense"><td>{html.escape(dense.name)}</td>{"<td></td>" * 4}{times}<td></td><td></td></tr>')
+        rows.append(f'<tr class="dense"><td>{html.escape(dense.name)}</td>{"<td></td>" * (len(own) + 1)}{times}<td></td><td></td></tr>')
     best = [min(one.predicted_ms[i] for one in comparison.results) for i in range(count)]
     for one in comparison.results:
         times = [three_digits(ms) for ms in one.predicted_ms]
         times = [f"<b>{text}</b>" if ms == fastest else text for text, ms, fastest in zip(times, one.predicted_ms, best)]
-        rows.append(_row(one, [three_digits(one.encode_gbps), three_digits(one.decode_gbps), f"{one.encode_vs_read:.2f}",
-                               three_digits(one.allreduce_ms), *times, _limit(one.beats_float32_below),
+        held = [f"{one.encode_of_yardstick:.2f}"]
+        if comparison.on_device:
+            held += [f"{one.decode_of_yardstick:.2f}", _right(one.same_as_host)]
+        rows.append(_row(one, [three_digits(one.encode_gbps), three_digits(one.decode_gbps), *held,
+                               three_digits(one.allreduce_ms) + _warning(comparison, one), *times, _limit(one.beats_float32_below),
                                _limit(one.beats_bf16_below)]))
     return _table(head, rows)
 
@@ -181,8 +235,7 @@ def build(comparison, pictures):
     header = (
         "<header><h1>What compressing gradients costs and saves</h1>"
         f"<p>Input {_code(comparison.environment['input'])}: {where['n']:,} float values on each of {where['ranks']} ranks."
-        f"{derived} Measured with ccomp {where['ccomp']} on {where['cpu']} ({where['threads']} of {where['cores']} cores, "
-        f"{where['instruction_set']}, {where['compiler']}), {where['date']}.</p>{_tiles(comparison)}</header>"
+        f"{derived} Measured with ccomp {where['ccomp']} on {_machine(where)}, {where['date']}.</p>{_tiles(comparison)}</header>"
     )
     links = html.escape(", ".join(gbit_text(gbit) for _, gbit in comparison.links))
     parts = [
@@ -194,11 +247,7 @@ def build(comparison, pictures):
             "the library refuses feedback for this compressor). The <b>allreduce error</b> is that of the sum over all "
             "ranks, against a sum in float64. All of the input as given.</p>", _fidelity_table(comparison)),
         _section(
-            "What it costs", "<p>Speeds count float32 bytes of the input, repeated to "
-            f"{mib:.0f} MiB per rank. <b>Encode / read</b> compares with merely reading that array. "
-            f"<b>In memory</b>: all {where['ranks']} ranks as threads of this one process. <b>Predicted</b>: the time "
-            "one rank works, alone with its threads, plus the bytes it sends divided by the link's speed; bold: the fastest compressor at that speed. The "
-            "last columns say up to which link speed a compressor is worth its time.</p>", _speed_table(comparison)),
+            "What it costs", _words_on_cost(comparison, mib), _speed_table(comparison)),
         _section(
             "Error against bytes", "<p>Down and to the left is better: fewer bytes, smaller error. A filled mark is one "
             "encode and decode of rank 0's gradient. A line joins it to the hollow mark, the same compressor with error "
@@ -220,9 +269,8 @@ def build(comparison, pictures):
             _picture(pictures["distribution"], "Histogram of the gradient's values per rank, and quantiles of their sizes.")),
     ]
     footer = (
-        f"<footer><p>Yardsticks in the same run, with the same threads: reading {three_digits(comparison.read_gbps)} GB/s, "
-        f"copying {three_digits(comparison.copy_gbps)} GB/s (1 GB = 10<sup>9</sup> bytes of the array). Every time is a median of "
-        f"{where['repetitions']} repetitions (allreduce: {where['allreduce_repetitions']}), each interleaved with the yardsticks. Dense float32 is counted without any codec "
+        f"<footer><p>{_yardsticks(comparison)}. Every time is a median of "
+        f"{where['repetitions']} repetitions (allreduce: {where['allreduce_repetitions']}), each interleaved with the {'yardstick' if comparison.on_device else 'yardsticks'}. Dense float32 is counted without any codec "
         "time, dense bf16 with the measured casts.</p></footer>"
     )
     return (

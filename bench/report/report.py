@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Turns what `ccomp-compare --json` wrote into one self-contained HTML page."""
+"""Turns what `ccomp-compare --json` or `ccomp-compare-cuda --json` wrote into one self-contained HTML page."""
 
 import argparse
 import sys

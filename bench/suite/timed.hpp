@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/compare/host/yardstick.hpp"
 #include "bench/compare/statistics.hpp"
-#include "bench/compare/yardstick.hpp"
 #include "inputs.hpp"
 
 namespace suite {

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <bench/compare/host/exchanges.hpp>
 #include <bench/compare/replay.hpp>
 #include <ccomp/collective/allreduce.hpp>
 #include <ccomp/comm/thread.hpp>
@@ -71,8 +72,8 @@ TEST_CASE("a call that exchanges something else is noticed") {
   exchanges const log = {std::vector<std::byte>(8)};
   std::vector<std::byte> received(9);
   replayer comm(0, 2, log);
-  CHECK_THROWS_AS(comm.all_gather({}, {}, received), std::logic_error);
+  CHECK_THROWS_AS(comm.all_gather(ccomp::host_exec{}, {}, received), std::logic_error);
   replayer other(0, 2, log);
-  other.all_gather({}, {}, std::span(received).first(8));
-  CHECK_THROWS_AS(other.all_gather({}, {}, std::span(received).first(8)), std::logic_error);
+  other.all_gather(ccomp::host_exec{}, {}, std::span(received).first(8));
+  CHECK_THROWS_AS(other.all_gather(ccomp::host_exec{}, {}, std::span(received).first(8)), std::logic_error);
 }

@@ -57,6 +57,30 @@ TEST_CASE("a wrong sum is shouted about, a right one is not") {
   CHECK(to_text(all).find("WARNING: the ranks' results differ for sign_quantize.") != std::string::npos);
 }
 
+TEST_CASE("speeds of a GPU stand beside a copy on it, and results other than the host's are shouted about") {
+  auto all = example(4);
+  all.where.device = device_facts{"a GPU", "13.0", "13.0"};
+  for (auto& one : all.results) {
+    one.timed.copy = 0.001;
+    one.timed.payload_bytes = all.where.n_timed;  // a quarter of the values' bytes
+    one.timed.check = device_check{true, true, true};
+  }
+  CHECK(all.of_copy(all.results[0].timed, 0.01) == doctest::Approx(1.25 / 2 * 0.1));
+  auto const right = to_text(all);
+  CHECK(right.find("a GPU; copy on the device") != std::string::npos);
+  CHECK(right.find("/ read") == std::string::npos);
+  CHECK(right.find(" yes ") != std::string::npos);
+  CHECK(right.find("WARNING") == std::string::npos);
+  auto const shouted = [&](device_check const& check, std::string const& what) {
+    all.results[1].timed.check = check;
+    return to_text(all).find("WARNING: " + what + " for sign_quantize.") != std::string::npos;
+  };
+  CHECK(shouted({false, true, true}, "the GPU's payload differs from the host's"));
+  CHECK(to_text(all).find(" NO ") != std::string::npos);
+  CHECK(shouted({true, false, true}, "what the GPU decodes differs from the host's"));
+  CHECK(shouted({true, true, false}, "the ranks' results on the GPU differ"));
+}
+
 TEST_CASE("columns are aligned and wide first cells stand alone") {
   std::vector<table::cells> const heading = {table::cells{"name", "value"}};
   table lines(heading);
