@@ -168,7 +168,7 @@ std::string to_text(comparison const& all) {
   }
   out += "\nInput repeated to " + one_decimal(all.timed_bytes() / 1048576) + " MiB per rank, ";
   if (where.device) {
-    out += where.device->name + "; copy on the device " + one_decimal(all.copy_gbps) + " GB/s, read and written";
+    out += where.device->name + ".\nCopy on the device " + one_decimal(all.copy_gbps) + " GB/s, read and written";
   } else {
     out += plural(static_cast<std::size_t>(where.threads), "thread") + "; read " + one_decimal(all.read_gbps) +
            " GB/s, copy " + one_decimal(all.copy_gbps) + " GB/s";

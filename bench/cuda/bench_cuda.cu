@@ -1,4 +1,5 @@
-// The passes on a GPU: time by events, against a copy of 256 MiB on the device in the same loop.
+// The passes on a GPU: time by events, against a copy of 256 MiB on the device in the same loop; and, where there is
+// NCCL, the latency of a small allreduce beside NCCL's own.
 #include <benchmark/benchmark.h>
 
 #include <ccomp/passes.cuh>
@@ -12,6 +13,11 @@
 #include <memory>
 #include <string>
 #include <vector>
+
+#ifdef CCOMP_BENCH_NCCL
+#include <ccomp/collectives.cuh>
+#include <ccomp/comm/nccl.hpp>
+#endif
 
 #include "bench/compare/statistics.hpp"
 #include "bench/suite/inputs.hpp"
@@ -141,6 +147,43 @@ void sort_all(benchmark::State& state) try {
   state.SkipWithError(e.what());
 }
 
+#ifdef CCOMP_BENCH_NCCL
+/// One rank, so no byte leaves the GPU: what is timed is what our kernels and calls add around NCCL's. Neither side has a
+/// shortcut then: ours codes, gathers its own payload and sums it; NCCL, not in place, copies.
+///   us         ours, the median
+///   NCCL_us    ncclAllReduce of as many floats
+void small_allreduce(benchmark::State& state, std::size_t n) try {
+  constexpr int device[] = {0};
+  cuda_exec const ex;
+  auto comms = nccl_communicator::init_all(device);
+  auto& comm = comms.front();
+  workspace<cuda_exec> ws{ex};
+  auto const values = suite::values(suite::kind::gaussian, n);
+  device_memory<float> const x(n), sum(n);
+  detail::check_cuda(cudaMemcpy(x.data(), values.data(), values.size_bytes(), cudaMemcpyHostToDevice), "cudaMemcpy");
+  auto const ours = [&] { allreduce(ex, comm, uniform_quantize<8>{}, x.span(), ws, {.at = 1}, gather{}); };
+  auto const theirs = [&] {
+    detail::check_nccl(ncclAllReduce(x.data(), sum.data(), n, ncclFloat, ncclSum, comm.get(), ex.stream()),
+                       "ncclAllReduce");
+  };
+  ours();
+  theirs();
+  stopwatch const watch;
+  std::vector<double> own, nccl;
+  for (auto _ : state) {
+    nccl.push_back(watch.seconds_of(ex, theirs));
+    own.push_back(watch.seconds_of(ex, ours));
+    state.SetIterationTime(own.back());
+  }
+  state.counters["us"] = compare::median(own) * 1e6;
+  state.counters["NCCL_us"] = compare::median(nccl) * 1e6;
+  ws.check();
+  comm.finalize();
+} catch (error const& e) {
+  state.SkipWithError(e.what());
+}
+#endif
+
 void add_all() {
   uniform_quantize<8> const eight, stochastic{.round = rounding::stochastic};
   uniform_quantize<4> const four;
@@ -162,6 +205,14 @@ void add_all() {
   benchmark::RegisterBenchmark("sort/cub/262144KiB", sort_all)->UseManualTime()->Unit(benchmark::kMicrosecond);
   add<pass::encode>(threshold{.value = 0.003f});
   for (std::size_t n = 2048; n <= (std::size_t{1} << 18); n *= 8) add<pass::encode>(eight, n);  // latency
+#ifdef CCOMP_BENCH_NCCL
+  for (std::size_t const kib : {8, 64, 512, 1024})
+    benchmark::RegisterBenchmark(("allreduce/uniform_quantize<8>/one_rank/" + std::to_string(kib) + "KiB").c_str(),
+                                 [=](benchmark::State& s) { small_allreduce(s, kib * 256); })
+        ->UseManualTime()
+        ->Unit(benchmark::kMicrosecond)
+        ->MinTime(0.2);
+#endif
 }
 
 }  // namespace

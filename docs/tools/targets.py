@@ -101,6 +101,12 @@ def cuda_table(suite):
     lines += ["", "| `uniform_quantize<8>` encode, KiB | microseconds |", "|---|---:|"]
     for size in CUDA_SIZES:
         lines.append(f"| {size} | {found[f'encode/uniform_quantize<8>/{size}KiB']['real_time']:.1f} |")
+    small = [(name.split("/")[-1], b) for name, b in found.items() if name.startswith("allreduce/uniform_quantize<8>/one_rank/")]
+    if small:  # a build without NCCL lacks them
+        lines += ["", "| allreduce over NCCL, one rank | `uniform_quantize<8>`, microseconds | `ncclAllReduce`, microseconds |", "|---|---:|---:|"]
+        for size, b in small:
+            ran = f"{b['us']:.1f} | {b['NCCL_us']:.1f}" if not b.get("error_occurred") else f"did not run: {b['error_message']} | "
+            lines.append(f"| {size} | {ran} |")
     copies = [b["copy_GB/s"] for b in suite["benchmarks"] if "copy_GB/s" in b]
     lines += ["", f"{where['date'][:10]}, {where['gpu']}, CUDA runtime {where['cuda_runtime']}, driver {where['cuda_driver']}; copy of 256 MiB, "
               f"read and written: {min(copies):.0f} to {max(copies):.0f} GB/s. GB/s of a pass: all bytes that it must read and write."]

@@ -30,7 +30,7 @@ execute_process(COMMAND "${COMPARE}" ${options} --json out.json --csv out.csv WO
 if(NOT status EQUAL 0)
   message(FATAL_ERROR "ccomp-compare-cuda ended with ${status}: ${progress}")
 endif()
-if(NOT table MATCHES "copy on the device [0-9.]+ GB/s" OR table MATCHES "WARNING|NO" OR NOT table MATCHES " yes ")
+if(NOT table MATCHES "Copy on the device [0-9.]+ GB/s" OR table MATCHES "WARNING|NO" OR NOT table MATCHES " yes ")
   message(FATAL_ERROR "the table is not as it should be:\n${table}")
 endif()
 

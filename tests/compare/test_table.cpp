@@ -36,17 +36,30 @@ comparison example(std::size_t links) {
   return all;
 }
 
+// The same from a GPU.
+comparison on_a_gpu(comparison all) {
+  all.where.device = device_facts{"NVIDIA H100 80GB HBM3 or another name that is long", "13.0", "13.0"};
+  for (auto& one : all.results) {
+    one.timed.copy = 0.001;
+    one.timed.payload_bytes = all.where.n_timed;  // a quarter of the values' bytes
+    one.timed.check = device_check{true, true, true};
+  }
+  return all;
+}
+
 }
 
 TEST_CASE("no line is wider than 120 columns, however many links and however long the names") {
   for (std::size_t const links : {1U, 4U, 30U}) {
-    auto const text = to_text(example(links));
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) {
-      INFO(line);
-      CHECK(line.size() <= 120);
+    for (auto const& all : {example(links), on_a_gpu(example(links))}) {
+      auto const text = to_text(all);
+      std::istringstream lines(text);
+      for (std::string line; std::getline(lines, line);) {
+        INFO(line);
+        CHECK(line.size() <= 120);
+      }
+      if (!all.on_device()) CHECK((text.find("more link speed") != std::string::npos) == (links == 30));
     }
-    CHECK((text.find("more link speed") != std::string::npos) == (links == 30));
   }
 }
 
@@ -58,16 +71,10 @@ TEST_CASE("a wrong sum is shouted about, a right one is not") {
 }
 
 TEST_CASE("speeds of a GPU stand beside a copy on it, and results other than the host's are shouted about") {
-  auto all = example(4);
-  all.where.device = device_facts{"a GPU", "13.0", "13.0"};
-  for (auto& one : all.results) {
-    one.timed.copy = 0.001;
-    one.timed.payload_bytes = all.where.n_timed;  // a quarter of the values' bytes
-    one.timed.check = device_check{true, true, true};
-  }
+  auto all = on_a_gpu(example(4));
   CHECK(all.of_copy(all.results[0].timed, 0.01) == doctest::Approx(1.25 / 2 * 0.1));
   auto const right = to_text(all);
-  CHECK(right.find("a GPU; copy on the device") != std::string::npos);
+  CHECK(right.find("NVIDIA H100 80GB HBM3 or another name that is long.\nCopy on the device") != std::string::npos);
   CHECK(right.find("/ read") == std::string::npos);
   CHECK(right.find(" yes ") != std::string::npos);
   CHECK(right.find("WARNING") == std::string::npos);
