@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "../program.hpp"
 #include "../refusing.hpp"
 #include "bench/cuda/gpu_facts.cuh"
