@@ -14,9 +14,14 @@ thread_local int current_device = 0;
 thread_local cudaError_t last_error = cudaSuccess;
 thread_local cudaStreamCaptureMode thread_mode = cudaStreamCaptureModeGlobal;
 
-runtime::runtime() {
-  if (char const* text = std::getenv("CCOMP_CUDA_DEVICES")) devices = std::atoi(text);
+namespace {
+int devices_at_first() {
+  char const* const text = std::getenv("CCOMP_CUDA_DEVICES");
+  return text ? std::atoi(text) : 1;
 }
+}  // namespace
+
+runtime::runtime() : devices(devices_at_first()) {}
 
 runtime& runtime::get() {
   static runtime& only = *new runtime;  // outlives every static that frees its memory at the end
@@ -257,6 +262,18 @@ bool set_device_count(int n) {
   hold const held(runtime::get().lock);
   runtime::get().devices = n;
   return true;
+}
+
+void begin_anew() {
+  runtime& r = runtime::get();
+  hold held(r.lock);
+  std::vector<stream_ref> all(r.streams.begin(), r.streams.end());
+  all.insert(all.end(), r.orphans.begin(), r.orphans.end());
+  for (auto const& [device, s] : r.legacy_streams) all.push_back(s);
+  for (auto const& s : all) r.drain(held, s);
+  r.devices = devices_at_first();
+  current_device = 0;
+  last_error = cudaSuccess;
 }
 
 }  // namespace cudart_sim

@@ -50,4 +50,7 @@ class hold_stream {
 /// Returns true: a test asks, because a real machine has not as many as it likes.
 bool set_device_count(int);
 
+/// Runs all that is queued, on all devices; as many devices as at first, of which this thread's is device 0 again.
+void begin_anew();
+
 }  // namespace cudart_sim

@@ -106,7 +106,7 @@ class runtime {
 
   std::mutex lock;
   std::condition_variable changed;
-  int devices = 1;
+  int devices;
   counters counts{};
   std::vector<std::string> kernels;
   std::map<std::string, std::deque<cudaError_t>> failures;

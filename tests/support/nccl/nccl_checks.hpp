@@ -19,7 +19,10 @@ struct clean_sim {
     cudart_sim::set_device_count(4);
     static_cast<void>(cudaSetDevice(0));
   }
-  ~clean_sim() { CHECK(nccl_sim::communicators() == 0); }
+  ~clean_sim() {
+    CHECK(nccl_sim::communicators() == 0);
+    nccl_sim::reset();
+  }
 };
 
 }  // namespace support
