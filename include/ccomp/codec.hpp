@@ -146,6 +146,7 @@ frame_info decompress(host_exec const& ex, C const& c, std::span<std::byte const
   auto const stages = detail::stages_of(c);
   detail::validate(stages);
   detail::expect_host_memory(y.data(), "decompress", "the output");
+  detail::expect_host_memory(bytes.data(), "decompress", "the frame");
   frame_info const info = inspect(bytes, ex);
   detail::expect_frame(info, stages, element_type_of<T>, y.size());
   auto source = bytes.subspan(sizeof(detail::frame_header));

@@ -1,10 +1,13 @@
 // Calls with a cuda_exec: asynchronous, without allocation, and what they refuse.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <ccomp/codec.hpp>
 #include <ccomp/collectives.cuh>
 #include <ccomp/comm/self.hpp>
 #include <ccomp/passes.cuh>
 #include <ccomp/quantize/uniform.hpp>
+#include <functional>
 #include <string>
 #include <support/cuda/cudart_sim.hpp>
 #include <support/cuda/device_array.hpp>
@@ -116,23 +119,54 @@ TEST_CASE("cuda: wrong arguments are refused in one sentence, before anything is
 
 TEST_CASE("cuda: device memory given to the host's calls is refused, not followed") {
   cuda_exec const ex;  // from the first one on the host asks
-  device_array<float> const in(length);
-  device_array<std::byte> const payload(payload_bytes(eight_bits, length));
-  std::span<float const> const x(in.data(), length);
-  alignas(16) static std::byte bytes[8192];
-  std::vector<float> host(length);
+  alignas(16) static std::byte memory[4 * length];
+  std::span<std::byte> const bytes(memory), frame = bytes.first(max_compressed_bytes(eight_bits, length));
+  std::vector<float> values(length, 127.0f), more(length);
+  std::span const host(values), rest(more);
   host_exec const here{1};
   workspace ws{here};
-  std::string text = refusal<invalid_argument>([&] { encode(here, eight_bits, x, std::span(bytes), ws); });
-  CHECK(has(text, "encode: the input must be host memory for a host_exec, got device memory"));
-  text =
-      refusal<invalid_argument>([&] { decode(here, eight_bits, std::span(payload.data(), payload.size()), host, ws); });
-  CHECK(has(text, "decode: the payload must be host memory"));
+  compress(here, eight_bits, host, frame, ws);
+  device_array<float> const x(length);
+  device_array<std::byte> const there(std::vector<std::byte>(frame.begin(), frame.end()));
+  std::span const device(x.data(), length);
+  std::span const device_bytes(there.data(), there.size());
   self_communicator comm;
   error_feedback wrapper{eight_bits, length, ex};
-  text = refusal<invalid_argument>([&] { allreduce(here, comm, wrapper, host, ws); });
-  CHECK(has(text, "allreduce: the residual must be host memory"));
-  CHECK(encode(here, eight_bits, host, std::span(bytes), ws) == payload.size());
+  struct {
+    std::string name;  // of the call and of what it was given
+    std::function<void()> call;
+  } const calls[] = {
+      {"encode: the input", [&] { encode(here, eight_bits, device, bytes, ws); }},
+      {"encode: the payload", [&] { encode(here, eight_bits, host, device_bytes, ws); }},
+      {"encode_feedback: the input", [&] { encode_feedback(here, eight_bits, device, rest, bytes, ws); }},
+      {"encode_feedback: the residual", [&] { encode_feedback(here, eight_bits, host, device, bytes, ws); }},
+      {"decode: the payload", [&] { decode(here, eight_bits, device_bytes, host, ws); }},
+      {"decode: the output", [&] { decode(here, eight_bits, bytes, device, ws); }},
+      {"decode_accumulate: the payload", [&] { decode_accumulate(here, eight_bits, device_bytes, host, ws); }},
+      {"decode_accumulate: the output", [&] { decode_accumulate(here, eight_bits, bytes, device, ws); }},
+      {"compress: the input", [&] { compress(here, eight_bits, device, bytes, ws); }},
+      {"compress: the output", [&] { compress(here, eight_bits, host, device_bytes, ws); }},
+      {"decompress: the frame", [&] { decompress(here, eight_bits, device_bytes, host, ws); }},
+      {"decompress: the output", [&] { decompress(here, eight_bits, frame, device, ws); }},
+      {"inspect: the frame", [&] { inspect(device_bytes); }},
+      {"allreduce: the tensor", [&] { allreduce(here, comm, eight_bits, device, ws); }},
+      {"allreduce: the residual", [&] { allreduce(here, comm, wrapper, host, ws); }},
+      {"allgather: the tensor", [&] { allgather(here, comm, eight_bits, device, rest, ws); }},
+      {"allgather: the output", [&] { allgather(here, comm, eight_bits, host, device, ws); }},
+      {"reduce_scatter: the tensor", [&] { reduce_scatter(here, comm, eight_bits, device, rest, ws); }},
+      {"reduce_scatter: the output", [&] { reduce_scatter(here, comm, eight_bits, host, device, ws); }},
+      {"broadcast: the tensor", [&] { broadcast(here, comm, eight_bits, device, 0, ws); }},
+  };
+  auto const before = std::vector(frame.begin(), frame.end());
+  for (auto const& [name, call] : calls)
+    has(refusal<invalid_argument>(call), name + " must be host memory for a host_exec, got device memory");
+  CHECK(std::ranges::equal(frame, before));
+  CHECK(host[0] == 127.0f);
+  CHECK(rest[0] == 0.0f);
+  CHECK(x.values() == std::vector<float>(length));
+  CHECK(there.values() == before);
+  CHECK(wrapper.residual_copy() == std::vector<float>(length));
+  CHECK(encode(here, eight_bits, host, bytes, ws) == payload_bytes(eight_bits, length));
 }
 
 TEST_CASE("cuda: another device than the stream's") {

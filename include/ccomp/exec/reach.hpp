@@ -9,7 +9,8 @@ namespace ccomp::formats {
 
 /// What the memory is if the host cannot reach it ("device memory"), else null.
 using unreachable_kind = char const* (*)(void const*);
-/// Set by the first cuda_exec; one for all translation units, however they were compiled.
+/// Set by the first cuda_exec, not earlier: asking CUDA may make a context, which a process that stays on the host would pay
+/// for. One for all translation units, however they were compiled.
 inline std::atomic<unreachable_kind> unreachable_by_host{nullptr};
 
 }  // namespace ccomp::formats

@@ -56,17 +56,17 @@ step_result<T> steps_on(C const& c, std::size_t n, int ranks, int steps, inputs_
   ccomp::thread_group group(ranks);
   group.run([&](ccomp::thread_communicator& comm) {
     auto const r = static_cast<std::size_t>(comm.rank());
-    place<Exec> const here;
-    ccomp::workspace<Exec> ws{here.ex};
-    ccomp::error_feedback<C, Exec> wrapper(c, n, here.ex, o.wrapper);
+    place<Exec> const site;
+    ccomp::workspace<Exec> ws{site.ex};
+    ccomp::error_feedback<C, Exec> wrapper(c, n, site.ex, o.wrapper);
     for (int t = 0; t < steps; ++t) {
       typename place<Exec>::template tensor<T> x(in(comm.rank(), t));
       ccomp::allreduce_options const options{.op = o.op, .at = o.first + static_cast<std::uint64_t>(t)};
       std::span const data(x.data(), x.size());
-      all.sent[r] = (o.feedback ? ccomp::allreduce(here.ex, comm, wrapper, data, ws, options, strategy)
-                                : ccomp::allreduce(here.ex, comm, c, data, ws, options, strategy))
+      all.sent[r] = (o.feedback ? ccomp::allreduce(site.ex, comm, wrapper, data, ws, options, strategy)
+                                : ccomp::allreduce(site.ex, comm, c, data, ws, options, strategy))
                         .bytes_sent;
-      all.out[r] = here.template values<T>(x);
+      all.out[r] = site.template values<T>(x);
       if (r == 0 && after) after(t, all.out[r]);
     }
     all.residual[r] = wrapper.residual_copy();
