@@ -299,6 +299,8 @@ void machine::run(launch_shape const& shape, std::function<void()> const& kernel
   need_threads(size_ * sets);
   std::vector<unsigned> blocks(std::size_t{shape.grid.x} * shape.grid.y * shape.grid.z);
   std::iota(blocks.begin(), blocks.end(), 0u);
+  if (unsigned const last = schedule_.last_blocks; last > 0)
+    std::erase_if(blocks, [&](unsigned b) { return b % shape.grid.x + last < shape.grid.x; });
   if (schedule_.how == order::reverse || schedule_.how == order::runahead_reverse)
     std::reverse(blocks.begin(), blocks.end());
   if (schedule_.how == order::random) std::shuffle(blocks.begin(), blocks.end(), random_);

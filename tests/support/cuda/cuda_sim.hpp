@@ -27,7 +27,8 @@ enum class order : std::uint8_t { forward, reverse, random, runahead, runahead_r
 
 struct schedule {
   order how = order::forward;
-  std::uint64_t seed = 1;  ///< of order::random
+  std::uint64_t seed = 1;    ///< of order::random
+  unsigned last_blocks = 0;  ///< of the grid's x only so many blocks run, the last ones; 0: all
 };
 
 /// At first what the environment variable CCOMP_CUDA_SCHEDULE says: forward, reverse, random, random:SEED, runahead,
