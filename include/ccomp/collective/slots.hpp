@@ -44,10 +44,11 @@ struct call_identity {
   collective_call const* call;
   int ranks;
   int root = -1;
+  bool with_step = true;
 
   [[nodiscard]] std::uint64_t number() const {
     std::uint64_t h = hash_bytes(name, hash_bytes(strategy));
-    h = hash64(hash64(h, detail::fingerprint(call->stages)), call->at);
+    h = hash64(hash64(h, detail::fingerprint(call->stages)), with_step ? call->at : step{});
     h = hash64(hash64(h, static_cast<std::uint64_t>(ranks)), static_cast<std::uint64_t>(root + 1));
     return tensors(*this, hash64(h, call->mean ? 1 : 0));
   }
@@ -57,7 +58,7 @@ struct call_identity {
     auto const& jobs = me.call->jobs;
     std::string t = std::string(me.name) + '(' + (me.call->mean ? "mean" : "sum") + ", " + std::string(me.strategy);
     if (me.root >= 0) t += ", root " + std::to_string(me.root);
-    t += ", step " + std::to_string(me.call->at.number);
+    if (me.with_step) t += ", step " + std::to_string(me.call->at.number);
     constexpr std::size_t most_shown = 4;
     if (jobs.size() > most_shown)
       t +=

@@ -136,7 +136,7 @@ struct public_call {
   std::function<void(call_site&)> before;  // what it needs once before
 };
 
-namespace detail {
+namespace rows {
 
 template <class C> void add_passes(std::vector<public_call>& table, char const* what, C const& c) {
   using s = call_site;
@@ -249,10 +249,10 @@ inline std::vector<public_call> make_public_calls() {
   return table;
 }
 
-}  // namespace detail
+}  // namespace rows
 
 inline std::vector<public_call> const& public_calls() {
-  static auto const table = detail::make_public_calls();
+  static auto const table = rows::make_public_calls();
   return table;
 }
 

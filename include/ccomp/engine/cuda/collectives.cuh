@@ -70,9 +70,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
   /// The step is left out of what ranks compare if only the device knows it, or if they are asked about a kind of call
   /// once: then the headers tell of it.
   void begin(call_identity identity) {
-    collective_call timeless = call_;
-    if (leaves_step_out()) timeless.at = {};
-    identity.call = &timeless;
+    identity.with_step = !leaves_step_out();
     headers_.fingerprint = identity.number();
     headers_.at.at = call_.at;
     if constexpr (requires { comm_.agree(ex_, std::uint64_t{}, &identity, &call_identity::describe); })
