@@ -41,6 +41,8 @@ class radix_sort_magnitudes {
     kernels::magnitudes<std::uint32_t><<<(n_ + 255) / 256, 256, 0, ex.stream()>>>(x, keys_, indices_, n_);
     sort(scratch_, scratch_bytes_, ex.stream());
   }
+  /// Stable: of equal magnitudes the smaller index comes first.
+  [[nodiscard]] std::uint32_t const* sorted_indices() const { return sorted_indices_; }
 
  private:
   void sort(void* scratch, std::size_t& bytes, cudaStream_t stream) {

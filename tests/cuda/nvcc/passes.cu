@@ -1,6 +1,5 @@
 // Compiled, never run: a consumer's .cu file with every pass, behind transforms and without, for each element type.
-#include <ccomp/ccomp.hpp>
-#include <ccomp/collectives.cuh>
+#include "all_passes.cuh"
 #if __has_include(<nccl.h>)
 #include <ccomp/comm/nccl.hpp>
 
@@ -16,17 +15,6 @@ void reduce(ccomp::thread_communicator& comm, std::span<float> x) {
   ccomp::cuda_exec const ex;
   ccomp::workspace<ccomp::cuda_exec> ws{ex};
   ccomp::allreduce(ex, comm, ccomp::cast<ccomp::bfloat16>{}, x, ws);
-}
-
-template <class C, class T> void all_passes(C const& c, std::span<T> x, std::span<std::byte> payload) {
-  ccomp::cuda_exec const ex;
-  ccomp::workspace<ccomp::cuda_exec> ws{ex};
-  ccomp::encode(ex, c, x, payload, ws);
-  ccomp::encode_feedback(ex, c, x, std::span<float>(), payload, ws);
-  ccomp::decode(ex, c, payload, x, ws);
-  ccomp::decode_accumulate(ex, c, payload, x, ws);
-  ccomp::compress(ex, c, x, payload, ws);
-  ccomp::decompress(ex, c, payload, x, ws);
 }
 
 void use(std::span<float> x, std::span<ccomp::float16> y, std::span<ccomp::bfloat16> z, std::span<std::byte> payload) {
