@@ -41,6 +41,8 @@ gpu_kit_main() {
       for option in ${options[@]+"${options[@]}"}; do [ "$option" = --quick ] || usage_error "'$option' is an option of bench/run"; done
     fi
     [ -f "$gpu_kit/$part.programs" ] || usage_error "$gpu_kit holds no $part to run; --build-only makes it"
+    gpu_kit=$PWD/$gpu_kit
+    cd "${OLDPWD:-$PWD}" || exit 2 # results lie where the command was typed
     exec "$gpu_kit/run" "$part" ${options[@]+"${options[@]}"}
   fi
   [ ${#options[@]} -eq 0 ] || usage_error "'${options[0]}' has no meaning with --build-only"

@@ -22,6 +22,7 @@ expect() { grep -qE -- "$2" "$1" || { fault "nothing in $(basename "$1") matches
 kit="$work/a kit" # a blank in the name
 mkdir -p "$kit/lib" "$work/bin"
 cp "$root/cmake/gpu_kit/run" "$root/bench/cuda/merge.py" "$root"/docs/tools/{table,targets}.py "$kit/"
+cp "$root/bench/data/step300.npy" "$kit/"
 echo "stand-ins" >"$kit/built"
 program() {
   { echo '#!/usr/bin/env bash'; cat; } >"$work/bin/$1"
@@ -100,28 +101,65 @@ printf 'step tests quick alone first 1 hangs\nstep tests quick alone second 60 p
 expect "$work/short/summary.txt" '^HUNG .* first'
 expect "$work/short/summary.txt" '^skipped .* second +no time left'
 
-# ---- what build.sh collects runs; a folder that is too large is an error, as is a program that is not there
-(
-  cd "$root" || exit 2
-  # shellcheck source=/dev/null
-  . cmake/setup.sh
-  # shellcheck source=/dev/null
-  . cmake/gpu_kit/build.sh
-  # shellcheck disable=SC2034
-  gpu_kit=$work/collected architectures=90-real
-  find_nvcc() { echo true; }
-  cp "$(type -P true)" "$work/ccomp-test-gpu-codec"
-  collect tests "$work/ccomp-test-gpu-codec" >"$work/said" || exit 3
-  "$gpu_kit/run" --out "$work/real" >"$work/said" 2>&1 || exit 4
-  grep -q '^ok .* test.codec' "$work/real/summary.txt" || exit 5
-  collect bench "$work/ccomp-bench-cuda" >"$work/said" 2>&1 && exit 6
-  "$gpu_kit/run" bench --out "$work/real" >"$work/said" 2>&1 && exit 7
-  grep -q '^MISSING .* bench.passes' "$work/real/summary.txt" || exit 8
-  # shellcheck disable=SC2034
-  gpu_kit_limit=0
-  collect tests "$work/ccomp-test-gpu-codec" >"$work/said" 2>&1 && exit 9
-  grep -q 'more than 0 MiB' "$work/said" || exit 10
-) || { fault "collecting: $?"; cat "$work/said"; }
+# ---- --build-only with a stand-in for cmake: what was built is collected, and runs; what was not is an error, as is a
+# folder that is too large
+tree="$work/a tree"
+mkdir -p "$tree"/{cmake,tests/gpu,bench/data,bench/cuda,docs/tools}
+cp -r "$root/cmake/gpu_kit" "$root/cmake/setup.sh" "$tree/cmake/"
+cp "$root/tests/run" "$tree/tests/"
+cp "$root/bench/run" "$tree/bench/"
+cp "$root/tests/gpu/nccl_processes.sh" "$tree/tests/gpu/"
+cp "$root/bench/data/step300.npy" "$tree/bench/data/"
+cp "$root/bench/cuda/merge.py" "$tree/bench/cuda/"
+cp "$root"/docs/tools/{table,targets}.py "$tree/docs/tools/"
+mkdir "$work/tools"
+cat >"$work/tools/nvcc" <<'EOF'
+#!/usr/bin/env bash
+case $1 in --list-gpu-arch) printf 'compute_80\ncompute_90\n' ;; --version) echo 'release 13.0, V13' ;; esac
+EOF
+cat >"$work/tools/cmake" <<'EOF'
+#!/usr/bin/env bash
+echo "$*" >>build/asked
+preset=$2 && [ "$1" = --preset ] || preset=$3
+[ "$1" = --preset ] || exit "$(cat build/fails)"
+case $preset in
+  cuda) folder=tests/gpu programs="ccomp-test-gpu-codec ccomp-test-gpu-select" ;;
+  bench-cuda) folder=bench programs="ccomp-bench-cuda" ;;
+esac
+mkdir -p "build/$preset/$folder"
+for program in $programs; do
+  echo "build $folder/$program: CUDA_EXECUTABLE_LINKER__${program}_Release some.o" >>"build/$preset/build.ninja"
+  [ "$program" = ccomp-test-gpu-select ] || cp "$(type -P true)" "build/$preset/$folder/$program"
+done
+EOF
+chmod +x "$work"/tools/*
+mkdir "$tree/build"
+built() { # built <exit code> <part>
+  (cd / && PATH="$work/tools:$PATH" "$tree/$2/run" --cuda --build-only --architectures "$3" --no-setup) >"$work/said" 2>&1
+  code=$?
+  [ "$code" -eq "$1" ] || { fault "$2/run --build-only: exit code $code in place of $1"; cat "$work/said"; }
+}
+echo 1 >"$tree/build/fails"
+built 1 tests 80,90-virtual
+expect "$tree/build/asked" '^--preset cuda -DCMAKE_CUDA_ARCHITECTURES=80-real;90-virtual$'
+expect "$tree/build/asked" '^--build --preset cuda .*-k 0$'
+expect "$work/said" 'ccomp-test-gpu-select did not build'
+expect "$work/said" '^FAILED'
+echo 0 >"$tree/build/fails"
+built 0 bench 90
+(cd "$work" && "$tree/tests/run" --cuda --no-build --quick >"$work/said" 2>&1) && fault "a missing program is no failure"
+expect "$work/gpu-results/summary.txt" '^ok .* test.codec'
+expect "$work/gpu-results/summary.txt" '^MISSING .* test.select +ccomp-test-gpu-select did not build'
+expect "$work/gpu-results/summary.txt" '^skipped .* test.thread +built without ccomp-test-gpu-thread'
+(cd "$work" && OUT=here "$tree/bench/run" --cuda --no-build --input "a kit/step300.npy" >"$work/said" 2>&1) || fault "bench: exit code $?"
+expect "$work/here/summary.txt" '^ok .* bench.passes'
+grep -q test.codec "$work/here/summary.txt" && fault "bench/run ran tests"
+cp -r "$tree/build/gpu-kit" "$work/taken" # without the tree
+OUT="$work/taken out" "$work/taken/run" --only 'codec|passes' >"$work/said" 2>&1
+expect "$work/taken out/summary.txt" '^ok .* bench.passes'
+sed -i 's/^gpu_kit_limit=.*/gpu_kit_limit=1/' "$tree/cmake/gpu_kit/build.sh"
+built 1 bench 90
+expect "$work/said" 'more than 1 MiB'
 
 # ---- wrong options: one sentence, exit code 2, nothing written
 refused() { # refused <regex> <command>...
