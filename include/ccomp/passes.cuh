@@ -87,6 +87,7 @@ std::size_t encode_feedback(cuda_exec const& ex, C const& c, In const& in, std::
     return "encode_feedback: the tensor has " + std::to_string(x.size()) + " values, the residual " +
            std::to_string(residual.size());
   });
+  detail::expect_step("encode_feedback", detail::stages_of(c), at.at);
   return detail::encode_on_device<detail::device_pass::encode_feedback>(
       ex, c, std::span<T const>(x), {residual.data(), element_type_of<R>}, decay, payload, ws, at, "encode_feedback");
 }

@@ -49,6 +49,7 @@ std::size_t encode(host_exec const& ex, C const& c, In const& in, std::span<std:
 
 /// Codes in + decay * residual and leaves in the residual what the payload does not hold.
 /// A block that is not finite keeps its residual. Residual: float or bfloat16 (stochastically rounded), n values.
+/// A chain that draws random bits needs a step, `{.at = step}`, and a new one for each call.
 template <compressor C, class In, class R>
 std::size_t encode_feedback(host_exec const& ex, C const& c, In const& in, std::span<R> residual,
                             std::span<std::byte> payload, workspace<host_exec>& ws, pass_options at = {},
@@ -63,6 +64,7 @@ std::size_t encode_feedback(host_exec const& ex, C const& c, In const& in, std::
     return "encode_feedback: the tensor has " + std::to_string(x.size()) + " values, the residual " +
            std::to_string(residual.size());
   });
+  detail::expect_step("encode_feedback", stages, at.at);
   detail::expect_host_memory(x.data(), "encode_feedback", "the input");
   detail::expect_host_memory(payload.data(), "encode_feedback", "the payload");
   detail::expect_host_memory(residual.data(), "encode_feedback", "the residual");

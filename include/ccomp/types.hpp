@@ -214,21 +214,26 @@ constexpr std::string_view element_name(element_type type) {
 
 /// The training step: every random draw depends on it, so a call with the same step replays the same bits.
 ///
-/// For a cuda_exec it may live in device memory: kernels read it when they run, so that a replayed CUDA graph draws fresh
-/// bits once something on its stream has counted it up.
+/// For a cuda_exec it may live in device memory: kernels read it when they run. Increment the counter on the stream
+/// between replays of a CUDA graph, and each replay draws new random bits.
 struct step {
   std::uint64_t number = 0;
   std::uint64_t const* on_device = nullptr;
+  bool given = false;  // a call whose random bits depend on the step tells the first step, 0, from none
 
   constexpr step() = default;
   [[nodiscard]] static constexpr step from_device(std::uint64_t const* counter) {
     step s;
     s.on_device = counter;
+    s.given = true;
     return s;
   }
   /// Implicit, so that `{.at = 7}` works; negative numbers wrap modulo 2^64.
-  template <std::integral Integer> CCOMP_HD constexpr step(Integer n) : number(static_cast<std::uint64_t>(n)) {}
-  friend constexpr bool operator==(step const&, step const&) = default;
+  template <std::integral Integer>
+  CCOMP_HD constexpr step(Integer n) : number(static_cast<std::uint64_t>(n)), given(true) {}
+  friend constexpr bool operator==(step const& a, step const& b) {
+    return a.number == b.number && a.on_device == b.on_device;
+  }
 };
 
 enum class reduction : std::uint8_t { sum, mean };

@@ -46,6 +46,7 @@ template <class Exec, class Comm, class C, class Shard, class Full>
 collective_report allgather(Exec const& ex, Comm& comm, C&& c, Shard const& shard, Full&& full, workspace<Exec>& ws,
                             collective_options options = {}) {
   constexpr bool compressor_ok = compressor<typename detail::feedback_traits<std::remove_cvref_t<C>>::compressor_type>;
+  constexpr bool residual_ok = detail::keeps_residual<C>();
   constexpr bool exec_ok = detail::has_collectives<Exec>;
   constexpr bool comm_ok = can_all_gather<Comm, Exec>;
   static_assert(exec_ok,
@@ -56,7 +57,11 @@ collective_report allgather(Exec const& ex, Comm& comm, C&& c, Shard const& shar
   static_assert(
       comm_ok,
       "ccomp::allgather: the communicator has no all_gather(exec, span<byte const>, span<byte>) for this execution");
-  if constexpr (exec_ok && compressor_ok && comm_ok) {
+  static_assert(
+      residual_ok,
+      "ccomp::allgather: the error_feedback is const or a temporary, so that its residual would be lost; pass a "
+      "variable that is not const");
+  if constexpr (residual_ok && exec_ok && compressor_ok && comm_ok) {
     std::span const in(shard);
     std::span const out(full);
     using T = typename decltype(out)::element_type;

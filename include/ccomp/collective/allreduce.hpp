@@ -50,36 +50,54 @@ template <class X> class job_list {
 
  public:
   template <class Data> job_list(X& x, Data& data, std::uint64_t tensor) : wrapper_(x) {
+    std::vector<tensor_view> tensors;
     if constexpr (many_tensors<Data>) {
-      for (tensor_view const& t : data) add(t.data, t.id);
-      expect_distinct();
+      for (tensor_view const& t : data) tensors.push_back(t);
+      expect_distinct(tensors);
     } else {
-      std::span const s(data);
-      add(view(s), tensor);
+      tensors.emplace_back(std::span(data), tensor);
+    }
+    if constexpr (traits::single) {
+      expects(tensors.size() == 1,
+              "error_feedback: one wrapper keeps the residual of one tensor; use error_feedback_set for several");
+      jobs_.push_back(wrapper_.begin(tensors[0].data));
+    } else if constexpr (traits::set) {
+      jobs_ = wrapper_.begin(tensors);
+    } else {
+      for (auto const& t : tensors) jobs_.push_back({.data = t.data, .id = t.id});
     }
   }
   [[nodiscard]] std::span<tensor_job const> jobs() const { return jobs_; }
-  void finish() {
-    if constexpr (traits::single) wrapper_.finish();
-    if constexpr (traits::set)
-      for (auto const& j : jobs_) wrapper_.at(j.id, j.data.n).finish();
+
+  /// The step of the call. Random bits must not repeat unnoticed: wrappers count by themselves where none is given, and
+  /// refuse one that is not new; without a wrapper one must be given.
+  template <class Exec> [[nodiscard]] step step_of(char const* name, Exec const& ex, program stages, step asked) const {
+    if constexpr (traits::single || traits::set) {
+      if (!wrapper_.draws()) return asked;
+      if (asked.given) {
+        wrapper_.expect_new(asked);
+        return asked;
+      }
+      if constexpr (requires { ex.capturing(); })
+        expects(!ex.capturing(), [&] {
+          return std::string(name) +
+                 ": the stream records a graph whose replays would repeat the random bits of one step; pass "
+                 "{.at = ccomp::step::from_device(counter)}";
+        });
+      return wrapper_.next_step();
+    } else {
+      expect_step(name, stages, asked);
+      return asked;
+    }
+  }
+  void finish(step at) {
+    if constexpr (traits::single || traits::set) wrapper_.finish(at);
   }
 
  private:
-  void add(values data, std::uint64_t id) {
-    if constexpr (traits::single) {
-      expects(jobs_.empty(),
-              "error_feedback: one wrapper keeps the residual of one tensor; use error_feedback_set for several");
-      jobs_.push_back(wrapper_.begin(data));
-    } else if constexpr (traits::set) {
-      jobs_.push_back(wrapper_.at(id, data.n).begin(data));
-    } else {
-      jobs_.push_back({data, id});
-    }
-  }
-  void expect_distinct() const {
+  static void expect_distinct(std::vector<tensor_view> const& tensors) {
     std::vector<std::uint64_t> ids;
-    for (auto const& j : jobs_) ids.push_back(j.id);
+    for (auto const& t : tensors) ids.push_back(t.id);
     std::ranges::sort(ids);
     auto const twice = std::ranges::adjacent_find(ids);
     expects(twice == ids.end(), [&] { return "two tensors of one call have the id " + std::to_string(*twice); });
@@ -88,6 +106,14 @@ template <class X> class job_list {
   X& wrapper_;
   std::vector<tensor_job> jobs_;
 };
+
+/// `C` is what a collective was given as its compressor, as a forwarding reference deduces it: a wrapper whose residual
+/// may change and lives on after the call, or no wrapper.
+template <class C> constexpr bool keeps_residual() {
+  using traits = feedback_traits<std::remove_cvref_t<C>>;
+  return !(traits::single || traits::set) ||
+         (std::is_lvalue_reference_v<C> && !std::is_const_v<std::remove_reference_t<C>>);
+}
 
 template <class X> auto const& compressor_of(X const& x) {
   if constexpr (feedback_traits<X>::single || feedback_traits<X>::set)
@@ -103,12 +129,14 @@ collective_report run_collective(char const* name, Exec const& ex, Comm& comm, C
   using traits = feedback_traits<std::remove_cv_t<C>>;
   auto const stages = stages_of(compressor_of(c));
   validate(stages);
+  constexpr bool feedback = traits::single || traits::set;
   job_list<C> jobs(c, data, options.tensor);
-  collective_call const call{stages, jobs.jobs(), options.op == reduction::mean, options.at};
-  auto engine = collective_engine<Exec>::template make < traits::single ||
-                traits::set > (ex, comm, compressor_of(c), call, name, ws);
-  auto const report = body(engine, call);
-  jobs.finish();
+  step const at = jobs.step_of(name, ex, stages, options.at);
+  collective_call const call{stages, jobs.jobs(), options.op == reduction::mean, at, feedback};
+  auto engine = collective_engine<Exec>::template make<feedback>(ex, comm, compressor_of(c), call, name, ws);
+  auto report = body(engine, call);
+  jobs.finish(at);
+  report.feedback = feedback;
   return report;
 }
 
@@ -131,6 +159,7 @@ collective_report allreduce(Exec const& ex, Comm& comm, C&& c, Data&& data, work
   constexpr bool strategy_ok = detail::allreduce_strategy<Strategy>;
   constexpr bool flies = detail::maybe_in_flight<inner>;
   constexpr bool in_flight_ok = !std::same_as<Strategy, in_flight> || flies;
+  constexpr bool residual_ok = detail::keeps_residual<C>();
   constexpr bool exec_ok = detail::has_collectives<Exec>;
   constexpr bool comm_ok = communicator<Comm>;
   constexpr bool gather_ok = std::same_as<Strategy, in_flight> || can_all_gather<Comm, Exec>;
@@ -156,8 +185,12 @@ collective_report allreduce(Exec const& ex, Comm& comm, C&& c, Data&& data, work
   static_assert(
       sum_ok,
       "ccomp::allreduce: the communicator has no all_reduce(exec, void*, n, wire_type, wire_op) for this execution");
-  if constexpr (exec_ok && compressor_ok && strategy_ok && in_flight_ok && comm_ok && gather_ok && two_shot_ok &&
-                sum_ok) {
+  static_assert(
+      residual_ok,
+      "ccomp::allreduce: the error_feedback is const or a temporary, so that its residual would be lost; pass a "
+      "variable that is not const");
+  if constexpr (residual_ok && exec_ok && compressor_ok && strategy_ok && in_flight_ok && comm_ok && gather_ok &&
+                two_shot_ok && sum_ok) {
     return detail::run_collective("allreduce", ex, comm, c, data, ws, options, [&](auto& engine, auto const& call) {
       return detail::allreduce<detail::kind_of_strategy<Strategy>()>(engine, call, ws);
     });

@@ -52,14 +52,23 @@ inline std::size_t two_shot_slot(collective_call const& call, std::size_t ranks)
   return bytes;
 }
 
+/// Summed in flight, carriers of 16 bits are rounded where no rank can keep the error: feedback would stall there.
+inline bool rounds_in_flight(collective_call const& call) {
+  return std::ranges::any_of(call.jobs, [&](tensor_job const& j) {
+    return carrier_of(call.stages, j.data.n, j.data.type).type != element_type::float32;
+  });
+}
+
 inline strategy_kind resolve_strategy(strategy_kind asked, collective_call const& call, std::size_t ranks) {
   bool const in_flight_possible = is_linear(call.stages) || protocol_of(call.stages);
   expects(asked != strategy_kind::in_flight || in_flight_possible, [&] {
     return "allreduce: " + text(call.stages) +
            " cannot be summed in flight, because a stage of its chain is not linear; use gather or automatic";
   });
-  if ((asked == strategy_kind::automatic || asked == strategy_kind::in_flight) && in_flight_possible)
-    return is_linear(call.stages) ? strategy_kind::in_flight : strategy_kind::rounds;
+  if (asked == strategy_kind::in_flight || (asked == strategy_kind::automatic && in_flight_possible)) {
+    if (!is_linear(call.stages)) return strategy_kind::rounds;
+    if (asked == strategy_kind::in_flight || !call.feedback || !rounds_in_flight(call)) return strategy_kind::in_flight;
+  }
   if (asked != strategy_kind::automatic) return asked;
   return gather_slot(call) <= 2 * two_shot_slot(call, ranks) ? strategy_kind::gather : strategy_kind::two_shot;
 }

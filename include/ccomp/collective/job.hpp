@@ -34,6 +34,7 @@ struct collective_call {
   std::span<tensor_job const> jobs;
   bool mean = true;
   step at{};
+  bool feedback = false;  // the jobs have residuals
 };
 
 }  // namespace detail

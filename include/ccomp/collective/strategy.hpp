@@ -31,6 +31,7 @@ struct collective_report {
   std::size_t bytes_sent = 0;       // by this rank, to other ranks
   std::size_t payload_bytes = 0;    // of this rank's own encoding
   std::size_t workspace_bytes = 0;  // held by the workspace afterwards
+  bool feedback = false;  // error feedback took part: this rank's residual was added and has taken up the rest
 };
 
 CCOMP_END

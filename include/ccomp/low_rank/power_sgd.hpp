@@ -40,6 +40,7 @@ template <class S> struct device_vector;    // engine/cuda/vector_stage.cuh
 struct power_sgd {
   static constexpr std::string_view name = "power_sgd";
   static constexpr bool is_linear = false;
+  static constexpr bool stochastic = true;
 
   std::uint32_t rank = 4;
   std::uint64_t rows = 0;

@@ -94,6 +94,8 @@ template <rounding Round> struct min_max_pieces {
 /// Ties:        nearest rounds half to even
 /// Guarantee:   nearest: |x - Q(x)| <= scale / 2 (and the rounding of the arithmetic); stochastic: < scale, unbiased to
 ///              2^-16 of a scale
+/// Feedback:    refused for 1 bit, and for 2 bits with min_max or stochastic rounding: zero is no level then, or is
+///              missed by chance, and the error of a block of small values beside one large one may exceed the block
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run of the same step
 /// NaN, Inf:    make their block NaN, no other. Blocks whose max|x| < 2^-118 decode to zero.
@@ -119,9 +121,10 @@ template <int Bits> struct uniform_quantize {
     detail::expects(Bits > 1 || range == code_range::min_max,
                     "uniform_quantize<1>: symmetric codes need at least 2 bits; use range=min_max or sign_quantize");
   }
-  /// The error stays below the largest value: error feedback stays bounded.
+  /// With few levels the error of a block may exceed the block. With more, the largest error stays below a third of the
+  /// largest value, and error feedback stays bounded.
   [[nodiscard]] bool contracts() const {
-    return Bits > (round == rounding::stochastic && range == code_range::symmetric ? 2 : 1);
+    return Bits > (round == rounding::nearest && range == code_range::symmetric ? 1 : 2);
   }
   template <class F> void specialise(F const& f) const {
     constexpr std::int32_t steps = (1 << Bits) - 1, bias = 1 << (Bits - 1);

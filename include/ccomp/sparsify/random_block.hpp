@@ -23,6 +23,7 @@ CCOMP_BEGIN
 struct random_block {
   static constexpr std::string_view name = "random_block";
   static constexpr bool is_linear = true;
+  static constexpr bool stochastic = true;
 
   double ratio = 0.01;
   std::uint64_t count = 0;

@@ -43,6 +43,7 @@ CCOMP_HD constexpr std::uint64_t stretch_begin(std::uint64_t total, std::uint64_
 struct random_k {
   static constexpr std::string_view name = "random_k";
   static constexpr bool is_linear = true;
+  static constexpr bool stochastic = true;
 
   double ratio = 0.01;
   std::uint64_t count = 0;

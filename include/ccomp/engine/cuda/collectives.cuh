@@ -42,7 +42,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
 
  public:
   using exec = cuda_exec;
-  static constexpr bool may_fly = linear<C> || run_time, must_fly = linear<C>;
+  static constexpr bool may_fly = linear<C> || run_time, must_fly = linear<C> && !Feedback;
   static constexpr bool may_have_rounds = has_rounds<C>, must_have_rounds = may_have_rounds;
 
   device_engine(cuda_exec const& ex, Comm& comm, C const& c, collective_call const& call, char const* name,

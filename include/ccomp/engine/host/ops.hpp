@@ -100,6 +100,8 @@ struct stage_ops {
   stage_state (*make_state)(void const* stage, std::size_t n) = nullptr;
   /// False where the error may exceed the input, so that error feedback would grow without bound.
   bool (*contracts)(void const* stage, std::size_t n) = nullptr;
+  /// Whether it draws random bits, which depend on the step.
+  bool (*stochastic)(void const* stage) = nullptr;
 };
 
 struct stage_ref {
@@ -265,6 +267,12 @@ template <class S> constexpr stage_ops make_stage_ops() {
       return as<S>(s).contraction(n) >= 0;  // 0: bounded by other means, below: the usual unbiased scaling
     else
       return true;
+  };
+  ops.stochastic = [](void const* s) {
+    if constexpr (quantizer_stage<S>)
+      return quantizer_ops_of<S>.stochastic(s);
+    else
+      return needs_random<S>;
   };
   if constexpr (quantizer_stage<S>) ops.quantizer = &quantizer_ops_of<S>;
   if constexpr (cast_stage<S>) ops.cast = &cast_type_of<S>;

@@ -40,6 +40,12 @@ inline bool is_linear(program p) {
   return true;
 }
 
+/// Whether a stage draws random bits, so that the bytes depend on the step.
+inline bool is_stochastic(program p) {
+  for (auto const& s : p)
+    if (s.ops->stochastic(s.stage)) return true;
+  return false;
+}
 /// Settings are in range and nothing follows a stage that leaves no values.
 inline void validate(program p) {
   expects(!p.empty(), "compressor: the chain has no stage");
@@ -65,6 +71,12 @@ inline std::string text(program p) {
     t += s.ops->text(s.stage);
   }
   return t;
+}
+
+/// Calls that are made once per step need one where the chain draws: with none given all would draw the same bits.
+inline void expect_step(char const* call, program p, step at) {
+  expects(at.given || !is_stochastic(p),
+          [&] { return std::string(call) + ": " + text(p) + " draws random bits by the step; pass {.at = step}"; });
 }
 
 /// Values that must stay together when a tensor is cut for several ranks. Blocks are powers of two, so the largest
