@@ -18,7 +18,8 @@ setup_packages() {
   [ ${#missing[@]} -gt 0 ] || return 0
   if [ "$(id -u)" -ne 0 ]; then
     echo "set-up: some packages are missing; this command installs them:" >&2
-    echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}" >&2
+    local as_root="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+    if command -v sudo >/dev/null; then echo "  sudo sh -c '$as_root'" >&2; else echo "  su -c '$as_root'" >&2; fi
     exit 2
   fi
   echo "set-up: installing ${missing[*]}"
