@@ -71,6 +71,13 @@ struct float16 {
         formats::at_most(formats::small_float<10, 15>::narrow(a), 0x7c00u) | ((u >> 16) & 0x8000u);
     bits = static_cast<std::uint16_t>(a > formats::float_inf ? 0x7fffu : code);
   }
+  /// As from float, but finite numbers stay finite: beyond the largest number, 65504, they become it.
+  [[gnu::always_inline]] CCOMP_HD static constexpr float16 saturated(float x) {
+    std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x), a = u & 0x7fffffffu;
+    std::uint32_t const top = 0x7c00u - (formats::mask_below(a, formats::float_inf) & 1u);
+    std::uint32_t const code = formats::at_most(formats::small_float<10, 15>::narrow(a), top) | ((u >> 16) & 0x8000u);
+    return from_bits(static_cast<std::uint16_t>(a > formats::float_inf ? 0x7fffu : code));
+  }
   [[gnu::always_inline]] CCOMP_HD explicit constexpr operator float() const {
     std::uint32_t const a = bits & 0x7fffu, sign = (bits & 0x8000u) << 16;
     std::uint32_t const finite = formats::small_float<10, 15>::widen(a) | sign;
@@ -97,6 +104,13 @@ struct bfloat16 {
     std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x);
     std::uint32_t const code = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
     bits = static_cast<std::uint16_t>((u & 0x7fffffffu) > formats::float_inf ? 0x7fffu : code);
+  }
+  /// As from float, but finite numbers stay finite: beyond the largest number, (2 - 2^-7) 2^127, they become it.
+  [[gnu::always_inline]] CCOMP_HD static constexpr bfloat16 saturated(float x) {
+    std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x), a = u & 0x7fffffffu;
+    std::uint32_t const top = 0x7f80u - (formats::mask_below(a, formats::float_inf) & 1u);
+    std::uint32_t const code = formats::at_most((a + 0x7fffu + ((a >> 16) & 1u)) >> 16, top) | ((u >> 16) & 0x8000u);
+    return from_bits(static_cast<std::uint16_t>(a > formats::float_inf ? 0x7fffu : code));
   }
   [[gnu::always_inline]] CCOMP_HD explicit constexpr operator float() const {
     std::uint32_t const u = static_cast<std::uint32_t>(bits) << 16;

@@ -8,6 +8,7 @@
 /// their own.
 
 #include <algorithm>
+#include <bit>
 #include <ccomp/collective/slots.hpp>
 #include <ccomp/collective/strategy.hpp>
 #include <ccomp/comm/communicator.hpp>
@@ -51,6 +52,9 @@ inline std::size_t two_shot_slot(collective_call const& call, std::size_t ranks)
     bytes += capacity(call.stages, chunks_for(call.stages, j.data.n, ranks).size, j.data.type);
   return bytes;
 }
+
+/// The least power of two that is not below x, as its exponent.
+inline int log2_ceil(std::size_t x) { return static_cast<int>(std::bit_width(x - 1)); }
 
 /// Summed in flight, carriers of 16 bits are rounded where no rank can keep the error: feedback would stall there.
 inline bool rounds_in_flight(collective_call const& call) {
@@ -137,6 +141,7 @@ collective_report allreduce_two_shot(Engine& e, collective_call const& call, cal
   });
   e.all_to_all(send, receive);
   e.check_headers(received);
+  e.prescale(-log2_ceil(ranks));  // of the sums: numbers of a float16 carrier may add up to more than it holds
   each_job([&](tensor_job const& j, pieces const& cut, std::size_t at, std::size_t room) {
     e.reduce(j, cut, me, received.part(at), room, owned.part(at), spare);
   });
@@ -168,9 +173,7 @@ collective_report allreduce_in_flight(Engine& e, collective_call const& call, ca
   e.compare_steps(memory.first(headers));
   auto const carriers = memory.subspan(headers, total);
   scratch const spare(memory.subspan(headers + total));
-  int log2_ranks = 0;
-  while ((std::size_t{1} << log2_ranks) < e.ranks()) ++log2_ranks;
-  e.prescale(-log2_ranks);
+  e.prescale(-log2_ceil(e.ranks()));
 
   std::size_t at = 0;
   for (auto const& j : call.jobs) at += e.encode(j, whole(j.data.n), {carriers.data() + at, total}, spare);

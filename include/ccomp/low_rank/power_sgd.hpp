@@ -41,6 +41,7 @@ struct power_sgd {
   static constexpr std::string_view name = "power_sgd";
   static constexpr bool is_linear = false;
   static constexpr bool stochastic = true;
+  static constexpr bool carries_floats = true;  // factors may lie beyond the range of a 16-bit tensor
 
   std::uint32_t rank = 4;
   std::uint64_t rows = 0;

@@ -48,6 +48,7 @@ template <rounding Round> struct symmetric_pieces {
 /// difference or product exceeds half the block's range, which itself may exceed the largest float.
 template <rounding Round> struct min_max_pieces {
   static constexpr bool stochastic = Round == rounding::stochastic;
+  static constexpr std::uint32_t least_scale_bits = 0x00800000u;  // 2^-126: the inverse of a smaller one would overflow
   std::int32_t levels;
 
   using statistic = min_max;
@@ -64,7 +65,7 @@ template <rounding Round> struct min_max_pieces {
     return {middle, fits ? up : bits_float(float_bits(exact) & ~0xffu)};
   }
   CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
-    float const inverse = float_bits(p.scale) >= tiny_bits ? div(1.0f, p.scale) : 0.0f;
+    float const inverse = float_bits(p.scale) >= least_scale_bits ? div(1.0f, p.scale) : 0.0f;
     float const above = add(mul(sub(x, p.middle), inverse), half());
     if constexpr (stochastic) {
       std::int32_t const c =
@@ -90,7 +91,7 @@ template <rounding Round> struct min_max_pieces {
 /// Range:       symmetric (Bits >= 2): (-L..L) scale, L = 2^(Bits-1) - 1, stored as code + L + 1; scale = max|x| / L
 ///              min_max: middle + (0..L - L/2) scale, L = 2^Bits - 1; middle = (min + max) / 2, scale = (max - min) / L
 ///              Scales are rounded up to 16 significant bits, so that the extremes are not clipped; where an extreme
-///              would then decode to Inf, down
+///              would then decode to Inf, down. min_max blocks whose range is below 2^-126 L decode to their middle
 /// Ties:        nearest rounds half to even
 /// Guarantee:   nearest: |x - Q(x)| <= scale / 2 (and the rounding of the arithmetic); stochastic: < scale, unbiased to
 ///              2^-16 of a scale

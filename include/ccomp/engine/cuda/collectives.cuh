@@ -96,7 +96,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
       check_headers({all.data(), slot, ranks()});
     }
   }
-  /// float16 carriers hold x * 2^log2.
+  /// From now on float16 carriers hold x * 2^log2; those that `reduce` reads still hold x.
   void prescale(int log2) { prescale_ = std::ldexp(1.0f, log2); }
 
   void expect_output(values const& out) const { expect_device_memory(ex_, out.data, name_, "the output"); }

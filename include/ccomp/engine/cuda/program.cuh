@@ -133,7 +133,7 @@ inline void describe_segment(device_pass pass, device_program const& p, block_ca
                 .seed = q->seed(s.end.stage)};
     return;
   }
-  k.layout.raw = s.cast() ? *s.cast() : after_transforms(s, k.type);
+  k.layout.raw = s.cast() ? *s.cast() : carried_type(s, k.type);
   if (k.layout.raw == element_type::float16) k.layout.prescale = k.prescale;
 }
 

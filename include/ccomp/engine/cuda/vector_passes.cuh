@@ -388,6 +388,7 @@ template <class Kernels> class vector_runner {
     block_call t = c.k;
     t.out = {sum, element_type::float32};
     t.divisor = 1;
+    t.prescale = 1;
     t.add_to_out = false;
     run(device_pass::decode, p, t, memory);
     t = c.k;

@@ -34,7 +34,7 @@ class host_engine {
   /// `begin` compares the steps, too.
   [[nodiscard]] static std::size_t step_bytes() { return 0; }
   void compare_steps(std::span<std::byte>) const {}
-  /// float16 carriers hold x * 2^log2.
+  /// From now on float16 carriers hold x * 2^log2; those that `reduce` reads still hold x.
   void prescale(int log2) { prescale_log2_ = log2; }
 
   void expect_output(values const& out) const { expect_host_memory(out.data, name_, "the output"); }
@@ -82,8 +82,8 @@ class host_engine {
   /// The owner's half of two_shot: sums all slots, encodes the sum of its piece, whose error joins its residual.
   void reduce(tensor_job const& j, pieces const& cut, std::size_t piece, slot_row const& from, std::size_t room,
               slot_row const& to, scratch const& spare) {
-    pass_context const decode_at = context(j, piece * cut.first_stride);
-    pass_context encode_at = decode_at;
+    pass_context encode_at = context(j, piece * cut.first_stride), decode_at = encode_at;
+    decode_at.prescale_log2 = 0;
     encode_at.phase = 1;
     reduce_and_encode(call_.stages, decode_at, encode_at, sources(from), room, cut.length(piece), j.data.type,
                       detail::part(j.residual, cut.first(piece)), {to.data, room}, spare);

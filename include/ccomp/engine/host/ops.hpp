@@ -58,6 +58,7 @@ struct vector_ops {
                      std::span<float const> carrier, std::span<float> out, float sign, pass_options const&);
   double (*contraction)(void const* stage, std::size_t n);
   bool counted;  // how many carrier values there are depends on the input, and stands in the side bytes
+  bool floats;   // the carrier is float32 whatever the tensor's type: its values are not the tensor's
 };
 
 struct stage_ref;
@@ -179,6 +180,15 @@ inline constexpr quantizer_ops quantizer_ops_of = {
     }};
 
 template <class S>
+concept has_carrier_count = requires(S const& s, std::span<std::byte const> side, std::size_t n) {
+  s.carrier_count(side, n);
+};
+template <class S>
+concept carries_floats = requires {
+  requires S::carries_floats;
+};
+
+template <class S>
 inline constexpr vector_ops vector_ops_of = {
     [](void const* s, std::size_t n) { return as<S>(s).side_bytes(n); },
     [](void const* s, std::size_t n) { return as<S>(s).carrier_size(n); },
@@ -192,7 +202,7 @@ inline constexpr vector_ops vector_ops_of = {
        std::span<float> carrier, std::span<std::byte> scratch,
        pass_options const& at) { return as<S>(s).encode(ex, in, side, carrier, scratch, at); },
     [](void const* s, std::span<std::byte const> side, std::size_t n) -> std::size_t {
-      if constexpr (requires { as<S>(s).carrier_count(side, n); })
+      if constexpr (has_carrier_count<S>)
         return as<S>(s).carrier_count(side, n);
       else
         return as<S>(s).carrier_size(n);
@@ -217,10 +227,8 @@ inline constexpr vector_ops vector_ops_of = {
       else
         return 0;
     },
-    requires(S const& s, std::span<std::byte const> side, std::size_t n){s.carrier_count(side, n);
-}
-}
-;
+    has_carrier_count<S>,
+    carries_floats<S>};
 
 template <class S>
 concept has_reduce = requires(S const& s, host_exec const& ex, communicator_ref& comm, reduce_call const& call) {

@@ -127,7 +127,7 @@ struct vector_payload {
 inline std::size_t extent(program p, std::byte const* payload, std::size_t bytes, std::size_t n, element_type type) {
   segment const s = first_segment(p);
   if (!s.vector()) return capacity(p, n, type);
-  type = after_transforms(s, type);
+  type = carried_type(s, type);
   vector_payload const v(s, payload, bytes, n, type);
   return (bytes - v.rest_bytes) + extent(s.tail, v.rest, v.rest_bytes, v.carrier_values, type);
 }
@@ -146,7 +146,7 @@ inline std::size_t encode_vector(segment const& s, pass_context const& c, const_
                                  residual_ref r, std::span<std::byte> payload, scratch memory) {
   auto const& ops = *s.vector();
   std::size_t const n = in.n;
-  element_type const carrier_type = after_transforms(s, type);
+  element_type const carrier_type = carried_type(s, type);
   vector_scratch m(s, n, memory);
   float* v = m.values;
   float const* source = v;
@@ -225,7 +225,7 @@ inline void sum_vectors(segment const& s, pass_context const& c, std::span<std::
                         bool add_to_out) {
   auto const& ops = *s.vector();
   std::size_t const n = out.n;
-  element_type const carrier_type = after_transforms(s, type);
+  element_type const carrier_type = carried_type(s, type);
   vector_scratch m(s, n, memory);
   bool const in_place = out.type == element_type::float32 && !add_to_out;
   float* const acc = in_place ? static_cast<float*>(out.data) : m.values;

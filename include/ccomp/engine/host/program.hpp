@@ -89,8 +89,9 @@ inline std::size_t granule(program p) {
   return g;
 }
 
-inline element_type after_transforms(segment const& s, element_type type) {
-  return s.transforms.empty() ? type : element_type::float32;
+/// The element type of what the segment's end leaves: transforms compute in float, and so do some vector stages.
+inline element_type carried_type(segment const& s, element_type type) {
+  return s.transforms.empty() && !(s.vector() && s.vector()->floats) ? type : element_type::float32;
 }
 
 /// Where the parts of a quantizer's payload lie.
@@ -105,7 +106,7 @@ inline quantizer_layout layout_of(stage_ref q, std::size_t n) {
 
 inline std::size_t capacity(program p, std::size_t n, element_type type) {
   auto const s = first_segment(p);
-  type = after_transforms(s, type);
+  type = carried_type(s, type);
   if (s.quantizer()) return layout_of(s.end, n).total();
   if (auto const* cast = s.cast()) return pad16(n * element_bytes(*cast));
   if (auto const* v = s.vector())
@@ -120,7 +121,7 @@ struct linear_carrier {
 };
 inline linear_carrier carrier_of(program p, std::size_t n, element_type type) {
   auto const s = first_segment(p);
-  type = after_transforms(s, type);
+  type = carried_type(s, type);
   if (auto const* cast = s.cast()) return {n, *cast};
   if (auto const* v = s.vector()) return carrier_of(s.tail, v->carrier_size(s.end.stage, n), type);
   return {n, type};
