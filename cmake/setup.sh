@@ -33,9 +33,12 @@ setup_packages() {
 # How many compilers or tests run at a time.
 setup_jobs() { echo "${CCOMP_JOBS:-$(nproc)}"; }
 
+# printable <text>: a terminal obeys control characters; each becomes a '?'.
+printable() { printf '%s' "$*" | LC_ALL=C tr '\001-\037\177' '?'; }
+
 # One sentence, exit code 2: for options that the script does not know.
 usage_error() {
-  echo "$(basename "$(dirname "$0")")/$(basename "$0"): $*; --help lists the options" >&2
+  echo "$(basename "$(dirname "$0")")/$(basename "$0"): $(printable "$*"); --help lists the options." >&2
   exit 2
 }
 

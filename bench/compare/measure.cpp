@@ -147,7 +147,7 @@ fidelity measure_fidelity(std::string const& compressor, gradients const& input,
 
     fidelity found;
     found.payload_bytes = used;
-    found.ratio = static_cast<double>(row.size_bytes()) / static_cast<double>(used);
+    found.ratio = static_cast<double>(row.size() * input.value_bytes()) / static_cast<double>(used);
     found.relative_error = relative_error(std::span<float const>(output), row);
     found.cosine = cosine(row, output);
     add_allreduce(found, stages, input, settings);

@@ -5,6 +5,7 @@
 #include <ccomp/chain.hpp>
 #include <ccomp/checksum.hpp>
 #include <ccomp/collective/job.hpp>
+#include <ccomp/fields.hpp>
 #include <ccomp/storage.hpp>
 #include <ccomp/types.hpp>
 #include <cstring>
@@ -81,7 +82,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
       : inner_(std::move(c)), ex_(ex), options_(options), n_(n), now_(ex, 0, 0), before_(ex, 0, 0) {
     detail::expects(options.residual != element_type::float16, "error_feedback: residuals are float32 or bfloat16");
     detail::expects(options.decay > 0 && options.decay <= 1,
-                    [&] { return "error_feedback: decay must lie in (0, 1], got " + std::to_string(options.decay); });
+                    [&] { return "error_feedback: decay must lie in (0, 1], got " + detail::print_value(options.decay); });
     auto const stages = detail::stages_of(inner_);
     detail::validate(stages);
     for (auto const& s : stages)

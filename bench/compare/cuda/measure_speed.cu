@@ -11,6 +11,7 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../measure.hpp"
@@ -173,6 +174,7 @@ speed measure_speed(std::string const& compressor, gradients const& input, std::
     found.bytes_sent = group.report.bytes_sent;
     found.payload_bytes = used;
     found.check = check;
+    found.yardstick = std::move(copies);
     return found;
   });
 }

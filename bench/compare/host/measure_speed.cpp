@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../host_engine.hpp"
@@ -120,6 +121,7 @@ speed measure_speed(std::string const& compressor, gradients const& input, std::
     found.strategy = group.report.strategy;
     found.bytes_sent = group.report.bytes_sent;
     found.payload_bytes = used;
+    found.yardstick = std::move(reads);
     return found;
   });
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <ccomp/config.hpp>
 #include <ccomp/error.hpp>
+#include <ccomp/fields.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -14,7 +15,7 @@ namespace detail {
 
 inline void expect_ratio(double ratio, std::string_view stage, char const* setting) {
   expects(ratio > 0 && ratio <= 1, [&] {
-    return std::string(stage) + ": " + setting + " must be above 0 and at most 1, got " + std::to_string(ratio);
+    return std::string(stage) + ": " + setting + " must be above 0 and at most 1, got " + print_value(ratio);
   });
 }
 /// Indices travel as u32.

@@ -72,9 +72,9 @@ struct threshold {
   }
   void validate() const {
     detail::expects(value >= 0 && detail::is_finite(value),
-                    [&] { return "threshold: value must be finite and at least 0, got " + std::to_string(value); });
+                    [&] { return "threshold: value must be finite and at least 0, got " + detail::print_value(value); });
     detail::expects(relative >= 0 && detail::is_finite(relative), [&] {
-      return "threshold: relative must be finite and at least 0, got " + std::to_string(relative);
+      return "threshold: relative must be finite and at least 0, got " + detail::print_value(relative);
     });
     detail::expects(value > 0 || relative > 0, "threshold: one of value and relative must be above 0");
     detail::expect_ratio(capacity_ratio, name, "capacity_ratio");
