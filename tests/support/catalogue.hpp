@@ -33,11 +33,11 @@ inline std::vector<catalogue_entry> catalogue() {
   using enum sends;
   using enum draws;
   std::vector<catalogue_entry> all_of_them {
-    {"cast<bfloat16>", 1}, {"cast<float16>", 1},
-        {"cast<fp8_e4m3>", 128}, {"cast<fp8_e5m2>(block=32)", 32}, {"uniform_quantize<1>", 512},
-        {"uniform_quantize<2>", 512}, {"uniform_quantize<3>(block=16)", 16}, {"uniform_quantize<4>", 512},
-        {"uniform_quantize<5>", 512}, {"uniform_quantize<6>(block=32)", 32}, {"uniform_quantize<7>", 512},
-        {"uniform_quantize<8>", 512}, {"uniform_quantize<8>(block=4096, range=min_max)", 4096},
+    {"cast<bfloat16>", 1}, {"cast<float16>", 1}, {"cast<fp8_e4m3>", 128}, {"cast<fp8_e5m2>(block=32)", 32},
+        {"uniform_quantize<1>", 512}, {"uniform_quantize<2>", 512}, {"uniform_quantize<3>(block=16)", 16},
+        {"uniform_quantize<4>", 512}, {"uniform_quantize<5>", 512}, {"uniform_quantize<6>(block=32)", 32},
+        {"uniform_quantize<7>", 512}, {"uniform_quantize<8>", 512},
+        {"uniform_quantize<8>(block=4096, range=min_max)", 4096},
         {"uniform_quantize<4>(round=stochastic)", 512, all, own, largest_float, fine},
         {"uniform_quantize<3>(block=64, round=stochastic, range=min_max)", 64, all, own, largest_float, 2 * fine},
         {"qsgd<2>", 512, all, own, largest_float, fine}, {"qsgd<3>", 512, all, own, largest_float, fine},
@@ -77,8 +77,7 @@ inline std::vector<catalogue_entry> catalogue() {
         {"shared_scale_quantize<4>(block=128, round=stochastic)", 128, all, own, largest_float, fine},
         {"shared_scale_quantize<3>", 512}, {"shared_scale_quantize<2>", 512},
 #endif
-        {"top_k(0.05)|uniform_quantize<8>", 512, largest},
-        {"top_k(0.02)|cast<float16>", 1, largest},
+        {"top_k(0.05)|uniform_quantize<8>", 512, largest}, {"top_k(0.02)|cast<float16>", 1, largest},
         {"top_k(0.3)|top_k(0.5)|uniform_quantize<3>", 512, largest},
         {"top_k(0.1)|hadamard_rotate(block=16)|sign_flip", 16, largest, shared, largest_float / 4096},
         {"sign_flip|top_k(0.1)|natural", 1024, largest, own},

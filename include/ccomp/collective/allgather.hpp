@@ -25,7 +25,8 @@ collective_report allgather(Engine& e, collective_call const& call, values const
   pieces const shards{full.n, n, ranks, 0};
   std::size_t const room = capacity(call.stages, n, shard.data.type), slot = sizeof(slot_header) + room;
   auto const memory = ws.reserve(
-      slot * (ranks + 1) + std::max(e.encode_scratch(shard, whole(n)), e.decode_scratch(shard, shards)), "allgather");
+      slot * (ranks + 1) + std::max(e.encode_scratch(shard, whole(n)), e.decode_scratch(shard, call.stages, shards)),
+      "allgather");
   e.begin({"allgather", gather::name, &call, static_cast<int>(ranks)});
   auto const mine = memory.first(slot), all = memory.subspan(slot, slot * ranks);
   scratch const spare(memory.subspan(slot * (ranks + 1)));
@@ -34,7 +35,7 @@ collective_report allgather(Engine& e, collective_call const& call, values const
   std::size_t const used = e.encode(shard, whole(n), sent.part(sizeof(slot_header)), spare);
   e.all_gather(mine, all);
   e.check_headers(received);
-  e.decode(shard, full, shards, received.part(sizeof(slot_header)), room, spare);
+  e.decode(shard, call.stages, full, shards, received.part(sizeof(slot_header)), room, spare);
   return {gather::name, (ranks - 1) * slot, used, ws.size()};
 }
 

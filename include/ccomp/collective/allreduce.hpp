@@ -125,17 +125,18 @@ template <class X> auto const& compressor_of(X const& x) {
 /// Checks the compressor, makes the jobs and the engine of a call, and runs `body(engine, call)`.
 template <class Exec, class Comm, class C, class Data, class Body>
 collective_report run_collective(char const* name, Exec const& ex, Comm& comm, C& c, Data& data, workspace<Exec>& ws,
-                                 allreduce_options const& options, Body const& body) {
+                                 allreduce_options const& options, Body const& body, bool reselect = false) {
   using traits = feedback_traits<std::remove_cv_t<C>>;
   auto const stages = stages_of(compressor_of(c));
   validate(stages);
   constexpr bool feedback = traits::single || traits::set;
   job_list<C> jobs(c, data, options.tensor);
   step const at = jobs.step_of(name, ex, stages, options.at);
-  collective_call const call{stages, jobs.jobs(), options.op == reduction::mean, at, feedback};
+  collective_call const call{stages, jobs.jobs(), options.op == reduction::mean, at, feedback, reselect};
   auto engine = collective_engine<Exec>::template make<feedback>(ex, comm, compressor_of(c), call, name, ws);
   auto report = body(engine, call);
   jobs.finish(at);
+  report.overflowed = engine.overflowed();
   report.feedback = feedback;
   return report;
 }
@@ -153,7 +154,7 @@ collective_report run_collective(char const* name, Exec const& ex, Comm& comm, C
 ///              gone or late; invalid_argument for unusable arguments
 template <class Exec, class Comm, class C, class Data, class Strategy = automatic>
 collective_report allreduce(Exec const& ex, Comm& comm, C&& c, Data&& data, workspace<Exec>& ws,
-                            allreduce_options options = {}, Strategy = {}) {
+                            allreduce_options options = {}, Strategy strategy = {}) {
   using inner = typename detail::feedback_traits<std::remove_cvref_t<C>>::compressor_type;
   constexpr bool compressor_ok = compressor<inner>;
   constexpr bool strategy_ok = detail::allreduce_strategy<Strategy>;
@@ -191,9 +192,14 @@ collective_report allreduce(Exec const& ex, Comm& comm, C&& c, Data&& data, work
       "variable that is not const");
   if constexpr (residual_ok && exec_ok && compressor_ok && strategy_ok && in_flight_ok && comm_ok && gather_ok &&
                 two_shot_ok && sum_ok) {
-    return detail::run_collective("allreduce", ex, comm, c, data, ws, options, [&](auto& engine, auto const& call) {
-      return detail::allreduce<detail::kind_of_strategy<Strategy>()>(engine, call, ws);
-    });
+    bool reselect = false;
+    if constexpr (std::same_as<Strategy, two_shot>) reselect = strategy.reselect;
+    return detail::run_collective(
+        "allreduce", ex, comm, c, data, ws, options,
+        [&](auto& engine, auto const& call) {
+          return detail::allreduce<detail::kind_of_strategy<Strategy>()>(engine, call, ws);
+        },
+        reselect);
   } else {
     return {};
   }

@@ -14,7 +14,8 @@ collective_report broadcast(Engine& e, collective_call const& call, int root, wo
           [&] { return "broadcast: root " + std::to_string(root) + " of " + std::to_string(ranks) + " ranks"; });
   pieces const all = whole(job.data.n);
   std::size_t const room = capacity(call.stages, job.data.n, job.data.type), slot = sizeof(slot_header) + room;
-  auto const memory = ws.reserve(slot + std::max(e.encode_scratch(job, all), e.decode_scratch(job, all)), "broadcast");
+  auto const memory =
+      ws.reserve(slot + std::max(e.encode_scratch(job, all), e.decode_scratch(job, call.stages, all)), "broadcast");
   e.begin({"broadcast", "broadcast", &call, ranks, root});
   auto const bytes = memory.first(slot);
   scratch const spare(memory.subspan(slot));
@@ -27,7 +28,7 @@ collective_report broadcast(Engine& e, collective_call const& call, int root, wo
   }
   e.broadcast(bytes, root);
   e.check_headers(one, static_cast<std::size_t>(root));
-  e.decode(job, job.data, all, one.part(sizeof(slot_header)), room, spare);
+  e.decode(job, call.stages, job.data, all, one.part(sizeof(slot_header)), room, spare);
   return {"broadcast", sends ? (e.ranks() - 1) * slot : 0, used, ws.size()};
 }
 

@@ -35,6 +35,7 @@ struct collective_call {
   bool mean = true;
   step at{};
   bool feedback = false;  // the jobs have residuals
+  bool reselect = false;  // two_shot: the sum of a chunk is cut to the size of one payload
 };
 
 }  // namespace detail

@@ -32,5 +32,10 @@ inline std::size_t kept_values(double ratio, std::uint64_t count, std::size_t n,
   return std::clamp<std::size_t>(wanted, 1, n);
 }
 
+/// What `payloads` payloads of `kept` values each hold at most, added up.
+constexpr std::size_t kept_of_sum(std::size_t kept, std::size_t payloads, std::size_t n) {
+  return kept < n / payloads ? kept * payloads : payloads > 1 ? n : kept;
+}
+
 }  // namespace detail
 CCOMP_END

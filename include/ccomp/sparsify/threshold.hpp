@@ -60,19 +60,22 @@ struct threshold {
   static constexpr std::string_view name = "threshold";
   static constexpr bool is_linear = false;
   static constexpr bool is_unbiased = false;
+  static constexpr bool stochastic = true;  // where an overflow begins to keep is drawn by the step
 
   float value = 0;
   float relative = 1;
   double capacity_ratio = 0.05;
   index_coding indices = index_coding::automatic;
+  std::size_t payloads = 1;  // set by sum_of: room for what so many payloads hold
 
   static constexpr auto fields() {
     return std::tuple{field{"value", &threshold::value}, field{"relative", &threshold::relative},
                       field{"capacity_ratio", &threshold::capacity_ratio}, field{"indices", &threshold::indices}};
   }
   void validate() const {
-    detail::expects(value >= 0 && detail::is_finite(value),
-                    [&] { return "threshold: value must be finite and at least 0, got " + detail::print_value(value); });
+    detail::expects(value >= 0 && detail::is_finite(value), [&] {
+      return "threshold: value must be finite and at least 0, got " + detail::print_value(value);
+    });
     detail::expects(relative >= 0 && detail::is_finite(relative), [&] {
       return "threshold: relative must be finite and at least 0, got " + detail::print_value(relative);
     });
@@ -81,7 +84,14 @@ struct threshold {
   }
 
   [[nodiscard]] std::size_t carrier_size(std::size_t n) const {
-    return detail::kept_values(capacity_ratio, 0, n, name);
+    return detail::kept_of_sum(detail::kept_values(capacity_ratio, 0, n, name), payloads, n);
+  }
+  /// Keeps all that so many payloads hold, added up: whatever is not zero.
+  [[nodiscard]] threshold sum_of(std::size_t n) const {
+    threshold wide = *this;
+    wide.value = 0x1p-149f;
+    wide.payloads = n;
+    return wide;
   }
   [[nodiscard]] std::size_t side_bytes(std::size_t n) const { return n == 0 ? 0 : header_bytes + layout(n).bytes(); }
   [[nodiscard]] std::size_t scratch_bytes(std::size_t n) const {

@@ -116,14 +116,14 @@ template <class C, class Comm, bool Feedback> class device_engine {
     run<encode_pass>(k, spare);
     return cut.count * capacity(call_.stages, cut.size, j.data.type);
   }
-  /// Slot i into piece i of `out`.
-  void decode(tensor_job const& j, values const& out, pieces const& cut, slot_row const& from, std::size_t,
-              scratch const& spare) const {
+  /// Slot i, a payload of `coded`, into piece i of `out`.
+  void decode(tensor_job const& j, program coded, values const& out, pieces const& cut, slot_row const& from,
+              std::size_t, scratch const& spare) const {
     block_call k = decode_call(j, cut);
     k.sources = from.data;
     k.chunk_source_stride = from.stride;
     k.out = {out.data, out.type};
-    run<device_pass::decode>(k, spare);
+    run<device_pass::decode>(k, spare, coded);
   }
   /// All slots, in their order, into `out`; `first`: where its random bits begin.
   void sum(tensor_job const& j, values const& out, std::uint64_t first, slot_row const& from, std::size_t,
@@ -135,30 +135,34 @@ template <class C, class Comm, bool Feedback> class device_engine {
     k.out = {out.data, out.type};
     run<device_pass::decode>(k, spare);
   }
-  /// The owner's half of two_shot: sums all slots, encodes the sum of its piece, whose error joins its residual.
-  void reduce(tensor_job const& j, pieces const& cut, std::size_t piece, slot_row const& from, std::size_t,
-              slot_row const& to, scratch const& spare) const {
+  /// The owner's half of two_shot: sums all slots, encodes the sum of its piece by `sums`; what that leaves out joins
+  /// its residual.
+  void reduce(tensor_job const& j, program sums, pieces const& cut, std::size_t piece, slot_row const& from,
+              std::size_t, slot_row const& to, scratch const& spare) const {
     block_call k = reduce_call_of(j, cut.length(piece), from.count);
     k.first = piece * cut.first_stride;
     k.residual = advanced(k.residual, cut.first(piece));
     k.sources = from.data;
     k.source_stride = from.stride;
     k.payload = to.data;
-    run<device_pass::reduce>(k, spare);
+    run<device_pass::reduce>(k, spare, call_.stages, sums);
   }
 
   [[nodiscard]] std::size_t encode_scratch(tensor_job const& j, pieces const& cut) const {
     return scratch_of<encode_pass>(encode_call(j, cut));
   }
-  [[nodiscard]] std::size_t decode_scratch(tensor_job const& j, pieces const& cut) const {
-    return scratch_of<device_pass::decode>(decode_call(j, cut));
+  [[nodiscard]] std::size_t decode_scratch(tensor_job const& j, program coded, pieces const& cut) const {
+    return scratch_of<device_pass::decode>(decode_call(j, cut), coded);
   }
   [[nodiscard]] std::size_t sum_scratch(tensor_job const& j, std::size_t n, std::size_t sources) const {
     return scratch_of<device_pass::decode>(sum_call(j, n, sources));
   }
-  [[nodiscard]] std::size_t reduce_scratch(tensor_job const& j, std::size_t n, std::size_t sources) const {
-    return scratch_of<device_pass::reduce>(reduce_call_of(j, n, sources));
+  [[nodiscard]] std::size_t reduce_scratch(tensor_job const& j, program sums, std::size_t n,
+                                           std::size_t sources) const {
+    return scratch_of<device_pass::reduce>(reduce_call_of(j, n, sources), call_.stages, sums);
   }
+  /// The stream knows when it has come so far: `workspace::check` tells.
+  [[nodiscard]] static std::size_t overflowed() { return 0; }
 
   void all_gather(std::span<std::byte const> send, std::span<std::byte> receive) {
     comm_.all_gather(ex_, send, receive);
@@ -225,11 +229,24 @@ template <class C, class Comm, bool Feedback> class device_engine {
 
   static constexpr device_pass encode_pass = Feedback ? device_pass::encode_feedback : device_pass::encode;
 
+  /// A pass of the call's chain, or of one with its types.
   template <device_pass Pass> void run(block_call const& k, scratch const& spare) const {
-    run_pass(Pass, ex_, device_program_of<Pass>(compressor_, call_.stages), k, spare, ws_);
+    run<Pass>(k, spare, call_.stages);
+  }
+  template <device_pass Pass>
+  void run(block_call const& k, scratch const& spare, program stages, program sums = {}) const {
+    run_pass(Pass, ex_, program_for<Pass>(stages, sums), k, spare, ws_);
   }
   template <device_pass Pass> std::size_t scratch_of(block_call const& k) const {
-    return device_scratch_bytes(Pass, device_program_of<Pass>(compressor_, call_.stages), k, ws_);
+    return scratch_of<Pass>(k, call_.stages);
+  }
+  template <device_pass Pass> std::size_t scratch_of(block_call const& k, program stages, program sums = {}) const {
+    return device_scratch_bytes(Pass, program_for<Pass>(stages, sums), k, ws_);
+  }
+  template <device_pass Pass> device_program program_for(program stages, program sums) const {
+    device_program p = device_program_of<Pass>(compressor_, stages);
+    p.sums = sums;
+    return p;
   }
   void launch_headers(char const* name, void (*kernel)(header_call), slot_row const& slots, std::size_t first) const {
     header_call k = headers_;

@@ -63,6 +63,8 @@ struct select_state {
   std::uint32_t pooled;         // the candidates are in the pool
   std::uint32_t pool_used;
   std::uint32_t kept, split, head;  // kept, by rank: the first `head`, and from `split` on, `kept` in all
+  std::uint32_t only_bad;           // of more values than fit, those that are not finite are kept
+  unsigned long long early;         // of the tile where an overflow begins to keep: counts before that place
   std::uint32_t arrived[5];
 };
 /// Where a tile's candidates lie in the pool.

@@ -393,14 +393,16 @@ template <class Kernels> class vector_runner {
     run(device_pass::decode, p, t, memory);
     t = c.k;
     t.in = {sum, element_type::float32};
+    device_program coded = p;
+    coded.stages = p.sums;
     bool const keeps = !ex_ || c.k.residual.data;
-    if (!keeps) return run(device_pass::encode, p, t, memory);
+    if (!keeps) return run(device_pass::encode, coded, t, memory);
     // Encoding with an empty residual leaves exactly what was left out in it.
     auto* const left = memory.take<float>(c.n * c.items);
     if (ex_) check_cuda(cudaMemsetAsync(left, 0, c.n * c.items * sizeof(float), ex_->stream()), "cudaMemsetAsync");
     t.residual = {left, element_type::float32};
     t.decay = 1;
-    run(device_pass::encode_feedback, p, t, memory);
+    run(device_pass::encode_feedback, coded, t, memory);
     vector_source whole = c.source();
     whole.residual = c.k.residual;
     update_residual(whole, residual_step::add, left, c.items);

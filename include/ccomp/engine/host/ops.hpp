@@ -59,6 +59,8 @@ struct vector_ops {
   double (*contraction)(void const* stage, std::size_t n);
   bool counted;  // how many carrier values there are depends on the input, and stands in the side bytes
   bool floats;   // the carrier is float32 whatever the tensor's type: its values are not the tensor's
+  /// The values that found no room, as the side bytes tell. Null: all fit.
+  std::size_t (*overflow)(std::span<std::byte const> side);
 };
 
 struct stage_ref;
@@ -103,6 +105,8 @@ struct stage_ops {
   bool (*contracts)(void const* stage, std::size_t n) = nullptr;
   /// Whether it draws random bits, which depend on the step.
   bool (*stochastic)(void const* stage) = nullptr;
+  /// The stage that has room for all that so many payloads of this one hold. Null: this one has.
+  std::shared_ptr<void const> (*sum_of)(void const* stage, std::size_t payloads) = nullptr;
 };
 
 struct stage_ref {
@@ -187,6 +191,10 @@ template <class S>
 concept carries_floats = requires {
   requires S::carries_floats;
 };
+template <class S>
+concept has_overflow = requires(std::span<std::byte const> side) {
+  { S::overflow(side) } -> std::convertible_to<std::size_t>;
+};
 
 template <class S>
 inline constexpr vector_ops vector_ops_of = {
@@ -228,7 +236,14 @@ inline constexpr vector_ops vector_ops_of = {
         return 0;
     },
     has_carrier_count<S>,
-    carries_floats<S>};
+    carries_floats<S>,
+    [] {
+      using overflow_t = decltype(vector_ops::overflow);
+      if constexpr (has_overflow<S>)
+        return overflow_t{[](std::span<std::byte const> side) -> std::size_t { return S::overflow(side); }};
+      else
+        return overflow_t{};
+    }()};
 
 template <class S>
 concept has_reduce = requires(S const& s, host_exec const& ex, communicator_ref& comm, reduce_call const& call) {
@@ -251,6 +266,10 @@ concept has_contracts = requires(S const& s) {
 template <class S>
 concept has_state = requires(S const& s, std::size_t n) {
   { s.make_state(n) } -> std::same_as<stage_state>;
+};
+template <class S>
+concept has_sum_of = requires(S const& s, std::size_t payloads) {
+  { s.sum_of(payloads) } -> std::same_as<S>;
 };
 
 template <class S> constexpr stage_ops make_stage_ops() {
@@ -287,6 +306,10 @@ template <class S> constexpr stage_ops make_stage_ops() {
   if constexpr (transform_stage<S>) ops.transform = &transform_ops_of<S>;
   if constexpr (vector_stage<S>) ops.vector = &vector_ops_of<S>;
   if constexpr (has_reduce<S>) ops.protocol = &protocol_ops_of<S>;
+  if constexpr (has_sum_of<S>)
+    ops.sum_of = [](void const* s, std::size_t payloads) -> std::shared_ptr<void const> {
+      return std::make_shared<S const>(as<S>(s).sum_of(payloads));
+    };
   if constexpr (has_state<S>) ops.make_state = [](void const* s, std::size_t n) { return as<S>(s).make_state(n); };
   return ops;
 }

@@ -127,6 +127,27 @@ inline linear_carrier carrier_of(program p, std::size_t n, element_type type) {
   return {n, type};
 }
 
+/// The chain that encodes a sum of payloads: what was selected once is not selected again.
+class sum_program {
+ public:
+  sum_program(program p, std::size_t payloads) {
+    for (auto s : p) {
+      if (payloads > 1 && s.ops->sum_of) {
+        owned_.push_back(s.ops->sum_of(s.stage, payloads));
+        s.stage = owned_.back().get();
+      }
+      stages_.push_back(s);
+    }
+  }
+  sum_program(sum_program const&) = delete;
+  sum_program& operator=(sum_program const&) = delete;
+  operator program() const { return stages_; }
+
+ private:
+  std::vector<stage_ref> stages_;
+  std::vector<std::shared_ptr<void const>> owned_;
+};
+
 /// Scratch for any one pass over a tensor of n values, feedback included.
 inline std::size_t scratch_bytes(program p, std::size_t n) {
   auto const s = first_segment(p);
