@@ -4,6 +4,7 @@
 #include <ccomp/collective/bodies.hpp>
 #include <ccomp/engine/host/collectives.hpp>
 #include <ccomp/error_feedback.hpp>
+#include <ccomp/exec/loading.hpp>
 #include <ccomp/workspace.hpp>
 #include <ranges>
 
@@ -108,7 +109,7 @@ collective_report run_collective(char const* name, Exec const& ex, Comm& comm, C
   auto engine = collective_engine<Exec>::template make < traits::single ||
                 traits::set > (ex, comm, compressor_of(c), call, name, ws);
   auto const report = body(engine, call);
-  jobs.finish();
+  if (!loading_kernels()) jobs.finish();
   return report;
 }
 
