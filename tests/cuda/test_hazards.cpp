@@ -304,21 +304,24 @@ TEST_CASE("hazards: memory of a workspace outlasts the graphs that were launched
   CHECK(code.payload() == right);
 }
 
-TEST_CASE("hazards: a wrapper outlasts the calls that used it on another stream") {
-  own_stream const other;
-  cuda_exec const there(other.get());
+TEST_CASE("hazards: a wrapper's memory outlasts the calls that used it on another stream") {
+  own_stream const stream, other;
+  cuda_exec const ex(stream.get()), there(other.get());
   device_array<float> const x(std::vector<float>(5000, 1.0f));
   workspace ws{there};
   thread_group group(1);
   thread_communicator comm(group, 0);
-  {
-    own_stream const stream;
-    error_feedback feedback{top_k{.ratio = 0.1}, 5000, cuda_exec(stream.get())};
-    cuda_exec(stream.get()).synchronize();
-    allreduce(there, comm, feedback, x.span(), ws, {.at = 1});
-  }
-  // Nothing has run there so far. What frees the residual is behind it.
+  auto feedback = std::make_unique<error_feedback<top_k, cuda_exec>>(top_k{.ratio = 0.1}, 5000, ex);
+  ex.synchronize();
+  cudart_sim::hold_stream held(other.get());
+  allreduce(there, comm, *feedback, x.span(), ws, {.at = 1});
+  auto const live = cudart_sim::live_allocations();
+  feedback.reset();
+  ex.synchronize();  // its own stream has nothing more to do
+  CHECK(cudart_sim::live_allocations() == live);
+  held.release();
   REQUIRE(cudaDeviceSynchronize() == cudaSuccess);
+  CHECK(cudart_sim::live_allocations() < live);
   ws.check();
 }
 
