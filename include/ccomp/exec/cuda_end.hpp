@@ -48,11 +48,10 @@ class queue_end {
     ignore_error(
         cudaEventRecordWithFlags(event_, stream, recording ? cudaEventRecordExternal : cudaEventRecordDefault));
   }
-  /// From here on its own stream waits for what was noted last.
-  [[nodiscard]] cudaStream_t wait() const noexcept {
-    ignore_error(cudaStreamWaitEvent(own_, event_, 0));
-    return own_;
-  }
+  /// The library's stream on this one's device.
+  [[nodiscard]] cudaStream_t own() const noexcept { return own_; }
+  /// From here on `stream` waits for what was noted last.
+  void wait_on(cudaStream_t stream) const noexcept { ignore_error(cudaStreamWaitEvent(stream, event_, 0)); }
 
  private:
   /// Never destroyed: what is left at the very end goes with the process.
@@ -99,8 +98,8 @@ class device_memory {
   void free(void* memory) noexcept {
     auto const ends = forget(memory);
     if (ends.empty()) return;
-    cudaStream_t own = nullptr;
-    for (auto const& e : ends) own = e->wait();
+    auto* const own = ends.front()->own();
+    for (auto const& e : ends) e->wait_on(own);
     ignore_error(cudaFreeAsync(memory, own));
   }
   /// In the order of a stream that is there and runs.

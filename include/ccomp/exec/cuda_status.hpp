@@ -65,7 +65,8 @@ class status_pool {
   }
   /// Once the calls on its stream are done.
   static void give_back(device_status* word, queue_end const& end) noexcept {
-    ignore_error(cudaLaunchHostFunc(end.wait(), &status_pool::returned, word));
+    end.wait_on(end.own());
+    ignore_error(cudaLaunchHostFunc(end.own(), &status_pool::returned, word));
   }
 
  private:

@@ -55,8 +55,8 @@ template <> class workspace<cuda_exec> {
                " bytes and the call needs " + std::to_string(bytes) +
                "; make one call of this size before recording, or lend memory";
       });
-      auto* const fresh = static_cast<std::byte*>(ex_.allocate(bytes));
       make_end();
+      auto* const fresh = static_cast<std::byte*>(ex_.allocate(bytes));
       set_aside();
       memory_ = {fresh, bytes};
       return memory_;
@@ -76,10 +76,13 @@ template <> class workspace<cuda_exec> {
   /// Gives all memory back in the stream's order, or, while it records a graph, when the calls made so far are done.
   /// Graphs recorded with it must not be launched any more.
   void release() noexcept {
-    auto state = cudaStreamCaptureStatusNone;
-    auto const asked = cudaStreamIsCapturing(ex_.stream(), &state);
-    detail::ignore_error(asked);
-    bool const runs = asked == cudaSuccess && state == cudaStreamCaptureStatusNone;
+    bool runs = false;
+    if (memory_.data() || !kept_for_graphs_.empty()) {
+      auto state = cudaStreamCaptureStatusNone;
+      auto const asked = cudaStreamIsCapturing(ex_.stream(), &state);
+      detail::ignore_error(asked);
+      runs = asked == cudaSuccess && state == cudaStreamCaptureStatusNone;
+    }
     let_go([&](void* memory) { runs ? ex_.deallocate(memory) : cuda_exec::let_go(memory); });
   }
 
