@@ -85,6 +85,7 @@ std::size_t compress(cuda_exec const& ex, C const& c, In const& in, std::span<st
   expect_device_memory(ex, x.data(), "compress", "the input");
   expect_device_memory(ex, at.at.on_device, "compress", "the step");
 
+  queued_call const queued(ex, ws);
   auto const target = out.subspan(sizeof(frame_header));
   bool const aligned = reinterpret_cast<std::uintptr_t>(target.data()) % 16 == 0;
   block_call k = device_call(x.size(), type, at);
@@ -122,6 +123,7 @@ frame_info decompress(cuda_exec const& ex, C const& c, std::span<std::byte const
   expect_header(bytes.size());
   expect_device_memory(ex, bytes.data(), "decompress", "the frame");
   expect_device_memory(ex, y.data(), "decompress", "the output");
+  queued_call const queued(ex, ws);
   frame_header h;
   ex.copy_to_host(&h, bytes.data(), sizeof h);
   frame_info const info = read_header(h, bytes.size());

@@ -35,6 +35,8 @@ std::size_t encode_on_device(cuda_exec const& ex, C const& c, std::span<T const>
   expect_device_memory(ex, residual.data, call, "the residual");
   expect_device_memory(ex, at.at.on_device, call, "the step");
   block_call k = device_call(x.size(), element_type_of<T>, at);
+  queued_call const queued(ex, ws);
+  ws.note_use(residual.data);
   k.in = {x.data(), element_type_of<T>};
   k.residual = residual;
   k.decay = decay;
@@ -53,6 +55,7 @@ void decode_on_device(cuda_exec const& ex, C const& c, std::span<std::byte const
   expect_device_memory(ex, y.data(), call, "the output");
   expect_device_memory(ex, at.at.on_device, call, "the step");
   block_call k = device_call(y.size(), element_type_of<T>, at);
+  queued_call const queued(ex, ws);
   k.sources = payload.data();
   k.source_count = 1;
   k.out = {y.data(), element_type_of<T>};

@@ -4,6 +4,7 @@
 #include <ccomp/collective/bodies.hpp>
 #include <ccomp/engine/host/collectives.hpp>
 #include <ccomp/error_feedback.hpp>
+#include <ccomp/exec/loading.hpp>
 #include <ccomp/workspace.hpp>
 #include <ranges>
 
@@ -135,7 +136,7 @@ collective_report run_collective(char const* name, Exec const& ex, Comm& comm, C
   collective_call const call{stages, jobs.jobs(), options.op == reduction::mean, at, feedback, reselect};
   auto engine = collective_engine<Exec>::template make<feedback>(ex, comm, compressor_of(c), call, name, ws);
   auto report = body(engine, call);
-  jobs.finish(at);
+  if (!loading_kernels()) jobs.finish(at);
   report.overflowed = engine.overflowed();
   report.feedback = feedback;
   return report;

@@ -66,7 +66,7 @@ class nccl_communicator {
     try {
       for (auto* const comm : made) all.push_back(nccl_communicator(comm, true, deadline));
     } catch (...) {  // the one that failed is aborted, the next ones have no owner yet
-      for (std::size_t i = all.size() + 1; i < made.size(); ++i) static_cast<void>(ncclCommAbort(made[i]));
+      for (std::size_t i = all.size() + 1; i < made.size(); ++i) detail::ignore_error(ncclCommAbort(made[i]));
       throw;
     }
     return all;
@@ -292,7 +292,7 @@ class nccl_group {
   nccl_group(nccl_group const&) = delete;
   nccl_group& operator=(nccl_group const&) = delete;
   ~nccl_group() {
-    if (open_) static_cast<void>(close());
+    if (open_) detail::ignore_error(close());
   }
 
   /// Starts the calls. Throws nccl_error if NCCL does not take them; timeout if a non-blocking communicator is still in

@@ -36,7 +36,7 @@ class thread_device {
     reading(thread_device const& of, cuda_exec const& ex) : of_(of), stream_(ex.stream()) {}
     reading(reading const&) = delete;
     reading& operator=(reading const&) = delete;
-    ~reading() { static_cast<void>(cudaEventRecord(of_.done_, stream_)); }
+    ~reading() { ignore_error(cudaEventRecord(of_.done_, stream_)); }
 
    private:
     thread_device const& of_;
@@ -67,16 +67,16 @@ class thread_device {
   /// On a stream of its own: the caller's may be gone by now.
   void release() noexcept {
     if (!memory_) return;
-    static_cast<void>(cudaStreamWaitEvent(end_, done_, 0));
-    static_cast<void>(cudaFreeAsync(memory_, end_));
+    ignore_error(cudaStreamWaitEvent(end_, done_, 0));
+    device_memory::instance().free_on(memory_, end_);
     memory_ = nullptr;
     size_ = 0;
   }
   void destroy() noexcept {
     release();
-    if (ready_) static_cast<void>(cudaEventDestroy(ready_));
-    if (done_) static_cast<void>(cudaEventDestroy(done_));
-    if (end_) static_cast<void>(cudaStreamDestroy(end_));
+    if (ready_) ignore_error(cudaEventDestroy(ready_));
+    if (done_) ignore_error(cudaEventDestroy(done_));
+    if (end_) ignore_error(cudaStreamDestroy(end_));
   }
 
   int device_;

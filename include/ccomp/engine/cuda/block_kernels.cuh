@@ -189,7 +189,8 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) deco
       for (int c = 0; c < 4; ++c) x.v[r][c] = add(x.v[r][c], old[c]);
     }
   }
-  bool const finish = k.source_count > 1 || k.divisor != 1.0f || k.add_to_out || mixed;
+  // A payload's own values have one kind of NaN; what arithmetic makes of them has another.
+  bool const finish = k.source_count > 1 || k.divisor != 1.0f || k.add_to_out || mixed || p.layout.prescale != 1.0f;
   CCOMP_UNROLL
   for (int r = 0; r < Team::rows; ++r) {
     if (finish) finish_sum(x.v[r], k.divisor);

@@ -7,6 +7,7 @@
 #include <ccomp/engine/cuda/protocol.cuh>
 #include <ccomp/engine/host/collectives.hpp>
 #include <cmath>
+#include <optional>
 
 CCOMP_BEGIN
 namespace detail {
@@ -27,12 +28,20 @@ template <class Call> __global__ void write_headers_kernel(Call k) {
   unsigned const i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < k.count) *k.of(i) = k.header();
 }
+/// One warp, of which one lane reports: the first slot that is wrong.
 template <class Call> __global__ void check_headers_kernel(Call k) {
-  unsigned const i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= k.count) return;
-  slot_header const found = *k.of(i), want = k.header();
-  if (found.fingerprint != want.fingerprint || found.sequence != want.sequence)
-    report_other_call(k.status, {k.first_rank + i, found.fingerprint, found.sequence, want.fingerprint, want.sequence});
+  slot_header const want = k.header();
+  for (unsigned first = 0; first < k.count; first += 32) {
+    unsigned const i = first + threadIdx.x;
+    slot_header const found = i < k.count ? *k.of(i) : want;
+    bool const wrong = found.fingerprint != want.fingerprint || found.sequence != want.sequence;
+    unsigned const all = __ballot_sync(full_warp, wrong);
+    if (all == 0) continue;
+    if (threadIdx.x == static_cast<unsigned>(__ffs(static_cast<int>(all)) - 1))
+      report_other_call(k.status,
+                        {k.first_rank + i, found.fingerprint, found.sequence, want.fingerprint, want.sequence});
+    return;
+  }
 }
 
 /// `Feedback`: residuals join, so that encode_feedback is compiled instead of encode.
@@ -50,6 +59,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
       : ex_(ex), comm_(comm), compressor_(c), call_(call), name_(name), ws_(ws) {
     expect_device(ex, name);
     ws.expect_stream(ex, name);
+    queued_.emplace(ex, ws);
     if constexpr (requires { comm.device(); })
       expects(comm.device() == ex.device(), [&] {
         return std::string(name) + ": the communicator belongs to device " + std::to_string(comm.device()) +
@@ -62,6 +72,10 @@ template <class C, class Comm, bool Feedback> class device_engine {
     }
     expect_device_memory(ex, call.at.on_device, name, "the step");
     headers_.status = ws.status(name);
+    for (auto const& j : call.jobs) {
+      ws.note_use(j.residual.data);
+      ws.note_use(j.state.data());
+    }
   }
 
   [[nodiscard]] std::size_t rank() const { return static_cast<std::size_t>(comm_.rank()); }
@@ -77,7 +91,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
       comm_.agree(ex_, headers_.fingerprint, &identity, &call_identity::describe);
     else if constexpr (can_agree<Comm>)
       comm_.agree(headers_.fingerprint, &identity, &call_identity::describe);
-    mark_in_use(call_);
+    if (!loading_kernels()) mark_in_use(call_);
   }
   /// For calls that exchange no headers otherwise.
   [[nodiscard]] std::size_t step_bytes() const {
@@ -101,11 +115,12 @@ template <class C, class Comm, bool Feedback> class device_engine {
 
   void expect_output(values const& out) const { expect_device_memory(ex_, out.data, name_, "the output"); }
   void write_headers(slot_row const& slots) const {
-    launch_headers("write_headers", write_headers_kernel<header_call>, slots, 0);
+    launch_headers("write_headers", write_headers_kernel<header_call>, (static_cast<unsigned>(slots.count) + 127) / 128,
+                   128, slots, 0);
   }
   /// Slot i comes from rank first_rank + i.
   void check_headers(slot_row const& slots, std::size_t first_rank = 0) const {
-    launch_headers("check_headers", check_headers_kernel<header_call>, slots, first_rank);
+    launch_headers("check_headers", check_headers_kernel<header_call>, slots.count > 0 ? 1 : 0, 32, slots, first_rank);
   }
 
   /// Piece i into slot i; returns the bytes that this may take.
@@ -248,13 +263,14 @@ template <class C, class Comm, bool Feedback> class device_engine {
     p.sums = sums;
     return p;
   }
-  void launch_headers(char const* name, void (*kernel)(header_call), slot_row const& slots, std::size_t first) const {
+  void launch_headers(char const* name, void (*kernel)(header_call), unsigned blocks, unsigned threads,
+                      slot_row const& slots, std::size_t first) const {
     header_call k = headers_;
     k.slots = slots.data;
     k.stride = slots.stride;
     k.count = static_cast<unsigned>(slots.count);
     k.first_rank = static_cast<unsigned>(first);
-    launch(ex_, name, kernel, dim3((k.count + 127) / 128), 128, k);
+    launch(ex_, name, kernel, dim3(blocks), threads, k);
   }
 
   [[nodiscard]] block_call call_of(tensor_job const& j, std::size_t n) const {
@@ -306,6 +322,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
   collective_call const& call_;
   char const* name_;
   workspace<cuda_exec>& ws_;
+  std::optional<queued_call> queued_;
   header_call headers_{};
   float prescale_ = 1;
 };

@@ -53,6 +53,7 @@ inline void scale_values(cuda_exec const& ex, values const& v, float factor) {
   auto const blocks = static_cast<unsigned>(ceil_div(ceil_div(v.n, 4), threads));
   launch(ex, "scale_values", scale_values_kernel<device_values>, dim3(blocks), threads, device_values(v.data, v.type),
          std::uint64_t{v.n}, factor);
+  ex.note_use(v.data);
 }
 
 }  // namespace detail

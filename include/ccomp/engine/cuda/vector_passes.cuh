@@ -399,7 +399,7 @@ template <class Kernels> class vector_runner {
     if (!keeps) return run(device_pass::encode, coded, t, memory);
     // Encoding with an empty residual leaves exactly what was left out in it.
     auto* const left = memory.take<float>(c.n * c.items);
-    if (ex_) check_cuda(cudaMemsetAsync(left, 0, c.n * c.items * sizeof(float), ex_->stream()), "cudaMemsetAsync");
+    if (ex_) ex_->fill_zero(left, c.n * c.items * sizeof(float));
     t.residual = {left, element_type::float32};
     t.decay = 1;
     run(device_pass::encode_feedback, coded, t, memory);
