@@ -55,8 +55,9 @@ template <compressor C, class Exec = host_exec> class error_feedback {
   error_feedback(C c, std::size_t n, Exec ex = Exec{}, feedback_options options = {})
       : inner_(std::move(c)), ex_(ex), options_(options), n_(n), now_(ex, 0, 0), before_(ex, 0, 0) {
     detail::expects(options.residual != element_type::float16, "error_feedback: residuals are float32 or bfloat16");
-    detail::expects(options.decay > 0 && options.decay <= 1,
-                    [&] { return "error_feedback: decay must lie in (0, 1], got " + detail::print_value(options.decay); });
+    detail::expects(options.decay > 0 && options.decay <= 1, [&] {
+      return "error_feedback: decay must lie in (0, 1], got " + detail::print_value(options.decay);
+    });
     auto const stages = detail::stages_of(inner_);
     detail::validate(stages);
     for (auto const& s : stages)

@@ -71,8 +71,9 @@ struct threshold {
                       field{"capacity_ratio", &threshold::capacity_ratio}, field{"indices", &threshold::indices}};
   }
   void validate() const {
-    detail::expects(value >= 0 && detail::is_finite(value),
-                    [&] { return "threshold: value must be finite and at least 0, got " + detail::print_value(value); });
+    detail::expects(value >= 0 && detail::is_finite(value), [&] {
+      return "threshold: value must be finite and at least 0, got " + detail::print_value(value);
+    });
     detail::expects(relative >= 0 && detail::is_finite(relative), [&] {
       return "threshold: relative must be finite and at least 0, got " + detail::print_value(relative);
     });
