@@ -162,8 +162,8 @@ std::size_t code_on_host(std::string const& compressor, std::span<float const> v
   ccomp::host_exec const ex{.threads = threads};
   ccomp::workspace ws{ex};
   payload.resize(ccomp::payload_bytes<float>(stages, values.size()));
-  auto const used = ccomp::encode(ex, stages, values, std::span(payload), ws);
-  ccomp::decode(ex, stages, std::span<std::byte const>(payload).first(used), output, ws);
+  auto const used = ccomp::encode(ex, stages, values, std::span(payload), ws, {.at = 0});
+  ccomp::decode(ex, stages, std::span<std::byte const>(payload).first(used), output, ws, {.at = 0});
   return used;
 }
 

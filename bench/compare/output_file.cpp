@@ -23,9 +23,11 @@ user_error cannot_write(fs::path const& path, int number) {
   return user_error("the output '" + path.string() + "' cannot be written (" + why + ").");
 }
 
-// Follows links, the last of which may lead to nothing yet.
+// Follows links, the last of which may lead to nothing yet. What is no file has no other name: /dev/stdout may lead to a
+// pipe that lies in no folder.
 fs::path resolved(fs::path path) {
   std::error_code error;
+  if (auto const status = fs::status(path, error); fs::exists(status) && !fs::is_regular_file(status)) return path;
   for (int links = 0; links < 40 && fs::is_symlink(fs::symlink_status(path, error)); ++links) {
     auto const to = fs::read_symlink(path, error);
     if (error) break;

@@ -20,12 +20,15 @@ MOST_RANKS = 64
 HEADERS = pathlib.Path(__file__).resolve().parents[2] / "include" / "ccomp"
 WORD = r"[A-Za-z0-9_.+-]+"
 
-# Settings whose range can be said without the library; a setting that is not here is left to it.
+NUMBER = r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?"
+
+# Settings whose range can be said without the library; that of others is left to it.
 RANGES = {
     "ratio": ("above 0 and at most 1", lambda x: 0 < x <= 1),
     "capacity_ratio": ("above 0 and at most 1", lambda x: 0 < x <= 1),
     "block": ("a power of two from 1 to 4096", lambda x: x in {2.0**i for i in range(13)}),
     "blocks": ("a whole number, at least 1", lambda x: x >= 1 and x == int(x)),
+    "clip": ("0 (none) or from 0.01 to 1e6", lambda x: x == 0 or 0.01 <= x <= 1e6),
     "rank": ("a whole number from 1 to 1024", lambda x: 1 <= x <= 1024 and x == int(x)),
 }
 
@@ -55,13 +58,16 @@ def check_link(text):
 
 
 def known_stages():
-    """Name -> (its settings in order, whether it must be a chain's last), from where the library's stages list them."""
+    """Name -> (its settings in order, each with its type, whether it must be a chain's last), from where the library's
+    stages list them."""
     stages = {}
     for folder in ("quantize", "transform", "sparsify", "low_rank"):
         for header in sorted((HEADERS / folder).glob("*.hpp")):
             text = header.read_text(encoding="utf-8")
             for name in re.findall(r'string_view name = "(\w+)";', text):
-                settings = [key for key, stage in re.findall(r'field\{"(\w+)", &(\w+)::', text) if stage == name]
+                keys = [key for key, stage in re.findall(r'field\{"(\w+)", &(\w+)::', text) if stage == name]
+                types = {key: re.search(rf"^ +(?:std::)?(\w+) {key} = ", text, re.M) for key in keys}
+                settings = {key: found[1] if found else "" for key, found in types.items()}
                 if settings or name == "cast":
                     stages[name] = (settings, folder == "quantize")
     return stages
@@ -76,16 +82,30 @@ def arguments_of(name):
     return found
 
 
-def check_setting(text, stage, key, value):
-    if key not in RANGES:
-        return
-    want, good = RANGES[key]
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or not good(number):
-        raise Wrong(f"the compressor '{text}' cannot be used: {stage}: {key} must be {want}, got {value}.")
+def names_of(enumeration):
+    """The words that a setting of this type takes; empty where it is no enumeration."""
+    for header in sorted(HEADERS.rglob("*.hpp")):
+        found = re.search(rf"setting_names\({enumeration}\) \{{.*?\{{(.*?)\}}", header.read_text(encoding="utf-8"), re.S)
+        if found:
+            return re.findall(r'"(\w+)"', found[1])
+    return []
+
+
+def check_setting(refuse, stage, key, kind, value):
+    if kind == "bool":
+        want, good = "true or false", value in ("true", "false")
+    elif kind in ("float", "double"):
+        good = re.fullmatch(NUMBER, value, re.I) is not None and math.isfinite(float(value))
+        want = "a finite number"
+    elif kind in ("uint32_t", "uint64_t", "size_t", "int"):
+        want, good = "a whole number", re.fullmatch("[0-9]+", value) is not None
+    else:
+        names = names_of(kind)
+        want, good = f"one of {', '.join(names)}", not names or value in names
+    if good and key in RANGES and re.fullmatch(NUMBER, value, re.I):
+        want, good = RANGES[key][0], RANGES[key][1](float(value))
+    if not good:
+        refuse(f"{stage}: {key} must be {want}, got {value}")
 
 
 def check_compressor(text):
@@ -111,15 +131,23 @@ def check_compressor(text):
         if argument and argument not in arguments:
             known = f" (known: {', '.join(arguments)})" if arguments else ""
             refuse(f"there is no {name}<{argument}>{known}")
-        for place, setting in enumerate(settings.split(",") if settings.strip() else []):
+        if name == "cast" and not (argument or arguments[0]).startswith("fp8"):
+            keys = {}  # its blocks are those of 8-bit types
+        given = []
+        for setting in settings.split(",") if settings.strip() else []:
             word = re.fullmatch(rf"\s*(?:({WORD})\s*=\s*)?({WORD})\s*", setting)
             if not word:
                 refuse(f"'{setting.strip()}' is no setting; one is written value or key=value")
             if word[1] and word[1] not in keys:
                 refuse(f"{name} has no setting '{word[1]}' (known: {', '.join(keys) or 'none'})")
+            place = sum(1 for by_name, _ in given if not by_name)
             if not word[1] and place >= len(keys):
                 refuse(f"{name} has {len(keys)} settings, not more")
-            check_setting(text, name, word[1] or keys[place], word[2])
+            key = word[1] or list(keys)[place]
+            if key in (other for _, other in given):
+                refuse(f"{name}'s {key} is given twice")
+            given.append((bool(word[1]), key))
+            check_setting(refuse, name, key, keys[key], word[2])
 
 
 def read_header(stream, refuse):

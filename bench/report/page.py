@@ -301,7 +301,7 @@ def build(comparison, pictures):
             "What it costs", _words_on_cost(comparison, mib), _filter(comparison) + _speed_table(comparison)),
         _section(
             "Error against time", "<p>Down and to the left is better: a faster allreduce, a smaller error. What lies in the "
-            "shaded part is slower than sending the values as they are (the black lines). Filled: one encode and decode; hollow: "
+            "shaded part is slower than sending the values as they are (the thick lines). Filled: one encode and decode; hollow: "
             "the mean of steps with error feedback.</p>", _time_plots(comparison, pictures)),
         _section(
             "Error against bytes", "<p>Down and to the left is better: fewer bytes, smaller error. A filled mark is one "
@@ -312,7 +312,7 @@ def build(comparison, pictures):
             "Time against link speed", f"<p>One allreduce of {mib:.0f} MiB per rank over {where['ranks']} ranks, predicted as "
             "the measured work of one rank (encode, decode and sum) plus the bytes it sends divided by the link's speed (marked: "
             f"{links}). On a slow link only bytes count and the lines fall steeply; on a fast one the codec's own time "
-            "remains and the lines run flat. Where a line crosses a black one, compression stops paying. "
+            "remains and the lines run flat. Where a line crosses a thick one, compression stops paying. "
             "Latency, and work that runs while bytes travel, are left out.</p>",
             _picture(pictures["speed"], "Predicted time of an allreduce against link speed for every compressor.", _key(comparison))),
         _section(

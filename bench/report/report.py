@@ -46,9 +46,9 @@ def write(name, text):
     """To a new file beside it that takes its place when whole; a device or a pipe has no place to take."""
     target = os.path.realpath(name)
     fresh = f"{target}.new-{os.getpid()}"
+    if os.path.exists(name) and not os.path.isfile(name):
+        fresh = target = name
     try:
-        if os.path.exists(target) and not os.path.isfile(target):
-            fresh = target
         with open(fresh, "w", encoding="utf-8") as stream:
             stream.write(text)
         if fresh != target:

@@ -55,6 +55,14 @@ TEST_CASE("a link stays a link, a device stays a device") {
   CHECK(content(folder.path / "target.json") == "through");
   output_file("/dev/null").write("away");
   CHECK(fs::is_character_file("/dev/null"));
+  int ends[2] = {};
+  REQUIRE(::pipe(ends) == 0);
+  output_file("/proc/self/fd/" + std::to_string(ends[1])).write("{}");
+  char got[2] = {};
+  CHECK(::read(ends[0], got, 2) == 2);
+  CHECK(std::string(got, 2) == "{}");
+  ::close(ends[0]);
+  ::close(ends[1]);
   CHECK_THROWS_AS(output_file("/dev/full").write("text"), user_error);
   CHECK_THROWS_AS(output_file(folder.path), user_error);
   CHECK_THROWS_AS(output_file(folder.path / "none" / "out.json"), user_error);
