@@ -44,6 +44,8 @@ class thread_device {
   };
   void wait_until_ready(cuda_exec const& ex) const { wait(ex, ready_); }
   void wait_until_done(cuda_exec const& ex) const { wait(ex, done_); }
+  /// The same after a failure, which is what the caller is told of.
+  void let_finish(cuda_exec const& ex) const noexcept { ignore_error(cudaStreamWaitEvent(ex.stream(), done_, 0)); }
 
   /// Scratch for what is queued on ex.stream() during a `reading`.
   std::byte* scratch(cuda_exec const& ex, std::size_t bytes) {
