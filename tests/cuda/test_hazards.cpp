@@ -304,6 +304,21 @@ TEST_CASE("hazards: memory of a workspace outlasts the graphs that were launched
   CHECK(code.payload() == right);
 }
 
+TEST_CASE("hazards: a call that is refused while its stream records adds nothing to the graph") {
+  own_stream const stream;
+  cuda_exec const ex(stream.get());
+  workspace ws{ex};
+  coding const code(stream.get()), larger(stream.get(), 50'000);
+  code(ws);
+  ex.synchronize();
+  cudaGraph_t graph = nullptr;
+  REQUIRE(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+  CHECK_THROWS_AS(larger(ws), invalid_argument);
+  REQUIRE(cudaStreamEndCapture(stream.get(), &graph) == cudaSuccess);
+  CHECK(nodes_of(graph) == 0);
+  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+}
+
 TEST_CASE("hazards: a wrapper's memory outlasts the calls that used it on another stream") {
   own_stream const stream, other;
   cuda_exec const ex(stream.get()), there(other.get());

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <ccomp/exec/cuda_status.hpp>
 #include <ccomp/workspace.hpp>
+#include <exception>
 #include <memory>
 #include <typeindex>
 #include <vector>
@@ -196,18 +197,22 @@ template <> class workspace<cuda_exec> {
 
 namespace detail {
 
-/// A call that queues work on the workspace's stream, from its making on; its end is noted even where it throws. Refuses
-/// what CUDA would refuse with every launch: the legacy stream beside a capture.
+/// A call that queues work on the workspace's stream, from its making on; its end is noted even where it throws, but
+/// nothing joins a graph then: most calls that throw while the stream records are refused ones. Refuses what CUDA would
+/// refuse with every launch: the legacy stream beside a capture.
 class queued_call {
  public:
   queued_call(cuda_exec const& ex, workspace<cuda_exec> const& ws) : ws_(ws), recording_(ex.capturing()) {}
   queued_call(queued_call const&) = delete;
   queued_call& operator=(queued_call const&) = delete;
-  ~queued_call() { ws_.note_end(recording_); }
+  ~queued_call() {
+    if (!recording_ || std::uncaught_exceptions() == exceptions_) ws_.note_end(recording_);
+  }
 
  private:
   workspace<cuda_exec> const& ws_;
   bool recording_;
+  int exceptions_ = std::uncaught_exceptions();
 };
 
 }  // namespace detail
