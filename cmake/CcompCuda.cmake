@@ -30,3 +30,46 @@ macro(ccomp_enable_cuda)
   # A file has dozens of kernels; the optimizer takes all cores for them.
   target_compile_options(ccomp-own-cuda INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra;--split-compile=0>)
 endmacro()
+
+# ccomp_front_end_test(<name> <source>...): the sources, as one, pass through nvcc's front end, host and device code, warnings
+# as errors: ctest nvcc.<name> of label nvcc. For the programs for GPUs, which nothing else compiles on a machine without
+# one. For one architecture: the front end reads nearly the same text for all. -ptx: no host compiler after it.
+function(ccomp_front_end_test name)
+  if(NOT CCOMP_NVCC OR NOT CCOMP_BUILD_TESTS) # tests/cuda says so
+    return()
+  endif()
+  set(files "")
+  set(headers "")
+  set(folders "")
+  foreach(source IN LISTS ARGN)
+    cmake_path(ABSOLUTE_PATH source NORMALIZE OUTPUT_VARIABLE file)
+    file(STRINGS "${file}" found REGEX "#include <ccomp/(comm/nccl|low_rank/).*>")
+    string(APPEND headers "${found}")
+    list(APPEND files "${file}")
+    cmake_path(GET file PARENT_PATH folder)
+    list(APPEND folders "${folder}")
+  endforeach()
+  list(REMOVE_DUPLICATES folders)
+  if((headers MATCHES "nccl" AND NOT TARGET ccomp::nccl) #
+     OR (headers MATCHES "low_rank" AND NOT (TARGET ccomp::eigen AND TARGET ccomp::cublas)))
+    ccomp_skipped_test(nvcc.${name} nvcc "what nvcc says of ${name}; get NCCL with its package, Eigen with: apt-get install libeigen3-dev")
+    return()
+  endif()
+  set(include "")
+  foreach(folder IN LISTS folders ITEMS "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/tests" "${PROJECT_SOURCE_DIR}")
+    list(APPEND include -I "${folder}")
+  endforeach()
+  if(TARGET ccomp::eigen)
+    get_target_property(folder Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
+    list(APPEND include -isystem "${folder}")
+  endif()
+  if(TARGET ccomp::nccl)
+    list(APPEND include -isystem "${CCOMP_NCCL_INCLUDE}")
+  endif()
+  set(front_end "${CCOMP_NVCC}" -std=c++20 -arch=compute_90 -fdevice-syntax-only -ptx -Werror all-warnings -DNDEBUG
+                "-DCCOMP_BENCH_GRADIENTS=\"\"" ${include})
+  add_test(NAME nvcc.${name}
+           COMMAND ${CMAKE_COMMAND} "-DSOURCES=${files}" "-DTOGETHER=${CMAKE_CURRENT_BINARY_DIR}/${name}.cu"
+                   "-DFRONT_END=${front_end}" -P "${PROJECT_SOURCE_DIR}/tests/cuda/nvcc/FrontEnd.cmake")
+  ccomp_test_properties(nvcc.${name} nvcc TIMEOUT 600)
+endfunction()

@@ -84,6 +84,7 @@ CUDA_BARS = [
     ("`threshold(0.003)` encode", 0.75, "encode/threshold(value=0.003)/262144KiB"),
 ]
 CUDA_SIZES = [8, 64, 512]
+CUDA_LARGER = [16 << 10, 64 << 10, 1024 << 10]
 
 
 def cuda_table(suite):
@@ -92,7 +93,7 @@ def cuda_table(suite):
     where = suite["context"]
     lines = ["| pass, 256 MiB | of a copy, at least | measured | GB/s |", "|---|---:|---:|---:|"]
     for what, bar, name in CUDA_BARS:
-        got = found[name]
+        got = found.get(name, {"error_occurred": True, "error_message": "not in this run"})
         if got.get("error_occurred"):
             lines.append(f"| {what} | {bar or 'reported'} | did not run: {got['error_message']} | |")
             continue
@@ -100,14 +101,21 @@ def cuda_table(suite):
         lines.append(f"| {what} | {bar or 'reported'} | {got['of_copy']:.2f}{missed} | {got['GB/s']:.0f} |")
     lines += ["", "| `uniform_quantize<8>` encode, KiB | microseconds |", "|---|---:|"]
     for size in CUDA_SIZES:
-        lines.append(f"| {size} | {found[f'encode/uniform_quantize<8>/{size}KiB']['real_time']:.1f} |")
+        got = found.get(f"encode/uniform_quantize<8>/{size}KiB", {})
+        lines.append(f"| {size} | {got['real_time']:.1f} |" if "of_copy" in got else f"| {size} | did not run |")
+    sized = [(name, b) for name, b in found.items() if "of_copy" in b and name.endswith("KiB") and int(name.split("/")[-1][:-3]) in CUDA_LARGER]
+    if sized:
+        lines += ["", "| other sizes, MiB | of a copy of 256 MiB | GB/s |", "|---|---:|---:|"]
+    for name, b in sized:
+        pass_name, compressor, size = name.split("/")
+        lines.append(f"| `{compressor}` {pass_name}, {int(size[:-3]) // 1024} | {b['of_copy']:.2f} | {b['GB/s']:.0f} |")
     small = [(name.split("/")[-1], b) for name, b in found.items() if name.startswith("allreduce/uniform_quantize<8>/one_rank/")]
     if small:  # a build without NCCL lacks them
         lines += ["", "| allreduce over NCCL, one rank | `uniform_quantize<8>`, microseconds | `ncclAllReduce`, microseconds |", "|---|---:|---:|"]
         for size, b in small:
             ran = f"{b['us']:.1f} | {b['NCCL_us']:.1f}" if not b.get("error_occurred") else f"did not run: {b['error_message']} | "
             lines.append(f"| {size} | {ran} |")
-    copies = [b["copy_GB/s"] for b in suite["benchmarks"] if "copy_GB/s" in b]
+    copies = [b["copy_GB/s"] for b in suite["benchmarks"] if "copy_GB/s" in b] or [0]
     lines += ["", f"{where['date'][:10]}, {where['gpu']}, CUDA runtime {where['cuda_runtime']}, driver {where['cuda_driver']}; copy of 256 MiB, "
               f"read and written: {min(copies):.0f} to {max(copies):.0f} GB/s. GB/s of a pass: all bytes that it must read and write."]
     return "\n".join(lines) + "\n"

@@ -57,6 +57,22 @@ with tempfile.TemporaryDirectory() as folder:
     assert "| `uniform_quantize<8>` encode | 0.85 | 0.50 (missed) | 1000 |\n" in text, text
     assert "| 0.6 | did not run: why | |\n" in text and "| 64 | 12.3 |\n" in text and "a GPU, CUDA runtime 13000" in text, text
 
+    # Two runs as one; a run that was ended, and benchmarks that are not there; another size.
+    parts = [pathlib.Path(folder, name) for name in ("a.json", "b.json", "ended.json")]
+    context = json.loads(source.read_text())["context"]
+    parts[0].write_text(json.dumps({"benchmarks": runs[:3] + [runs[0] | {"name": "encode/uniform_quantize<8>/1048576KiB/manual_time"}], "context": context}))
+    parts[1].write_text(json.dumps({"benchmarks": [{"name": "allreduce/uniform_quantize<8>/one_rank/8KiB/manual_time", "us": 5.0, "NCCL_us": 4.0}],
+                                    "context": context}))
+    parts[2].write_text('{"context": {')
+    merge = tool.parents[2] / "bench" / "cuda" / "merge.py"
+    told = subprocess.run([sys.executable, merge, source, *parts], check=True, capture_output=True, text=True).stdout
+    assert "ended.json is left out" in told and told.count("\n") == 1, told
+    subprocess.run([sys.executable, tool, source, page], check=True)
+    text = page.read_text()
+    assert "| 8KiB | 5.0 | 4.0 |\n" in text and "did not run: not in this run" in text and "| 64 | did not run |\n" in text, text
+    assert "| `uniform_quantize<8>` encode, 1024 | 0.50 | 1000 |\n" in text, text
+    assert subprocess.run([sys.executable, merge, source, parts[2]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 1
+
     page.write_text("no marks\n")
     assert subprocess.run([sys.executable, tool, source, page], stderr=subprocess.DEVNULL).returncode == 2
     source.write_text("{}")

@@ -29,7 +29,6 @@ namespace {
 /// A user's own: keeps every other value.
 struct every_other {
   static constexpr std::string_view name = "every_other";
-  static constexpr bool is_linear = true;
   static constexpr auto fields() { return std::tuple{}; }
   [[nodiscard]] std::size_t carrier_size(std::size_t n) const { return n / 2; }
   [[nodiscard]] std::size_t side_bytes(std::size_t) const { return 0; }

@@ -1,3 +1,0 @@
-#include "device_passes.cuh"
-
-template void compare::device_stages::add_pass<ccomp::detail::device_pass::reduce>(ccomp::detail::device_program&);

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <ccomp/error.hpp>
+#include <cstdio>
+#include <string>
+
+#include "gpu_facts.cuh"
+
+namespace gpu {
+
+/// What main does: says which GPU it is, or that there is none (exit code 2); then runs what `add` registers.
+template <class Add> int run_benchmarks(char const* program, int argc, char** argv, Add const& add) {
+  benchmark::Initialize(&argc, argv);
+  try {
+    auto const found = current();
+    benchmark::AddCustomContext("gpu", found.name);
+    benchmark::AddCustomContext("cuda_runtime", std::to_string(found.runtime));
+    benchmark::AddCustomContext("cuda_driver", std::to_string(found.driver));
+  } catch (ccomp::error const& e) {
+    std::fprintf(stderr, "%s needs an NVIDIA GPU: %s\n", program, e.what());
+    return 2;
+  }
+  add();
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
+
+}  // namespace gpu

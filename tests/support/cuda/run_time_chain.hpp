@@ -1,0 +1,28 @@
+#pragma once
+/// A chain on the (simulated) GPU, typed or chosen at run time: everything that it codes.
+
+#include <ccomp/passes.cuh>
+#include <support/cuda/device_array.hpp>
+#include <vector>
+
+namespace support {
+
+struct coded_chain {
+  std::vector<std::byte> payload;
+  std::vector<float> residual, values;
+  bool operator==(coded_chain const&) const = default;
+};
+
+template <class C> coded_chain code_with_feedback(C const& c, std::vector<float> const& x) {
+  using namespace ccomp;
+  cuda_exec const ex;
+  workspace ws{ex};
+  device_array<float> const in(x), rest(std::vector<float>(x.size(), 0.25f)), out(x.size());
+  device_array<std::byte> const payload(payload_bytes(c, x.size()));
+  encode_feedback(ex, c, std::span<float const>(in.span()), rest.span(), payload.span(), ws, {.at = 3});
+  decode(ex, c, std::span<std::byte const>(payload.span()), out.span(), ws, {.at = 3});
+  ex.synchronize();
+  return {payload.values(), rest.values(), out.values()};
+}
+
+}  // namespace support
