@@ -71,7 +71,8 @@ template <compressor C, class In>
 std::size_t compress(cuda_exec const& ex, C const& c, In const& in, std::span<std::byte> out, workspace<cuda_exec>& ws,
                      pass_options at = {}) {
   using namespace detail;
-  std::span const x(in);
+  exclusive_use const alone(ws.usage(), "compress", "workspace");
+  auto const x = input_span(in);
   using T = std::remove_cv_t<typename decltype(x)::element_type>;
   constexpr auto type = element_type_of<T>;
   auto const stages = stages_of(c);
@@ -112,7 +113,8 @@ template <compressor C, class Out>
 frame_info decompress(cuda_exec const& ex, C const& c, std::span<std::byte const> bytes, Out&& out,
                       workspace<cuda_exec>& ws) {
   using namespace detail;
-  std::span const y(out);
+  exclusive_use const alone(ws.usage(), "decompress", "workspace");
+  auto const y = output_span(out);
   using T = typename decltype(y)::element_type;
   constexpr auto type = element_type_of<T>;
   auto const stages = stages_of(c);

@@ -5,6 +5,7 @@
 #include <ccomp/chain.hpp>
 #include <ccomp/checksum.hpp>
 #include <ccomp/collective/job.hpp>
+#include <ccomp/exclusive.hpp>
 #include <ccomp/fields.hpp>
 #include <ccomp/storage.hpp>
 #include <ccomp/types.hpp>
@@ -84,6 +85,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     detail::expects(options.decay > 0 && options.decay <= 1, [&] {
       return "error_feedback: decay must lie in (0, 1], got " + detail::print_value(options.decay);
     });
+    detail::expect_countable(n, "error_feedback");
     auto const stages = detail::stages_of(inner_);
     detail::validate(stages);
     for (auto const& s : stages)
@@ -202,6 +204,8 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     valid_ = true;
     if (draws_ && !at.on_device) committed_ = {true, at.number};
   }
+  /// Which thread uses it.
+  [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
   /// Whether the bytes of a call depend on its step.
   [[nodiscard]] bool draws() const noexcept { return draws_; }
   /// The step of a call that is given none.
@@ -297,6 +301,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
   std::uint64_t calls_ = 0;
   bool draws_ = false;
   bool valid_ = true;
+  detail::in_use in_use_;
 };
 
 /// Error feedback for a model: one wrapper a tensor, made when its id is first seen.
@@ -361,6 +366,7 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
     }
     return jobs;
   }
+  [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
   void finish(step now) noexcept {
     for (auto const& one : last_) wrappers_.find(one.id)->second.finish(now);
   }
@@ -390,6 +396,7 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
   };
   std::vector<called_tensor> last_;
   bool called_ = false;
+  detail::in_use in_use_;
 };
 
 namespace detail {

@@ -63,8 +63,8 @@ collective_report allgather(Exec const& ex, Comm& comm, C&& c, Shard const& shar
       "ccomp::allgather: the error_feedback is const or a temporary, so that its residual would be lost; pass a "
       "variable that is not const");
   if constexpr (residual_ok && exec_ok && compressor_ok && comm_ok) {
-    std::span const in(shard);
-    std::span const out(full);
+    auto const in = detail::input_span(shard);
+    auto const out = detail::output_span(full);
     using T = typename decltype(out)::element_type;
     static_assert(std::same_as<std::remove_cv_t<typename decltype(in)::element_type>, T>,
                   "ccomp::allgather: shard and output differ in type");

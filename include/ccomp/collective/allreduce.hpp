@@ -56,7 +56,7 @@ template <class X> class job_list {
       for (tensor_view const& t : data) tensors.push_back(t);
       expect_distinct(tensors);
     } else {
-      tensors.emplace_back(std::span(data), tensor);
+      tensors.emplace_back(data, tensor);
     }
     if constexpr (traits::single) {
       expects(tensors.size() == 1,
@@ -123,11 +123,22 @@ template <class X> auto const& compressor_of(X const& x) {
     return x;
 }
 
+/// The use of an object that says who uses it; compressors, and communicators that do not, may be shared.
+template <class X> auto use_of(X& x, char const* call, char const* what) {
+  if constexpr (requires { x.usage(); })
+    return exclusive_use(x.usage(), call, what);
+  else
+    return 0;
+}
+
 /// Checks the compressor, makes the jobs and the engine of a call, and runs `body(engine, call)`.
 template <class Exec, class Comm, class C, class Data, class Body>
 collective_report run_collective(char const* name, Exec const& ex, Comm& comm, C& c, Data& data, workspace<Exec>& ws,
                                  allreduce_options const& options, Body const& body, bool reselect = false) {
   using traits = feedback_traits<std::remove_cv_t<C>>;
+  exclusive_use const own_memory(ws.usage(), name, "workspace");
+  auto const own_ranks = use_of(comm, name, "communicator");
+  auto const own_residual = use_of(c, name, traits::set ? "error_feedback_set" : "error_feedback");
   auto const stages = stages_of(compressor_of(c));
   validate(stages);
   constexpr bool feedback = traits::single || traits::set;

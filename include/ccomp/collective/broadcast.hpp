@@ -55,7 +55,7 @@ collective_report broadcast(Exec const& ex, Comm& comm, C&& c, Data&& data, int 
       "ccomp::broadcast: the error_feedback is const or a temporary, so that its residual would be lost; pass a "
       "variable that is not const");
   if constexpr (residual_ok && exec_ok && compressor_ok && comm_ok) {
-    std::span const inout(data);
+    auto const inout = detail::output_span(data);
     auto report = detail::run_collective(
         "broadcast", ex, comm, c, inout, ws, {reduction::sum, options.at, options.tensor},
         [&](auto& engine, auto const& call) { return detail::broadcast(engine, call, root, ws); });

@@ -58,8 +58,8 @@ collective_report reduce_scatter(Exec const& ex, Comm& comm, C&& c, In const& in
       "ccomp::reduce_scatter: the error_feedback is const or a temporary, so that its residual would be lost; pass a "
       "variable that is not const");
   if constexpr (residual_ok && exec_ok && compressor_ok && comm_ok) {
-    std::span const in(input);
-    std::span const out(chunk);
+    auto const in = detail::input_span(input);
+    auto const out = detail::output_span(chunk);
     using T = typename decltype(out)::element_type;
     static_assert(std::same_as<std::remove_cv_t<typename decltype(in)::element_type>, T>,
                   "ccomp::reduce_scatter: input and output differ in type");

@@ -73,6 +73,8 @@ class nccl_communicator {
   }
 
   [[nodiscard]] int rank() const { return handle("nccl_communicator::rank").rank(); }
+  /// For collectives: which thread uses it.
+  [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
   [[nodiscard]] int size() const { return handle("nccl_communicator::size").size(); }
   [[nodiscard]] int device() const { return handle("nccl_communicator::device").device(); }
   [[nodiscard]] bool owned() const { return handle("nccl_communicator::owned").owned(); }
@@ -274,6 +276,7 @@ class nccl_communicator {
 
   std::shared_ptr<detail::nccl_handle> handle_;  // shared with registrations, which look whether it is still there
   std::unique_ptr<detail::nccl_agreement> agreement_;
+  detail::in_use in_use_;
 };
 
 /// Calls between its making and end() are started together: sends and receives that cross, or the collectives of several

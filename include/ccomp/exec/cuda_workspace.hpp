@@ -66,6 +66,8 @@ template <> class workspace<cuda_exec> {
     return bytes > 0 ? memory_.subspan(skip) : std::span<std::byte>{};
   }
 
+  /// For calls: which thread uses it.
+  [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
   /// Bytes held now for calls to come.
   [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
   /// Bytes held for graphs alone.
@@ -192,6 +194,7 @@ template <> class workspace<cuda_exec> {
   std::vector<std::span<std::byte>> kept_for_graphs_;
   std::vector<kept_object> objects_;
   detail::device_status* status_ = nullptr;
+  detail::in_use in_use_;
   std::shared_ptr<detail::queue_end> end_;  // of the calls, where something waits for it
 };
 

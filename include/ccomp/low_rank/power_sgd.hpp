@@ -4,6 +4,7 @@
 #include <ccomp/comm/communicator.hpp>
 #include <ccomp/engine/host/low_rank.hpp>
 #include <ccomp/low_rank/orthonormal.hpp>
+#include <ccomp/stage_registry.hpp>
 #include <cmath>
 
 CCOMP_BEGIN
@@ -336,6 +337,10 @@ inline std::size_t power_sgd::reduce_factors(host_exec const& ex, communicator_r
     detail::store(c.isa, b.values, n, call.out, first);
   });
   return sent;
+}
+
+namespace detail {
+inline bool const power_sgd_joins = stage_registry::join<power_sgd>("thin factors of a matrix, by one power iteration");
 }
 
 CCOMP_END

@@ -73,6 +73,13 @@ inline std::string text(program p) {
   return t;
 }
 
+/// More values than any memory holds. Below that no size in bytes can wrap.
+inline constexpr std::size_t most_values = std::size_t{1} << 56;
+inline void expect_countable(std::size_t n, char const* call) {
+  expects(n <= most_values,
+          [&] { return std::string(call) + ": a tensor may have up to 2^56 values, got " + std::to_string(n); });
+}
+
 /// Calls that are made once per step need one where the chain draws: with none given all would draw the same bits.
 inline void expect_step(char const* call, program p, step at) {
   expects(at.given || !is_stochastic(p),
