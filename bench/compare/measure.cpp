@@ -12,9 +12,6 @@
 // A component of its own, since it needs Eigen.
 #if __has_include(<Eigen/Core>) && __has_include(<ccomp/low_rank/power_sgd.hpp>)
 #include <ccomp/low_rank/power_sgd.hpp>
-#define CCOMP_COMPARE_LOW_RANK 1
-#else
-#define CCOMP_COMPARE_LOW_RANK 0
 #endif
 
 #include "host_engine.hpp"

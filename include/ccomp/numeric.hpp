@@ -51,6 +51,12 @@ CCOMP_HD inline float sub(float a, float b) {
   CCOMP_NO_CONTRACTION return CCOMP_ROUNDED(a - b);
 #endif
 }
+/// A product; of finite numbers the largest float where it would not fit.
+CCOMP_HD inline float saturating_mul(float a, float b) {
+  float const y = mul(a, b);
+  std::uint32_t const largest = (inf_bits - 1) | (float_bits(y) & 0x80000000u);
+  return magnitude_key(y) == inf_bits && is_finite(a) && is_finite(b) ? bits_float(largest) : y;
+}
 /// old + sign * term. Taking away (sign < 0: error feedback) leaves `old` where nothing finite would remain: what was
 /// not sent as a finite value stays in the residual.
 CCOMP_HD inline float add_signed(float old, float sign, float term) {

@@ -94,6 +94,8 @@ TEST_CASE("cuda: threshold, whose payload's length only the device knows") {
   check_types(threshold{.value = 1.5f, .capacity_ratio = 0.3} | natural{});
   check_values(threshold{.relative = 1});
   check_values(threshold{.value = 1e9f} | natural{});
+  for (auto const& each : support::spoilt_cases<float>(3000, 64))  // by one thread block, more than fit
+    check_passes<float>(threshold{.value = 0.5f}, each.values, 0);
 }
 
 TEST_CASE("cuda: places that all ranks draw") {

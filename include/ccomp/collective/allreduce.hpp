@@ -137,8 +137,8 @@ collective_report run_collective(char const* name, Exec const& ex, Comm& comm, C
                                  allreduce_options const& options, Body const& body, bool reselect = false) {
   using traits = feedback_traits<std::remove_cv_t<C>>;
   exclusive_use const own_memory(ws.usage(), name, "workspace");
-  auto const own_ranks = use_of(comm, name, "communicator");
-  auto const own_residual = use_of(c, name, traits::set ? "error_feedback_set" : "error_feedback");
+  [[maybe_unused]] auto const own_ranks = use_of(comm, name, "communicator");
+  [[maybe_unused]] auto const own_residual = use_of(c, name, traits::set ? "error_feedback_set" : "error_feedback");
   auto const stages = stages_of(compressor_of(c));
   validate(stages);
   constexpr bool feedback = traits::single || traits::set;

@@ -34,8 +34,9 @@ struct collective_report {
   std::size_t bytes_sent = 0;       // by this rank, to other ranks
   std::size_t payload_bytes = 0;    // of this rank's own encoding
   std::size_t workspace_bytes = 0;  // held by the workspace afterwards
-  std::size_t overflowed = 0;       // host: values that reached a threshold and found no room, in this rank's payloads
-  bool feedback = false;  // error feedback took part: this rank's residual was added and has taken up the rest
+  std::size_t overflowed = 0;  // values that reached a threshold and found no room in this rank's payloads, counted
+                               // on the host; for a cuda_exec `workspace::check()` returns them
+  bool feedback = false;       // error feedback took part: this rank's residual was added and has taken up the rest
 };
 
 CCOMP_END

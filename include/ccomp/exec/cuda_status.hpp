@@ -27,7 +27,14 @@ struct alignas(64) device_status {
   unsigned taken = 0;         // the host counts: that it has read
   unsigned bad_seen = 0;      // the host's own
   other_call_report other{};
+  unsigned long long overflowed = 0;     // kernels count: values that found no room in a bounded payload
+  unsigned long long overflow_seen = 0;  // the host's own
 
+  /// Since it was asked last.
+  std::size_t take_overflow() {
+    unsigned long long const now = std::atomic_ref(overflowed).load(std::memory_order_acquire);
+    return static_cast<std::size_t>(now - std::exchange(overflow_seen, now));
+  }
   bool take_bad_payload() {
     unsigned const now = std::atomic_ref(bad_payloads).load(std::memory_order_acquire);
     return std::exchange(bad_seen, now) != now;

@@ -89,10 +89,13 @@ template <> class workspace<cuda_exec> {
     let_go([&](void* memory) { runs ? ex_.deallocate(memory) : cuda_exec::let_go(memory); });
   }
 
-  /// Waits until all that was queued is done, then throws what kernels have reported since the last look.
-  void check() {
+  /// Waits until all that was queued is done, then throws what kernels have reported since the last look. Returns how
+  /// many values reached a threshold and found no room in a payload since the last `check`: legal, and kept by error
+  /// feedback.
+  std::size_t check() {
     ex_.synchronize();
     raise("workspace::check");
+    return status_ ? status_->take_overflow() : 0;
   }
 
   /// For calls: memory is taken and given back in the order of one stream, so calls on another may not use it.

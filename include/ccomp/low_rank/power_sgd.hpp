@@ -20,9 +20,10 @@ template <class S> struct device_vector;    // engine/cuda/vector_stage.cuh
 /// other use (encode, decode, compress, gather, two_shot) does one iteration from random Q and sends P and Q.
 ///
 /// Shapes:      in [n] -> matrix [rows][cols], row by row; the missing values of the last row are zeros.
-///              rows = 0: cols = ceil(sqrt n) rounded up to 16, rows = ceil(n / cols); else cols = ceil(n / rows).
+///              rows = 0: cols = ceil(sqrt n) rounded up to 16; else cols = ceil(n / rows). The matrix then has
+///              ceil(n / cols) rows, which may be fewer than asked for: n = 31, rows = 20 is 16 x 2
 ///              Carrier: P [rows][rank], then Q [rank][cols]. If rank (rows + cols) >= n: the values themselves
-/// Payload:     4 rank (rows + cols) bytes as float (or 4 n); the carrier may be coded further
+/// Payload:     4 rank (rows + cols) bytes (or 4 n): float whatever the tensor's type; the carrier may be coded further
 /// In flight:   allreduces of 4 rank rows and of 4 rank cols bytes, float; small tensors one of 4 n
 /// Rounding:    float, sums in an order that the shape fixes; orthonormalisation in double
 /// Guarantee:   the error is M - P P^T M, a projection: never more than M, nothing if rank(M) <= rank, close to the

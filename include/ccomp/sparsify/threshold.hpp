@@ -44,15 +44,17 @@ CCOMP_HD inline float relative_bound(float relative, double squares, std::size_t
 /// Payload:     pad16(8 + coded indices for the capacity) + the payload of m values; the side bytes start with m and
 ///              the number of values left out, u32 each
 /// Overflow:    of more values than fit, the first from a place s on are kept, going on at the front when the end is
-///              reached; s = hash64(hash64(0, step), tensor id) mod n, so that no value waits for ever. The others stay
-///              in the residual of error feedback, and `threshold::overflow(payload)` counts them
+///              reached; s = hash64(hash64(0, step), tensor id) mod n, so that no value waits for ever. If some of them
+///              are not finite, only those are kept. The others stay in the residual of error feedback, and
+///              `threshold::overflow(payload)` counts them, as `collective_report::overflowed` does on the host and
+///              `workspace::check()` on a GPU
 /// Guarantee:   what is left out and did not overflow is smaller than the bound. Contraction: 0 with a value (a tensor
 ///              may have none that large, but what error feedback leaves stays below the bound), min(1, relative^2) / n
 ///              without. Under error feedback a relative bound above 1 rises with the residual it leaves, and less and
 ///              less is sent: choose a value, or a relative of at most 1
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run
-/// NaN, Inf:    always reach the bound and are kept as they are
+/// NaN, Inf:    always reach the bound and are kept as they are, ahead of all finite values
 /// Throws:      invalid_argument: a negative or infinite value or relative, both 0, capacity_ratio outside (0, 1],
 ///              n >= 2^32; payload_error: counts and indices that no encode produces, found before anything is written
 /// Source:      Strom, "Scalable distributed DNN training using commodity GPU cloud computing", Interspeech 2015

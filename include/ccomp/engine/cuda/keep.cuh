@@ -36,6 +36,7 @@ __device__ inline void settle_reaching(selection_call const& k, unsigned long lo
   auto* const header = k.header.mine();
   header[0] = s.kept;
   header[1] = reached - s.kept;
+  report_overflow(k.status, reached - s.kept);
 }
 /// Writes value i if it is kept: `above` and `ties` such values come before it.
 __device__ inline void keep_value(selection_call const& k, select_state const& s, bool is_above, bool is_tie,

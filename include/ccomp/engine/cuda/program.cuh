@@ -74,7 +74,7 @@ struct device_program {
   std::array<stage_table, device_passes> ops{};
   std::array<device_raw_run, device_passes> raw{};
   device_vector_runs const* vector = nullptr;
-  program sums{};  // of a reduce pass: the chain, of the same types, that encodes the sum
+  program sums{};  // of a reduce pass: the chain, of the same types, that encodes the sum; none: this one
 
   [[nodiscard]] device_ops const* of(device_pass pass, std::size_t stage) const {
     return ops[static_cast<std::size_t>(pass)][stage];

@@ -3,6 +3,7 @@
 
 #include <ccomp/engine/cuda/block_scan.cuh>
 #include <ccomp/engine/cuda/residual.cuh>
+#include <ccomp/engine/cuda/status.cuh>
 #include <ccomp/sparsify/selection.hpp>
 
 CCOMP_BEGIN
@@ -90,6 +91,7 @@ struct selection_call {
   per_item<std::uint32_t> index{};   // the result: `kept` places,
   per_item<float> carrier{};         // and the values there
   per_item<std::uint32_t> header{};  // of the payload, or null
+  device_status* status = nullptr;
 };
 
 }  // namespace detail

@@ -23,6 +23,10 @@ __device__ inline unsigned word_of_host(unsigned const* p) {
 __device__ inline void report_bad_payload(device_status* status) {
   if (status) atomicAdd_system(&status->bad_payloads, 1u);
 }
+/// Legal, and counted.
+__device__ inline void report_overflow(device_status* status, std::uint32_t values) {
+  if (status && values > 0) atomicAdd_system(&status->overflowed, static_cast<unsigned long long>(values));
+}
 /// A slot says that it belongs to another call; the first report stays until the host has taken it. The host looks
 /// without waiting, so that the count comes last.
 __device__ inline void report_other_call(device_status* status, other_call_report const& report) {

@@ -117,6 +117,7 @@ template <class Kernels> class vector_runner {
     bool const largest = c.what.kind == selection_kind::largest, one_block = c.n <= block_values;
     selection_call s;
     s.what = c.what;
+    s.status = c.k.status;
     s.source = source;
     s.index = kept.index;
     s.carrier = kept.carrier;
@@ -394,7 +395,7 @@ template <class Kernels> class vector_runner {
     t = c.k;
     t.in = {sum, element_type::float32};
     device_program coded = p;
-    coded.stages = p.sums;
+    if (!p.sums.empty()) coded.stages = p.sums;
     bool const keeps = !ex_ || c.k.residual.data;
     if (!keeps) return run(device_pass::encode, coded, t, memory);
     // Encoding with an empty residual leaves exactly what was left out in it.
