@@ -272,6 +272,29 @@ TEST_CASE("conformance: every known stage is in the catalogue") {
   }
 }
 
+TEST_CASE("conformance: texts without end are refused in one sentence, and power_sgd says what it needs") {
+  auto refused = [](std::string const& text, char const* what) {
+    std::string said;
+    try {
+      named_compressor const c(text);
+    } catch (invalid_argument const& e) {
+      said = e.what();
+    }
+    CHECK(said.find(what) != std::string::npos);
+    CHECK(said.size() < 400);
+  };
+  std::string many = "scale";
+  for (int i = 1; i < 16; ++i) many += "|scale";
+  CHECK(named_compressor(many).stages().size() == 16);
+  refused(many + "|scale", "at most 16 stages");
+  for (int i = 0; i < 20000; ++i) many += "|scale";
+  refused(many, "at most 16 stages");
+  refused(std::string(1 << 20, 'a'), "too long");
+  refused("top_k(" + std::string(1 << 20, '1') + ")", "too long");
+  refused("top_k" + std::string(1 << 20, '('), "expected a setting");
+  refused("power_sgd(4)", "<ccomp/low_rank/power_sgd.hpp>");
+}
+
 TEST_CASE_TEMPLATE("conformance: finite values of every size", T, float, float16, bfloat16) {
   for_each_entry([](auto const& e) { check_finite<T>(e); });
 }

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <Eigen/SVD>
+#include <ccomp/any_compressor.hpp>
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/low_rank/power_sgd.hpp>
 #include <ccomp/quantize/uniform.hpp>
@@ -387,4 +388,20 @@ TEST_CASE("settings out of range are refused") {
   CHECK_THROWS_AS(static_cast<void>(payload_bytes(power_sgd{.rank = 0}, 10)), invalid_argument);
   CHECK_THROWS_AS(static_cast<void>(payload_bytes(power_sgd{.rank = 1025}, 10)), invalid_argument);
   CHECK(text(power_sgd{.rank = 2, .rows = 7}) == "power_sgd(rank=2, rows=7)");
+}
+
+TEST_CASE("factors are float32 whatever the tensor's type: 16-bit matrices of large values stay finite") {
+  std::size_t const n = 64 * 64;
+  power_sgd const c{.rank = 2, .rows = 64};
+  CHECK(ccomp::payload_bytes<ccomp::float16>(c, n) == ccomp::payload_bytes<float>(c, n));
+  CHECK(ccomp::payload_bytes<ccomp::bfloat16>(c, n) == 4 * 2 * (64 + 64));
+  for (float const v : {10.0f, 3000.0f, 30000.0f, 65504.0f}) {
+    std::vector<ccomp::float16> const x(n, ccomp::float16(v));
+    for (auto const y : support::round_trip(c, x)) REQUIRE(static_cast<float>(y) == doctest::Approx(v).epsilon(0x1p-9));
+  }
+}
+
+TEST_CASE("text names it where its header is included") {
+  CHECK(ccomp::any_compressor("power_sgd(rank=4, rows=0, seed=0)").text() == "power_sgd");
+  CHECK(ccomp::any_compressor("hadamard_rotate | power_sgd(2)").text() == "hadamard_rotate|power_sgd(rank=2)");
 }
