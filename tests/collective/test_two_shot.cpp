@@ -49,7 +49,7 @@ TEST_CASE("what ranks selected once is not selected again: two_shot has what gat
   auto error = [&](auto const& c, auto strategy, std::size_t& overflowed) {
     double off = 0, size = 0;
     group.run([&](thread_communicator& comm) {
-      workspace<host_exec> ws{{1}};
+      ccomp::workspace<host_exec> ws{{1}};
       auto x = in[static_cast<std::size_t>(comm.rank())];
       auto const report = ccomp::allreduce(host_exec{1}, comm, c, x, ws, {.op = reduction::sum, .at = 4}, strategy);
       if (comm.rank() != 0) return;

@@ -212,7 +212,8 @@ TEST_CASE("cuda collectives: what is recorded without a step is refused if it dr
   auto const thrown = support::on_ranks(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
     on_gpu<float> const x(std::vector<float>(600, 1.0f));
     workspace<cuda_exec> ws{ex};
-    error_feedback ef{rotated, 600, ex}, none{uniform_quantize<8>{}, 600, ex};
+    error_feedback ef{rotated, 600, ex};
+    error_feedback none{uniform_quantize<8>{}, 600, ex};
     auto const data = std::span(x.data(), x.size());
     for (int i = 0; i < 2; ++i) allreduce(ex, comm, ef, data, ws, {}, gather{});  // counts by itself
     allreduce(ex, comm, none, data, ws, {}, gather{});
