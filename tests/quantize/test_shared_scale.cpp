@@ -202,7 +202,7 @@ TEST_CASE("a rotation spreads an outlier that would cost all levels") {
     for (std::size_t i = 0; i < row.size(); ++i) row[i] = i % 1024 == 7 ? 100.0f : row[i] / std::abs(row[i]);
   auto const want = support::exact_sum(in);
   auto error_of = [&](auto const& c) {
-    auto const result = reduce(c, in);
+    auto const result = reduce(c, in, {.op = reduction::sum, .at = 0});
     std::vector<double> error(want);
     for (std::size_t i = 0; i < error.size(); ++i) error[i] -= static_cast<double>(result.out[0][i]);
     return support::norm(error);
