@@ -2,6 +2,7 @@
 /// Ranks that are GPUs, over NCCL 2.18 or later. Runtime calls only, no kernels: any C++ compiler takes this header.
 
 #include <ccomp/comm/nccl_agreement.hpp>
+#include <ccomp/exclusive.hpp>
 #include <exception>
 #include <optional>
 #include <span>
