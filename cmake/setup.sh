@@ -18,7 +18,8 @@ setup_packages() {
   [ ${#missing[@]} -gt 0 ] || return 0
   if [ "$(id -u)" -ne 0 ]; then
     echo "set-up: some packages are missing; this command installs them:" >&2
-    echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}" >&2
+    local as_root="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+    if command -v sudo >/dev/null; then echo "  sudo sh -c '$as_root'" >&2; else echo "  su -c '$as_root'" >&2; fi
     exit 2
   fi
   echo "set-up: installing ${missing[*]}"
@@ -32,9 +33,12 @@ setup_packages() {
 # How many compilers or tests run at a time.
 setup_jobs() { echo "${CCOMP_JOBS:-$(nproc)}"; }
 
+# printable <text>: a terminal obeys control characters; each becomes a '?'.
+printable() { printf '%s' "$*" | LC_ALL=C tr '\001-\037\177' '?'; }
+
 # One sentence, exit code 2: for options that the script does not know.
 usage_error() {
-  echo "$(basename "$(dirname "$0")")/$(basename "$0"): $*; --help lists the options" >&2
+  echo "$(basename "$(dirname "$0")")/$(basename "$0"): $(printable "$*"); --help lists the options." >&2
   exit 2
 }
 

@@ -34,6 +34,8 @@ environment describe(options const& wanted, gradients const& input, measure_sett
   where.allreduce_repetitions = settings.allreduce_repetitions;
   where.feedback_steps = settings.feedback_steps;
   where.input = wanted.input.filename().string();  // without its folder: reports are passed on
+  where.reading = input.reading();
+  where.value_bytes = input.value_bytes();
   return where;
 }
 
@@ -51,6 +53,8 @@ comparison compare_all(options const& wanted, gradients const& input,
   comparison all;
   all.where = describe(wanted, input, settings);
   all.links = wanted.links;
+  all.chosen_link = wanted.chosen_link;
+  report(input.reading());
   for (int rank = 0; rank < input.ranks(); ++rank) {
     all.distribution_limit = std::max(all.distribution_limit, max_abs_of(input.row(rank)));
   }
@@ -71,25 +75,31 @@ comparison compare_all(options const& wanted, gradients const& input,
   repeat_row(input.row(0), timed);
   std::vector<double> reads;
   std::vector<double> copies;
+  std::vector<double> yardsticks;
   auto const time = [&](std::string const& compressor) {
     auto const measured = measure_speed(compressor, input, timed, spare, settings);
     reads.push_back(measured.read);
     copies.push_back(measured.copy);
+    yardsticks.insert(yardsticks.end(), measured.yardstick.begin(), measured.yardstick.end());
     return measured;
   };
   report("timing the references");
   auto const bf16 = time(bf16_text);
+  bool const half_file = input.value_bytes() == 2;
   auto const dense_bytes = dense_wire_bytes(input.ranks(), all.timed_bytes());
   all.dense_float32 = {"dense float32", {0, dense_bytes}};
-  all.dense_bf16 = {"dense bf16", {bf16.codec, dense_bytes / 2}};
+  all.dense_half = half_file ? dense_reference{"dense float16", {0, dense_bytes / 2}}
+                             : dense_reference{"dense bf16", {bf16.codec, dense_bytes / 2}};
   for (std::size_t i = 0; i < all.results.size(); ++i) {
     auto& one = all.results[i];
     report(place(i) + "speed of " + one.compressor);
     one.timed = one.compressor == bf16_text ? bf16 : time(one.compressor);
     one.price = {one.timed.codec, static_cast<double>(one.timed.bytes_sent)};
   }
+  auto const moved = all.timed_bytes() * (all.on_device() ? 2 : 1);
+  all.noise = spread_of(yardsticks, moved / 1e9);
   if (!all.on_device()) all.read_gbps = gigabytes_per_second(all.timed_bytes(), median(reads));
-  all.copy_gbps = gigabytes_per_second(all.timed_bytes() * (all.on_device() ? 2 : 1), median(copies));
+  all.copy_gbps = gigabytes_per_second(moved, median(copies));
   return all;
 }
 

@@ -52,8 +52,8 @@ json to_json(result const& one, comparison const& all) {
         {"decode_ms", timed.decode * 1e3},
         {"codec_ms", one.price.codec_seconds * 1e3}}},
       {"break_even_gbit",
-       {{"dense float32", speed_below(one.price, all.dense_float32.price)},
-        {"dense bf16", speed_below(one.price, all.dense_bf16.price)}}},
+       {{all.dense_float32.name, speed_below(one.price, all.dense_float32.price)},
+        {all.dense_half.name, speed_below(one.price, all.dense_half.price)}}},
   };
   if (all.on_device()) {
     document["encode_of_copy"] = all.of_copy(timed, timed.encode);
@@ -91,6 +91,8 @@ json to_json(environment const& where) {
                    {"compiler", where.compiler},
                    {"instruction_set", where.instruction_set},
                    {"input", where.input},
+                   {"input_read_as", where.reading},
+                   {"value_bytes", where.value_bytes},
                    {"file_rows", where.file_rows},
                    {"ranks", where.ranks},
                    {"threads", where.threads},
@@ -116,18 +118,26 @@ std::string to_json(comparison const& all) {
   } else {
     document["yardsticks"] = {{"read_gbps", all.read_gbps}, {"copy_gbps", all.copy_gbps}};
   }
+  auto& yardsticks = document["yardsticks"];
+  auto const* kind = all.on_device() ? "device_copy" : "read";
+  yardsticks[std::string(kind) + "_gbps_least"] = all.noise.least;
+  yardsticks[std::string(kind) + "_gbps_most"] = all.noise.most;
+  yardsticks[std::string(kind) + "_spread"] = all.noise.relative;
+  yardsticks["quiet"] = all.quiet();
   document["results"] = json::array();
   for (auto const& one : all.results) document["results"].push_back(to_json(one, all));
-  document["dense"] = {to_json(all.dense_float32, all.links), to_json(all.dense_bf16, all.links)};
+  document["dense"] = {to_json(all.dense_float32, all.links), to_json(all.dense_half, all.links)};
   document["links"] = json::array();
   for (auto const& link : all.links) {
     document["links"].push_back({{"name", link.text}, {"gbit_per_second", link.bits_per_second / 1e9}});
   }
+  document["chosen_link"] = all.links.at(all.chosen_link).text;
   json ranks = json::array();
   for (auto const& one : all.distributions) ranks.push_back(to_json(one));
   document["distribution"] = {{"limit", all.distribution_limit}, {"ranks", ranks}};
   document["environment"] = to_json(all.where);
-  return document.dump(2) + '\n';
+  // A file's name may be no UTF-8; that is no reason to lose what was measured.
+  return document.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
 }
 
 }

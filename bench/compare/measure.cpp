@@ -12,9 +12,6 @@
 // A component of its own, since it needs Eigen.
 #if __has_include(<Eigen/Core>) && __has_include(<ccomp/low_rank/power_sgd.hpp>)
 #include <ccomp/low_rank/power_sgd.hpp>
-#define CCOMP_COMPARE_LOW_RANK 1
-#else
-#define CCOMP_COMPARE_LOW_RANK 0
 #endif
 
 #include "host_engine.hpp"
@@ -26,16 +23,8 @@
 namespace compare {
 namespace {
 
-ccomp::stage_registry const& stages_known() {
-  static ccomp::stage_registry const all = [] {
-    auto stages = ccomp::stage_registry::standard();
-#if CCOMP_COMPARE_LOW_RANK
-    stages.add<ccomp::power_sgd>("a matrix of low rank by one power iteration a step; two rounds summed in flight");
-#endif
-    return stages;
-  }();
-  return all;
-}
+// power_sgd joins where its header could be included.
+ccomp::stage_registry const& stages_known() { return ccomp::stage_registry::standard(); }
 
 // "uniform_quantize<8>" of a stage's text, which goes on with its settings.
 std::string without_settings(std::string const& stage) { return stage.substr(0, stage.find('(')); }
@@ -147,7 +136,7 @@ fidelity measure_fidelity(std::string const& compressor, gradients const& input,
 
     fidelity found;
     found.payload_bytes = used;
-    found.ratio = static_cast<double>(row.size_bytes()) / static_cast<double>(used);
+    found.ratio = static_cast<double>(row.size() * input.value_bytes()) / static_cast<double>(used);
     found.relative_error = relative_error(std::span<float const>(output), row);
     found.cosine = cosine(row, output);
     add_allreduce(found, stages, input, settings);
@@ -162,8 +151,8 @@ std::size_t code_on_host(std::string const& compressor, std::span<float const> v
   ccomp::host_exec const ex{.threads = threads};
   ccomp::workspace ws{ex};
   payload.resize(ccomp::payload_bytes<float>(stages, values.size()));
-  auto const used = ccomp::encode(ex, stages, values, std::span(payload), ws);
-  ccomp::decode(ex, stages, std::span<std::byte const>(payload).first(used), output, ws);
+  auto const used = ccomp::encode(ex, stages, values, std::span(payload), ws, {.at = 0});
+  ccomp::decode(ex, stages, std::span<std::byte const>(payload).first(used), output, ws, {.at = 0});
   return used;
 }
 

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "npy_header.hpp"
+#include "printable.hpp"
 #include "user_error.hpp"
 
 namespace compare {
@@ -29,21 +30,20 @@ class npy_reader {
   npy_array read() {
     auto const header = read_header();
     npy_array array;
-    std::size_t value_bytes = 0;
     if (header.descr == "<f4") {
       array.type = "float32";
-      value_bytes = 4;
     } else if (header.descr == "<f2") {
       array.type = "float16";
-      value_bytes = 2;
     } else {
-      refuse("its values are of type '" + printable(header.descr) +
+      refuse("its values are of type '" + printable(std::string_view(header.descr).substr(0, 16)) +
              "', but only little-endian float32 ('<f4') and "
              "float16 ('<f2') are read");
     }
-    if (header.fortran_order) refuse("it is stored in Fortran order, but only C order is read");
-    set_shape(array, header);
-    auto const count = array.rows * array.columns;
+    auto const value_bytes = array.value_bytes();
+    if (header.fortran_order) {
+      refuse("it is stored in Fortran order, but only C order is read; numpy.ascontiguousarray turns it");
+    }
+    auto const count = set_shape(array, header);
     if (left_ / value_bytes != count || left_ % value_bytes != 0) {
       refuse("its header announces " + std::to_string(count) + " values of " + std::to_string(value_bytes) +
              " bytes, but " + std::to_string(left_) + " bytes follow");
@@ -65,15 +65,6 @@ class npy_reader {
 
  private:
   [[noreturn]] void refuse(std::string const& why) const { throw user_error(name_ + " cannot be used: " + why + "."); }
-
-  // The text may come from a hostile file: keep it short and free of control characters.
-  static std::string printable(std::string_view text) {
-    std::string shown(text.substr(0, 16));
-    for (char& c : shown) {
-      if (c < ' ' || c > '~') c = '?';
-    }
-    return shown;
-  }
 
   void take(char* to, std::size_t bytes) {
     if (bytes > left_) refuse("it ends within its header");
@@ -106,17 +97,18 @@ class npy_reader {
     }
   }
 
-  void set_shape(npy_array& array, npy_header const& header) const {
-    auto const& shape = header.shape;
-    if (shape.size() != 1 && shape.size() != 2) {
-      refuse("it has " + std::to_string(shape.size()) + " dimensions, but only [n] and [ranks, n] are read");
+  // Returns how many values there are.
+  std::size_t set_shape(npy_array& array, npy_header const& header) const {
+    std::uint64_t count = 1;
+    for (auto const extent : header.shape) {
+      if (extent == 0) refuse("it holds no values");
     }
-    std::uint64_t const rows = shape.size() == 2 ? shape[0] : 1;
-    std::uint64_t const columns = shape.back();
-    if (rows == 0 || columns == 0) refuse("it holds no values");
-    if (columns > std::numeric_limits<std::size_t>::max() / 4 / rows) refuse("its header announces too many values");
-    array.rows = static_cast<std::size_t>(rows);
-    array.columns = static_cast<std::size_t>(columns);
+    for (auto const extent : header.shape) {
+      if (extent > std::numeric_limits<std::size_t>::max() / 4 / count) refuse("its header announces too many values");
+      count *= extent;
+      array.shape.push_back(static_cast<std::size_t>(extent));
+    }
+    return static_cast<std::size_t>(count);
   }
 
   std::istream& stream_;

@@ -8,12 +8,13 @@
 
 namespace compare {
 
-// The values of a NumPy file as float32, row after row; a one-dimensional file is one row.
+// The values of a NumPy file as float32, in C order.
 struct npy_array {
-  std::size_t rows = 0;
-  std::size_t columns = 0;
+  std::vector<std::size_t> shape;
   std::string type;  // "float32" or "float16": what the file holds
   std::vector<float> values;
+
+  std::size_t value_bytes() const { return type == "float16" ? 2 : 4; }
 };
 
 // Both throw user_error with one sentence that begins with `name`. The size is checked against the header before

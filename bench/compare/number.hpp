@@ -1,10 +1,17 @@
 #pragma once
 
 #include <charconv>
+#include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace compare {
+
+// "1 rank", "2 ranks"
+inline std::string counted(std::size_t count, std::string const& word) {
+  return std::to_string(count) + ' ' + word + (count == 1 ? "" : "s");
+}
 
 // Digits with at most one point, nothing else: no sign, no exponent, no "inf".
 inline std::optional<double> parse_decimal(std::string_view text) {

@@ -2,9 +2,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <utility>
 
+#include "gradients.hpp"
 #include "number.hpp"
+#include "output_file.hpp"
 #include "program.hpp"
+#include "table.hpp"
 #include "user_error.hpp"
 
 #ifndef CCOMP_COMPARE_DEFAULT_INPUT
@@ -32,22 +36,37 @@ std::string one_sentence(std::string text) {
 
 std::string footer() {
   auto const& own = this_program();
-  return "How numbers come about:\n"
-         "  Errors and ratios are of the input as given. Speeds are measured on the input\n"
-         "  repeated to " +
-         std::to_string(own.timed_mib) + " MiB per rank (copy i scaled by 1 - i/256, i counted modulo 256),\n" +
-         own.speeds +
-         R"(
-  With fewer rows than ranks, rank r takes row r mod rows, each value times a
-  factor in [0.5, 1) drawn from a hash of (r, index).
-  predicted_ms is for one allreduce of the repeated input: the time rank 0 works
-)" + own.work +
-         R"(, plus the bytes that a rank sends divided by the link.
-  Dense float32 works for nothing, dense bf16 for the measured casts. Latency, and
-  work done while bytes travel, are left out.
-  feedback repeats rank 0's gradient for --feedback-steps steps through
-  error_feedback and compares the mean of the outputs with it.
-Wrong input ends with one sentence on stderr and exit code 2.)";
+  auto const part = [](std::string const& title, std::string const& text) { return title + '\n' + wrapped(text, 2); };
+  return part("What is compared:",
+              "Without --compressor one of every kind; with it, what it names and nothing else, such as "
+              "\"top_k(0.01)|uniform_quantize<8>\". --list prints the stages.") +
+         part(
+             "How a file is read:",
+             "A shape [ranks, n] is one rank per row if --ranks is given or if it has at most 64 rows; any other shape "
+             "is "
+             "one rank's tensor. The output says which. Without --ranks there are as many ranks as rows, and 4 for one "
+             "row. With fewer rows than ranks, rank r takes row r mod rows, each value times a factor in [0.5, 1) "
+             "drawn "
+             "from a hash of (r, index).") +
+         part("Errors and ratios:",
+              "They are of the input as given, ratios with the bytes of its type. feedback repeats rank 0's gradient "
+              "for "
+              "--feedback-steps steps through error_feedback and compares the mean of the outputs with it.") +
+         part("Speeds:",
+              "They are measured on the input as float32, repeated to " + std::to_string(own.timed_mib) +
+                  " MiB per rank (copy i scaled by 1 - i/256, i counted modulo 256), " + own.speeds +
+                  " Spread: (highest - lowest) / median of the yardstick over the run, each value that of three "
+                  "repetitions in a row, by their median; above 25 % the machine was not quiet.") +
+         part("Predictions:",
+              "predicted_ms is for one allreduce of the repeated input: the time rank 0 works on it, " + own.work +
+                  ", plus the bytes that a rank sends divided by the link. Dense float32 works for nothing, dense bf16 "
+                  "for "
+                  "the measured casts (for a float16 file: dense float16, for nothing). Latency, and work done while "
+                  "bytes "
+                  "travel, are left out. The links: --link, otherwise " +
+                  own.links + ". The report draws error against time for the first speed of --link, otherwise " +
+                  own.chosen_link + ".") +
+         "Wrong input ends with one sentence on stderr and exit code 2.";
 }
 
 }
@@ -93,19 +112,17 @@ options parse_options(std::vector<std::string> arguments) {
 
   CLI::App app(own.name + ": what compressors cost and save on a gradient", own.name);
   app.footer(footer());
-  app.add_option("--input", input, "gradients: float32 or float16, [n] or [ranks, n] (default: the shipped set)")
-      ->type_name("FILE.npy");
-  app.add_option("--compressor", result.compressors,
-                 "such as \"top_k(0.01)|uniform_quantize<8>\"; may be repeated (default: one of every kind)")
+  app.get_formatter()->column_width(24);
+  app.add_option("--input", input, "gradients: float32 or float16 (default: shipped ones)")->type_name("FILE.npy");
+  app.add_option("--compressor", result.compressors, "compare this one; may be repeated")
       ->type_name("TEXT")
       ->expected(1, CLI::detail::expected_max_vector_size)
       ->allow_extra_args(false);  // one a mention: what follows it is no second one
-  app.add_option("--ranks", ranks, "ranks of the allreduce, 1 to 64 (default: the file's rows, or 4)")->type_name("N");
-  app.add_option("--threads", threads, "threads of one rank's codec on the host (default: all cores)")->type_name("N");
+  app.add_option("--ranks", ranks, "ranks of the allreduce, 1 to 64")->type_name("N");
+  app.add_option("--threads", threads, "threads of one rank's codec (default: all cores)")->type_name("N");
   app.add_option("--feedback-steps", steps, "steps with error feedback (default: 32)")->type_name("N");
-  app.add_option("--timed-mib", mib, "size of the timed input per rank in MiB (default: " + default_mib + ")")
-      ->type_name("N");
-  app.add_option("--link", links, "link speeds, joined by commas (default: " + links + ")")->type_name("SPEEDS");
+  app.add_option("--timed-mib", mib, "MiB per rank of the timed input (default: " + default_mib + ")")->type_name("N");
+  app.add_option("--link", links, "predict for these, such as 25gbit or 1gbit,10gbit")->type_name("SPEEDS");
   app.add_option("--json", json, "write everything measured to FILE")->type_name("FILE");
   app.add_option("--csv", csv, "write one row per compressor to FILE")->type_name("FILE");
   app.add_flag("--list", result.list, "print the known stages and the grammar, then stop");
@@ -134,9 +151,19 @@ options parse_options(std::vector<std::string> arguments) {
   result.timed_mib = own.timed_mib;
   if (given("--timed-mib")) result.timed_mib = whole("--timed-mib", mib, 1, 1024);
   result.links = parse_links(links);
+  if (!given("--link")) {
+    auto const chosen = [&](link_speed const& link) { return link.text == own.chosen_link; };
+    result.chosen_link =
+        static_cast<std::size_t>(std::find_if(result.links.begin(), result.links.end(), chosen) - result.links.begin());
+  }
   if (given("--json")) result.json = json;
   if (given("--csv")) result.csv = csv;
-  if (result.json && result.csv && *result.json == *result.csv) {
+  for (auto const& [name, output] : {std::pair{"--json", result.json}, std::pair{"--csv", result.csv}}) {
+    if (output && same_file(result.input, *output)) {
+      throw user_error(std::string(name) + " would overwrite the input '" + result.input.string() + "'.");
+    }
+  }
+  if (result.json && result.csv && same_file(*result.json, *result.csv)) {
     throw user_error("--json and --csv name the same file, '" + json + "'.");
   }
   if (result.input.empty()) throw user_error("no gradients are shipped with this build; give --input FILE.npy.");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -20,11 +21,10 @@ struct options {
   int feedback_steps = 32;
   int timed_mib = 0;  // this_program()'s, unless given
   std::vector<link_speed> links;
+  std::size_t chosen_link = 0;  // of links: what the report draws error against time for
   std::optional<std::filesystem::path> json;
   std::optional<std::filesystem::path> csv;
 };
-
-inline constexpr int most_ranks = 64;
 
 // `arguments` without the program's name. Throws user_error.
 options parse_options(std::vector<std::string> arguments);

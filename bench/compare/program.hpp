@@ -11,6 +11,7 @@ namespace compare {
 struct program {
   std::string name;
   std::string links;                // --link, unless given
+  std::string chosen_link;          // of these
   int timed_mib = 0;                // --timed-mib, unless given
   std::string speeds;               // of --help: how they are measured
   std::string work;                 // of --help: what a rank works, in predictions

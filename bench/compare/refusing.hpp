@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <ccomp/error.hpp>
 #include <string>
 
@@ -15,7 +14,6 @@ inline std::string sentence(ccomp::error const& e) {
   for (std::string const prefix : {"ccomp: ", "compressor text: "}) {
     if (text.starts_with(prefix)) text.erase(0, prefix.size());
   }
-  std::replace(text.begin(), text.end(), '\n', ' ');
   return text + '.';
 }
 

@@ -9,6 +9,7 @@
 #include "distribution.hpp"
 #include "link.hpp"
 #include "prediction.hpp"
+#include "statistics.hpp"
 
 namespace compare {
 
@@ -47,6 +48,7 @@ struct speed {
   std::size_t bytes_sent = 0;
   std::size_t payload_bytes = 0;
   std::optional<device_check> check;  // on a GPU
+  std::vector<double> yardstick;      // every repetition's: the read, on a GPU the copy
 };
 
 struct result {
@@ -84,20 +86,28 @@ struct environment {
   int allreduce_repetitions = 0;
   int feedback_steps = 0;
   std::string input;
+  std::string reading;          // what its shape was taken for, a sentence
+  std::size_t value_bytes = 4;  // of the file's type
 };
+
+// Above this a machine was not quiet: what was measured at different times of a run does not compare.
+inline constexpr double most_noise = 0.25;
 
 struct comparison {
   environment where;
   std::vector<link_speed> links;
+  std::size_t chosen_link = 0;
   double read_gbps = 0;
   double copy_gbps = 0;  // on a GPU bytes count twice, as read and as written
+  spread noise;          // of the read yardstick (on a GPU: of the copy) over the run, in GB/s
   std::vector<result> results;
   dense_reference dense_float32;
-  dense_reference dense_bf16;
+  dense_reference dense_half;  // bf16 by the measured casts; of a float16 file the file's values as they are
   double distribution_limit = 0;
   std::vector<distribution> distributions;  // one per rank
   double timed_bytes() const { return static_cast<double>(where.n_timed) * 4; }
   bool on_device() const { return where.device.has_value(); }
+  bool quiet() const { return noise.relative <= most_noise; }
 
   // On a GPU: bytes a second that a pass must move, values on one side and the payload on the other, as a share of those
   // of a copy, which reads and writes the values.
@@ -106,6 +116,11 @@ struct comparison {
     return moved / pass_seconds / (2 * timed_bytes() / one.copy);
   }
 };
+
+inline std::string percent(double part) {
+  auto const whole = static_cast<long long>(part * 100 + 0.5);
+  return std::to_string(whole) + " %";
+}
 
 inline double gigabytes_per_second(double bytes, double seconds) { return bytes / seconds / 1e9; }
 

@@ -16,6 +16,25 @@ inline double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+// How far a yardstick moved during a run.
+struct spread {
+  double least = 0;  // the lowest and the highest speed, in units per second
+  double most = 0;
+  double relative = 0;  // (most - least) / median
+};
+
+// `seconds`: of every repetition of a run, in order. Each speed is that of the median of three in a row: one interruption
+// changes no result, since results are medians, and does not count; what lasts does.
+inline spread spread_of(std::vector<double> const& seconds, double units) {
+  std::vector<double> speeds;
+  for (std::size_t i = 0; i + 3 <= seconds.size(); i += 3) {
+    speeds.push_back(units / median({seconds[i], seconds[i + 1], seconds[i + 2]}));
+  }
+  if (speeds.empty()) return {};
+  auto const [least, most] = std::minmax_element(speeds.begin(), speeds.end());
+  return {*least, *most, (*most - *least) / median(speeds)};
+}
+
 // ||got - wanted|| / ||wanted|| in float64; `got` and `wanted` are float or double.
 template <typename Got, typename Wanted>
 double relative_error(std::span<Got const> got, std::span<Wanted const> wanted) {

@@ -69,7 +69,7 @@ class Dense:
 
 
 class Result:
-    def __init__(self, entry, links, on_device):
+    def __init__(self, entry, links, on_device, half):
         self.name = _get(entry, "compressor", "an entry of 'results'", str)
         where = f"'{self.name}'"
         self.payload_bytes = _number(entry, "payload_bytes", where, positive=True)
@@ -101,7 +101,7 @@ class Result:
         self.predicted_ms = [_number(predicted, name, where) for name, _ in links]
         limits = _get(entry, "break_even_gbit", where, dict)
         self.beats_float32_below = _break_even(limits, "dense float32", where)
-        self.beats_bf16_below = _break_even(limits, "dense bf16", where)
+        self.beats_half_below = _break_even(limits, half, where)
 
     milliseconds = Dense.milliseconds
 
@@ -133,20 +133,30 @@ class Comparison:
         else:
             self.read_gbps = _number(yardsticks, "read_gbps", "'yardsticks'")
             self.copy_gbps = _number(yardsticks, "copy_gbps", "'yardsticks'")
+        kind = "device_copy" if self.on_device else "read"
+        self.least_gbps = _number(yardsticks, f"{kind}_gbps_least", "'yardsticks'")
+        self.most_gbps = _number(yardsticks, f"{kind}_gbps_most", "'yardsticks'")
+        self.spread = _number(yardsticks, f"{kind}_spread", "'yardsticks'")
+        self.quiet = _get(yardsticks, "quiet", "'yardsticks'", bool)
         self.links = []
         for entry in _get(document, "links", where, list):
             name = _get(entry, "name", "an entry of 'links'", str)
             self.links.append((name, _number(entry, "gbit_per_second", f"link '{name}'", positive=True)))
         if not self.links:
             raise _Missing("it names no link")
-        self.results = [Result(entry, self.links, self.on_device) for entry in _get(document, "results", where, list)]
+        chosen = _get(document, "chosen_link", where, str)
+        places = [i for i, (name, _) in enumerate(self.links) if name == chosen]
+        if not places:
+            raise _Missing("'chosen_link' is none of its links")
+        self.chosen = places[0]
+        dense = [Dense(entry) for entry in _get(document, "dense", where, list)]
+        if [one.name for one in dense] not in (["dense float32", "dense bf16"], ["dense float32", "dense float16"]):
+            raise _Missing("'dense' does not hold 'dense float32' and 'dense bf16' or 'dense float16'")
+        self.dense_float32, self.dense_half = dense
+        self.results = [Result(entry, self.links, self.on_device, self.dense_half.name)
+                        for entry in _get(document, "results", where, list)]
         if not self.results:
             raise _Missing("it holds no results")
-        dense = {one.name: one for one in map(Dense, _get(document, "dense", where, list))}
-        if set(dense) != {"dense float32", "dense bf16"}:
-            raise _Missing("'dense' does not hold 'dense float32' and 'dense bf16'")
-        self.dense_float32 = dense["dense float32"]
-        self.dense_bf16 = dense["dense bf16"]
         distribution = _get(document, "distribution", where, dict)
         self.limit = _number(distribution, "limit", "'distribution'", positive=True)
         ranks = _get(distribution, "ranks", "'distribution'", list)
@@ -154,8 +164,24 @@ class Comparison:
         if not self.distributions:
             raise _Missing("'distribution' holds no rank")
         self.environment = _get(document, "environment", where, dict)
-        for key in ("n", "n_timed", "ranks", "threads", "cores", "repetitions", "allreduce_repetitions", "feedback_steps", "file_rows"):
+        for key in ("n", "n_timed", "ranks", "threads", "cores", "repetitions", "allreduce_repetitions", "feedback_steps", "file_rows", "value_bytes"):
             _number(self.environment, key, "'environment'", positive=True)
-        words = ("cpu", "compiler", "date", "input", "ccomp", "instruction_set")
+        words = ("cpu", "compiler", "date", "input", "input_read_as", "ccomp", "instruction_set")
         for key in words + (("gpu", "cuda_runtime", "cuda_driver") if self.on_device else ()):
             _get(self.environment, key, "'environment'", str)
+
+    def best_dense(self, index):
+        """The faster dense allreduce at a link."""
+        gbit = self.links[index][1]
+        return min((self.dense_float32, self.dense_half), key=lambda one: one.milliseconds(gbit))
+
+    def fastest(self, index, most_error=math.inf):
+        """The fastest compressor at a link whose error is known and not larger, and how many times as fast as the best
+        dense allreduce it is; None where dense wins."""
+        known = [one for one in self.results if one.relative_error is not None and one.relative_error <= most_error]
+        if not known:
+            return None
+        best = min(known, key=lambda one: one.predicted_ms[index])
+        dense = self.best_dense(index).milliseconds(self.links[index][1])
+        ms = best.predicted_ms[index]
+        return (best, dense / ms if ms > 0 else math.inf) if ms < dense else None

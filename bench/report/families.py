@@ -1,12 +1,14 @@
-"""Which kind of compressor a text names, and its colour (Okabe and Ito's palette: told apart by colour-blind eyes)."""
+"""Which kind of compressor a text names, and its colours on light and dark paper (after Okabe and Ito's palette: told apart
+by colour-blind eyes)."""
 
+# key: name, colour on white, colour on black, matplotlib's mark
 FAMILIES = {
-    "cast": ("Casts", "#0072B2", "o"),
-    "quantizer": ("Quantizers", "#009E73", "s"),
-    "one_bit": ("Signs and ternary", "#CC79A7", "D"),
-    "sparse": ("Sparsifiers", "#D55E00", "^"),
-    "low_rank": ("Low rank", "#8C6D00", "P"),
-    "other": ("Others", "#555555", "X"),
+    "cast": ("Casts", "#0072b2", "#62bdf0", "o"),
+    "quantizer": ("Quantizers", "#00835f", "#3fcfa3", "s"),
+    "one_bit": ("Signs and ternary", "#b0568a", "#eaa6cc", "D"),
+    "sparse": ("Sparsifiers", "#c65600", "#ff9a5c", "^"),
+    "low_rank": ("Low rank", "#8c6d00", "#dfba45", "P"),
+    "other": ("Others", "#555555", "#b4bcc4", "X"),
 }
 
 _FAMILY_OF_STAGE = {

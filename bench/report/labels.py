@@ -2,10 +2,6 @@
 
 import math
 
-from matplotlib import patheffects
-
-_HALO = [patheffects.withStroke(linewidth=2.2, foreground="white")]
-
 
 def literal(text):
     """Matplotlib would take a pair of dollar signs for a formula."""
@@ -18,7 +14,6 @@ def place(axes, points, texts, colors, size=8.0, obstacles=()):
     `obstacles`: further points that no label may cover.
     """
     figure = axes.figure
-    figure.canvas.draw()
     renderer = figure.canvas.get_renderer()
     frame = axes.get_window_extent(renderer)
     pixels = [tuple(axes.transData.transform(point)) for point in points]
@@ -39,7 +34,7 @@ def place(axes, points, texts, colors, size=8.0, obstacles=()):
             line = axes.transData.inverted().transform([pixels[i], end])
             axes.plot(line[:, 0], line[:, 1], color=colors[i], linewidth=0.6, alpha=0.7, zorder=1.5)
         axes.text(*axes.transData.inverted().transform(middle), literal(texts[i]), fontsize=size, color=colors[i],
-                  ha="center", va="center", zorder=4, path_effects=_HALO)
+                  ha="center", va="center", zorder=4)
 
 
 def spread(positions, gap, low, high):

@@ -40,6 +40,11 @@ def feedback(result):
     return number(result["feedback"]["relative_error"], 2) if result["feedback"]["relative_error"] is not None else "refused"
 
 
+def half_of(result):
+    """The other dense allreduce: bf16, or of a float16 file float16."""
+    return next((name.split()[-1], speed) for name, speed in result["break_even_gbit"].items() if name != "dense float32")
+
+
 SUMMARY = [
     ("compressor", lambda r: "`" + r["compressor"].replace("|", "\\|") + "`"),
     ("ratio", lambda r: number(r["ratio"])),
@@ -58,22 +63,28 @@ FULL = [
     ("sent, bytes", lambda r: str(r["allreduce"]["bytes_sent"])),
     ("its relative error", lambda r: number(r["allreduce"]["relative_error"], 2)),
     ("faster than float32 below, Gbit/s", lambda r: number(r["break_even_gbit"]["dense float32"], 2)),
-    ("than bf16", lambda r: number(r["break_even_gbit"]["dense bf16"], 2)),
+    ("than {half}", lambda r: number(half_of(r)[1], 2)),
 ]
 KINDS = {"summary": SUMMARY, "full": FULL}
+
+
+def noise(yard):
+    if "read_spread" not in yard:
+        return ""
+    return f"; spread of the read {100 * yard['read_spread']:.0f} %" + ("" if yard["quiet"] else ": the machine was not quiet")
 
 
 def table(measured, kind):
     columns, where, yard = KINDS[kind], measured["environment"], measured["yardsticks"]
     lines = [
-        "| " + " | ".join(name for name, _ in columns) + " |",
+        "| " + " | ".join(name for name, _ in columns).format(half=half_of(measured["results"][0])[0]) + " |",
         "|---" + "|---:" * (len(columns) - 1) + "|",
         *("| " + " | ".join(of(result) for _, of in columns) + " |" for result in measured["results"]),
         "",
         f"ccomp {where['ccomp']}, {where['date'][:10]}, {where['cpu']}, {where['compiler']}, {where['instruction_set']}, "
-        f"{where['threads']} threads; read {number(yard['read_gbps'])} GB/s, copy {number(yard['copy_gbps'])} GB/s.",
-        f"Errors: {where['input']}, {where['n']} values a rank, {where['ranks']} ranks; with feedback: of the mean of "
-        f"{where['feedback_steps']} steps. Speeds: {where['n_timed'] * 4 / 2**20:g} MiB a rank.",
+        f"{where['threads']} threads; read {number(yard['read_gbps'])} GB/s, copy {number(yard['copy_gbps'])} GB/s{noise(yard)}.",
+        f"Errors: {where['input']}, {where['n']} values per rank, {where['ranks']} ranks; with feedback: of the mean of "
+        f"{where['feedback_steps']} steps. Speeds: {where['n_timed'] * 4 / 2**20:g} MiB per rank.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -27,11 +27,19 @@ with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, tool, source, page], check=True)
     text = page.read_text()
     short, full = text.split("between\n")
+    assert "| faster than float32 below, Gbit/s | than bf16 |\n" in full and "; spread" not in text, full
     row = "| `top_k(0.01)\\|uniform_quantize<8>` |"
     assert f"{row} 185 | 0.88 | refused | 0.26 |\n" in short, short
     assert f"{row} 4321 | 185 | 0.88 | refused | 12.3 | 0.26 | 5.68 | two_shot | 1234567 | 0 | always | 7.9 |\n" in full, full
     assert "old" not in text and short.startswith("before\n") and full.endswith("<!-- table:end -->\nafter\n"), text
     assert text.count("64 MiB") == 2, text
+
+    measured["yardsticks"] |= {"read_spread": 0.263, "quiet": False}
+    result["break_even_gbit"] = {"dense float32": "always", "dense float16": 7.89}
+    source.write_text(json.dumps(measured))
+    subprocess.run([sys.executable, tool, source, page], check=True)
+    text = page.read_text()
+    assert "copy 20 GB/s; spread of the read 26 %: the machine was not quiet.\n" in text and "| than float16 |" in text, text
 
     sys.path.insert(0, str(tool.parent))
     import targets

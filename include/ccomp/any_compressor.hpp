@@ -8,21 +8,29 @@ CCOMP_BEGIN
 namespace detail {
 
 /// Grammar: stage { '|' stage };  stage: name [ '<' argument '>' ] [ '(' [ setting { ',' setting } ] ')' ];
-/// setting: value | key '=' value. White space is free.
+/// setting: value | key '=' value. White space is free. At most 16 stages, words of at most 64 characters.
 class compressor_text {
  public:
+  static constexpr std::size_t most_stages = 16, longest_word = 64;
+
   explicit compressor_text(std::string_view text) : text_(text) {}
 
   std::vector<stage_text_parts> parse() {
     std::vector<stage_text_parts> stages;
     do {
       stages.push_back(one_stage());
+      expects(stages.size() <= most_stages,
+              [] { return "compressor text: a chain has at most " + std::to_string(most_stages) + " stages"; });
     } while (take('|'));
     if (at_ < text_.size()) refuse("'|' or the end");
     return stages;
   }
 
  private:
+  static std::string shortened(std::string text) {
+    constexpr std::size_t most = 80;
+    return text.size() <= most ? text : text.substr(0, most) + "...";
+  }
   static bool space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
   void skip_space() {
     while (at_ < text_.size() && space(text_[at_])) ++at_;
@@ -44,6 +52,10 @@ class compressor_text {
     };
     while (at_ < text_.size() && part_of_word(text_[at_])) ++at_;
     if (at_ == begin) refuse(wanted);
+    expects(at_ - begin <= longest_word, [&] {
+      return "compressor text: '" + shortened(std::string(text_.substr(begin, at_ - begin))) + "' at position " +
+             std::to_string(begin + 1) + " is too long for " + wanted;
+    });
     return std::string(text_.substr(begin, at_ - begin));
   }
   stage_text_parts one_stage() {
@@ -71,7 +83,7 @@ class compressor_text {
   [[noreturn]] void refuse(std::string const& wanted) const {
     std::string const found = at_ < text_.size() ? "'" + std::string(1, text_[at_]) + "'" : "the end";
     fail("compressor text: expected " + wanted + " at position " + std::to_string(at_ + 1) + " of '" +
-         std::string(text_) + "', found " + found);
+         shortened(std::string(text_)) + "', found " + found);
   }
 
   std::string_view text_;

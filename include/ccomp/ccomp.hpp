@@ -19,6 +19,7 @@
 #include <ccomp/collectives.cuh>
 #include <ccomp/comm/thread.cuh>
 #include <ccomp/exec/cuda_elements.hpp>
+#include <ccomp/load_kernels.cuh>
 #include <ccomp/passes.cuh>
 #include <ccomp/quantize/shared_scale.cuh>
 #endif

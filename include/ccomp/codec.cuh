@@ -71,7 +71,8 @@ template <compressor C, class In>
 std::size_t compress(cuda_exec const& ex, C const& c, In const& in, std::span<std::byte> out, workspace<cuda_exec>& ws,
                      pass_options at = {}) {
   using namespace detail;
-  std::span const x(in);
+  exclusive_use const alone(ws.usage(), "compress", "workspace");
+  auto const x = input_span(in);
   using T = std::remove_cv_t<typename decltype(x)::element_type>;
   constexpr auto type = element_type_of<T>;
   auto const stages = stages_of(c);
@@ -85,6 +86,7 @@ std::size_t compress(cuda_exec const& ex, C const& c, In const& in, std::span<st
   expect_device_memory(ex, x.data(), "compress", "the input");
   expect_device_memory(ex, at.at.on_device, "compress", "the step");
 
+  queued_call const queued(ex, ws);
   auto const target = out.subspan(sizeof(frame_header));
   bool const aligned = reinterpret_cast<std::uintptr_t>(target.data()) % 16 == 0;
   block_call k = device_call(x.size(), type, at);
@@ -111,7 +113,8 @@ template <compressor C, class Out>
 frame_info decompress(cuda_exec const& ex, C const& c, std::span<std::byte const> bytes, Out&& out,
                       workspace<cuda_exec>& ws) {
   using namespace detail;
-  std::span const y(out);
+  exclusive_use const alone(ws.usage(), "decompress", "workspace");
+  auto const y = output_span(out);
   using T = typename decltype(y)::element_type;
   constexpr auto type = element_type_of<T>;
   auto const stages = stages_of(c);
@@ -122,6 +125,7 @@ frame_info decompress(cuda_exec const& ex, C const& c, std::span<std::byte const
   expect_header(bytes.size());
   expect_device_memory(ex, bytes.data(), "decompress", "the frame");
   expect_device_memory(ex, y.data(), "decompress", "the output");
+  queued_call const queued(ex, ws);
   frame_header h;
   ex.copy_to_host(&h, bytes.data(), sizeof h);
   frame_info const info = read_header(h, bytes.size());

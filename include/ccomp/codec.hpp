@@ -52,6 +52,7 @@ inline frame_info read_header(frame_header const& h, std::size_t frame_bytes) {
   frame_check(h.version == frame_header{}.version, "its version is unknown");
   frame_check(element_bytes(static_cast<element_type>(h.type)) != 0, "its element type is unknown");
   frame_check(h.zero == 0 && h.also_zero == 0, "its reserved bytes are not zero");
+  frame_check(h.n <= most_values, "it claims more values than any memory holds");
   expects<payload_error>(h.length == frame_bytes - sizeof h, [&] {
     return "the frame is not valid: its payload has " + std::to_string(frame_bytes - sizeof h) +
            " bytes, the header says " + std::to_string(h.length);
@@ -115,7 +116,8 @@ template <element T = float, compressor C> std::size_t max_compressed_bytes(C co
 template <compressor C, class In>
 std::size_t compress(host_exec const& ex, C const& c, In const& in, std::span<std::byte> out, workspace<host_exec>& ws,
                      pass_options at = {}) {
-  std::span const x(in);
+  detail::exclusive_use const alone(ws.usage(), "compress", "workspace");
+  auto const x = detail::input_span(in);
   using T = std::remove_cv_t<typename decltype(x)::element_type>;
   auto const stages = detail::stages_of(c);
   detail::validate(stages);
@@ -141,7 +143,8 @@ std::size_t compress(host_exec const& ex, C const& c, In const& in, std::span<st
 template <compressor C, class Out>
 frame_info decompress(host_exec const& ex, C const& c, std::span<std::byte const> bytes, Out&& out,
                       workspace<host_exec>& ws) {
-  std::span const y(out);
+  detail::exclusive_use const alone(ws.usage(), "decompress", "workspace");
+  auto const y = detail::output_span(out);
   using T = typename decltype(y)::element_type;
   auto const stages = detail::stages_of(c);
   detail::validate(stages);

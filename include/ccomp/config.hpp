@@ -19,6 +19,13 @@ static_assert(std::endian::native == std::endian::little,
 #define CCOMP_HD
 #endif
 
+// x86 variants of the hot loops are chosen at run time; elsewhere the plain loops serve.
+#if (defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))) && !defined(CCOMP_NO_X86_VARIANTS)
+#define CCOMP_X86_VARIANTS 1
+#else
+#define CCOMP_X86_VARIANTS 0
+#endif
+
 // Two translation units compiled with other flags must not share an inline function: the linker keeps one copy of
 // each, and the copy with AVX-512 in it would run on a machine without. The flags are therefore part of the name.
 #if defined(_OPENMP)
@@ -27,20 +34,25 @@ static_assert(std::endian::native == std::endian::little,
 #define CCOMP_TAG_THREADS thr
 #endif
 #if defined(__AVX512F__)
-#define CCOMP_TAG_ISA avx512
+#define CCOMP_TAG_TARGET avx512
 #elif defined(__AVX2__)
-#define CCOMP_TAG_ISA avx2
+#define CCOMP_TAG_TARGET avx2
 #else
-#define CCOMP_TAG_ISA base
+#define CCOMP_TAG_TARGET base
+#endif
+#if CCOMP_X86_VARIANTS
+#define CCOMP_TAG_VARIANTS x86
+#else
+#define CCOMP_TAG_VARIANTS plain
 #endif
 #if defined(__CUDACC__)
 #define CCOMP_TAG_CUDA cuda
 #else
 #define CCOMP_TAG_CUDA host
 #endif
-#define CCOMP_PASTE_(a, b, c, d) a##_##b##_##c##_##d
-#define CCOMP_PASTE(a, b, c, d) CCOMP_PASTE_(a, b, c, d)
-#define CCOMP_BUILD_TAG CCOMP_PASTE(v0, CCOMP_TAG_THREADS, CCOMP_TAG_ISA, CCOMP_TAG_CUDA)
+#define CCOMP_PASTE_(a, b, c, d, e) a##_##b##_##c##_##d##_##e
+#define CCOMP_PASTE(a, b, c, d, e) CCOMP_PASTE_(a, b, c, d, e)
+#define CCOMP_BUILD_TAG CCOMP_PASTE(v0, CCOMP_TAG_THREADS, CCOMP_TAG_TARGET, CCOMP_TAG_VARIANTS, CCOMP_TAG_CUDA)
 
 /// Everything with a loop in it stands between these two; `namespace ccomp` itself holds only vocabulary (element
 /// types, errors).
@@ -50,13 +62,6 @@ static_assert(std::endian::native == std::endian::little,
 #define CCOMP_END \
   }               \
   }
-
-// x86 variants of the hot loops are chosen at run time; elsewhere the plain loops serve.
-#if (defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))) && !defined(CCOMP_NO_X86_VARIANTS)
-#define CCOMP_X86_VARIANTS 1
-#else
-#define CCOMP_X86_VARIANTS 0
-#endif
 
 #define CCOMP_RESTRICT __restrict__
 

@@ -1,9 +1,12 @@
 #pragma once
 /// What compression left out, kept per tensor and added to the next step.
 
+#include <algorithm>
 #include <ccomp/chain.hpp>
 #include <ccomp/checksum.hpp>
 #include <ccomp/collective/job.hpp>
+#include <ccomp/exclusive.hpp>
+#include <ccomp/fields.hpp>
 #include <ccomp/storage.hpp>
 #include <ccomp/types.hpp>
 #include <cstring>
@@ -21,32 +24,57 @@ struct feedback_options {
 
 namespace detail {
 
-/// The CUDA engine has a kernel for this.
+/// Calls `f` with the values as floats or bfloat16.
+template <class F> auto visit_residual(values const& v, F const& f) {
+  return v.type == element_type::float32 ? f(static_cast<float*>(v.data)) : f(static_cast<bfloat16*>(v.data));
+}
+/// Whether every value is finite once it is multiplied. The CUDA engine has kernels for this and for scale_values.
+inline bool stays_finite(host_exec const&, values const& v, float factor) {
+  return visit_residual(v, [&](auto* x) {
+    using T = std::remove_pointer_t<decltype(x)>;
+    return std::all_of(x, x + v.n,
+                       [&](T each) { return is_finite(static_cast<float>(T(static_cast<float>(each) * factor))); });
+  });
+}
 inline void scale_values(host_exec const&, values const& v, float factor) {
-  auto const scale = [&](auto* x) {
+  visit_residual(v, [&](auto* x) {
     using T = std::remove_pointer_t<decltype(x)>;
     for (std::size_t i = 0; i < v.n; ++i) x[i] = T(static_cast<float>(x[i]) * factor);
-  };
-  if (v.type == element_type::float32)
-    scale(static_cast<float*>(v.data));
-  else
-    scale(static_cast<bfloat16*>(v.data));
+  });
 }
+
+/// The last step whose random bits a wrapper has used.
+struct committed_step {
+  bool any = false;
+  std::uint64_t number = 0;
+
+  /// Steps count modulo 2^64, as negative ones wrap.
+  [[nodiscard]] bool precedes(std::uint64_t later) const {
+    return !any || static_cast<std::int64_t>(later - number) > 0;
+  }
+  [[nodiscard]] step next() const { return step(any ? number + 1 : 0); }
+};
 
 }  // namespace detail
 
 /// Wraps a compressor for one tensor: every call sends C(x + decay * residual) and keeps the rest, in memory of the exec
 /// it was made with: `error_feedback ef{c, n}` on the host, `error_feedback ef{c, n, ex}` on a GPU for a cuda_exec.
 ///
+/// Steps:     with a chain that draws random bits (or bfloat16 residuals) steps must rise: a step that is not after the
+///            last one committed is refused, because its bits would repeat. A call without `.at` takes the step after
+///            the last one, from 0 on, and equally on every rank. Steps in device memory are not compared. Chains that
+///            draw nothing take any step
 /// Memory:    4 n bytes (2 n with bfloat16 residuals), doubled when transactional, and the stage's own state
 /// CUDA:      everything happens in the order of the stream it was made with; a call that uses it runs on that stream, or
-///            after it. save, load and residual_copy wait for it, and so do making and reset where the stage has a state
-/// Guarantee: with a contraction the mean of T outputs for a constant input converges as 1/T, under every strategy; the
-///            error of a re-encoding (two_shot) joins the residual of the rank that did it
+///            after it. save, load and residual_copy wait for it, and so do making and reset where the stage has a
+///            state, and scale by a factor above 1
+/// Guarantee: with a contraction the mean of T outputs for a constant input converges as 1/T. The error of a re-encoding
+///            (two_shot) joins the residual of the rank that did it. One exception: in_flight, when it is asked for and
+///            the carrier has 16 bits. The communicator then rounds the sum, and no rank can keep that error
 /// NaN, Inf:  a block that is not finite is sent as NaN and its residual stays as it was. A call that throws leaves the
 ///            residual marked invalid: the next call throws until `reset`, `load`, or (transactional) `discard`
-/// Throws:    invalid_argument for another tensor size, an invalid residual, a decay outside (0, 1], or a stage that is
-///            no contraction (its error may exceed its input, and feedback would grow without bound)
+/// Throws:    invalid_argument for another tensor size, an invalid residual, a step that is not new, a decay outside
+///            (0, 1], or a stage that is no contraction (its error may exceed its input, and feedback could grow)
 /// Source:    Seide et al., "1-Bit Stochastic Gradient Descent", Interspeech 2014; Karimireddy et al., "Error Feedback
 ///            Fixes SignSGD", ICML 2019
 template <compressor C, class Exec = host_exec> class error_feedback {
@@ -54,8 +82,10 @@ template <compressor C, class Exec = host_exec> class error_feedback {
   error_feedback(C c, std::size_t n, Exec ex = Exec{}, feedback_options options = {})
       : inner_(std::move(c)), ex_(ex), options_(options), n_(n), now_(ex, 0, 0), before_(ex, 0, 0) {
     detail::expects(options.residual != element_type::float16, "error_feedback: residuals are float32 or bfloat16");
-    detail::expects(options.decay > 0 && options.decay <= 1,
-                    [&] { return "error_feedback: decay must lie in (0, 1], got " + std::to_string(options.decay); });
+    detail::expects(options.decay > 0 && options.decay <= 1, [&] {
+      return "error_feedback: decay must lie in (0, 1], got " + detail::print_value(options.decay);
+    });
+    detail::expect_countable(n, "error_feedback");
     auto const stages = detail::stages_of(inner_);
     detail::validate(stages);
     for (auto const& s : stages)
@@ -64,6 +94,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
                " is no contraction (its error may exceed its input), so its residual would grow without bound; use it "
                "without feedback";
       });
+    draws_ = options.residual != element_type::float32 || detail::is_stochastic(stages);
     now_ = memory(ex, n * element_bytes(options.residual), initial_state().size());
     reset();
   }
@@ -98,21 +129,20 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     now_.residual.clear();
     auto const state = initial_state();
     now_.state.load(state.data());
-    can_discard_ = false;
-    valid_ = true;
+    settle({});
   }
-  /// Multiplies the residual, for a changed loss scale or learning rate.
+  /// Multiplies the residual, for a changed loss scale or learning rate. Refused, and nothing changes, where a value
+  /// would become infinite.
   void scale(float factor) {
-    detail::expects(detail::is_finite(factor), "error_feedback: scale needs a finite factor");
-    scale_values(ex_, detail::values{residual_data(), options_.residual, n_}, factor);  // found by its second argument
+    expect_scalable(factor);
+    scale_values(ex_, residual_values(), factor);  // found by its second argument
   }
-  /// Transactional wrappers only: undoes the last call, for a step whose update was skipped.
+  /// Transactional wrappers only: undoes the last call and nothing else, for a step whose update was skipped. The step
+  /// is free again. A last call that was refused has changed nothing, so that there is nothing to undo.
   void discard() {
     detail::expects(options_.transactional, "error_feedback: discard needs {.transactional = true}");
-    detail::expects(can_discard_, "error_feedback: there is no call to discard");
-    std::swap(now_, before_);
-    can_discard_ = false;
-    valid_ = true;
+    detail::expects(last_ != last_call::none, "error_feedback: there is no call to discard");
+    undo();
   }
 
   /// Everything that `load` needs to go on bit for bit, after a header that names the compressor and the size.
@@ -123,7 +153,8 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     now_.residual.save(at);
     now_.state.save(at + now_.residual.bytes());
     header h = describe();
-    h.checksum = detail::checksum({}, std::span<std::byte const>(bytes).subspan(sizeof h));
+    std::memcpy(bytes.data(), &h, sizeof h);
+    h.checksum = detail::checksum({}, std::span<std::byte const>(bytes).subspan(checked_from));
     std::memcpy(bytes.data(), &h, sizeof h);
     return bytes;
   }
@@ -144,22 +175,23 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     check(h.residual == mine.residual, "the bytes hold residuals of another type");
     check(h.state == mine.state, "the bytes hold another amount of stage state");
     check(bytes.size() == sizeof h + now_.bytes(), "the bytes are cut short or too long");
-    check(h.checksum == detail::checksum({}, bytes.subspan(sizeof h)), "the checksum does not match");
+    check(h.checksum == detail::checksum({}, bytes.subspan(checked_from)), "the checksum does not match");
     auto const* at = bytes.data() + sizeof h;
     now_.residual.load(at);
     now_.state.load(at + now_.residual.bytes());
-    can_discard_ = false;
-    valid_ = true;
+    settle({h.stepped != 0, h.step});
   }
 
   /// For collectives: hands out what a call on this tensor may change. The call marks the wrapper as in doubt once it
-  /// begins to change the residual; `finish` says that all went well.
+  /// begins to change the residual; `finish` says that all went well, and which step is committed.
   detail::tensor_job begin(detail::values data) {
+    require_valid();  // what made it invalid may still be discarded
+    last_ = last_call::changed_nothing;
+    ++calls_;
     detail::expects(data.n == n_, [&] {
       return "error_feedback: tensor " + std::to_string(options_.id) + " had " + std::to_string(n_) +
              " values and now has " + std::to_string(data.n) + "; make a new wrapper for a resized tensor";
     });
-    require_valid();
     return {data,
             options_.id,
             {residual_data(), options_.residual, options_.decay},
@@ -168,9 +200,29 @@ template <compressor C, class Exec = host_exec> class error_feedback {
             this,
             &valid_};
   }
-  void finish() noexcept { valid_ = true; }
+  void finish(step at) noexcept {
+    valid_ = true;
+    if (draws_ && !at.on_device) committed_ = {true, at.number};
+  }
+  /// Which thread uses it.
+  [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
+  /// Whether the bytes of a call depend on its step.
+  [[nodiscard]] bool draws() const noexcept { return draws_; }
+  /// The step of a call that is given none.
+  [[nodiscard]] step next_step() const noexcept { return committed_.next(); }
+  void expect_new(step at) const {
+    detail::expects(!draws_ || at.on_device || committed_.precedes(at.number), [&] {
+      return "error_feedback: step " + std::to_string(at.number) + " of tensor " + std::to_string(options_.id) +
+             " is not after step " + std::to_string(committed_.number) +
+             ", which is committed, so its random bits would repeat; give each call a later step, or discard the last "
+             "one";
+    });
+  }
 
  private:
+  template <compressor, class> friend class error_feedback_set;
+
+  enum class last_call { none, changed_nothing, changed };
   struct memory {
     memory(Exec const& ex, std::size_t residual_bytes, std::size_t state_size)
         : residual(ex, residual_bytes), state(ex, state_size) {}
@@ -180,15 +232,41 @@ template <compressor C, class Exec = host_exec> class error_feedback {
   };
   struct header {
     std::uint64_t magic = 0x6266706d6f6363ull;  // "ccompfb"
-    std::uint64_t version = 1, fingerprint = 0, n = 0, id = 0, residual = 0, state = 0, checksum = 0;
+    std::uint64_t version = 2, fingerprint = 0, n = 0, id = 0, residual = 0, state = 0;
+    std::uint64_t checksum = 0;           // of all that follows
+    std::uint64_t stepped = 0, step = 0;  // whether a step is committed, and the last one
   };
+  static constexpr std::size_t checked_from = 8 * sizeof(std::uint64_t);
 
   static void keep_copy(void* self) {
     auto& me = *static_cast<error_feedback*>(self);
     me.before_ = me.now_;
-    me.can_discard_ = true;
+    me.committed_before_ = me.committed_;
+    me.last_ = last_call::changed;
+  }
+  void undo() {
+    if (last_ == last_call::changed) {
+      std::swap(now_, before_);
+      settle(committed_before_);
+    }
+    last_ = last_call::none;
+  }
+  /// What the wrapper holds now is valid, and no call's doing.
+  void settle(detail::committed_step committed) noexcept {
+    committed_ = committed;
+    last_ = last_call::none;
+    valid_ = true;
+  }
+  void expect_scalable(float factor) const {
+    detail::expects(detail::is_finite(factor), "error_feedback: scale needs a finite factor");
+    if (factor >= -1 && factor <= 1) return;  // nothing can grow
+    detail::expects(stays_finite(ex_, residual_values(), factor), [&] {
+      return "error_feedback: scaled by " + detail::print_value(factor) + ", the residual of tensor " +
+             std::to_string(options_.id) + " would become infinite; it is left as it was";
+    });
   }
   [[nodiscard]] void* residual_data() const { return now_.residual.span().data(); }
+  [[nodiscard]] detail::values residual_values() const { return {residual_data(), options_.residual, n_}; }
   [[nodiscard]] detail::stage_state initial_state() const {
     detail::stage_state state;
     for (auto const& s : detail::stages_of(inner_))
@@ -208,6 +286,8 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     h.id = options_.id;
     h.residual = static_cast<std::uint64_t>(options_.residual);
     h.state = now_.state.size();
+    h.stepped = committed_.any;
+    h.step = committed_.number;
     return h;
   }
 
@@ -216,8 +296,12 @@ template <compressor C, class Exec = host_exec> class error_feedback {
   feedback_options options_;
   std::size_t n_;
   memory now_, before_;
-  bool can_discard_ = false;
+  detail::committed_step committed_, committed_before_;
+  last_call last_ = last_call::none;
+  std::uint64_t calls_ = 0;
+  bool draws_ = false;
   bool valid_ = true;
+  detail::in_use in_use_;
 };
 
 /// Error feedback for a model: one wrapper a tensor, made when its id is first seen.
@@ -240,12 +324,25 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
   }
   void reset() {
     for (auto& [id, w] : wrappers_) w.reset();
+    called_ = false;
   }
+  /// All residuals, or none of them.
   void scale(float factor) {
-    for (auto& [id, w] : wrappers_) w.scale(factor);
+    for (auto& [id, w] : wrappers_) w.expect_scalable(factor);
+    for (auto& [id, w] : wrappers_) scale_values(ex_, w.residual_values(), factor);
   }
+  /// Transactional sets only: undoes the last call of the set, in the tensors that it was about and in no other. A
+  /// tensor that had a call of its own since then is refused, and nothing is undone.
   void discard() {
-    for (auto& [id, w] : wrappers_) w.discard();
+    detail::expects(options_.transactional, "error_feedback_set: discard needs {.transactional = true}");
+    detail::expects(called_, "error_feedback_set: there is no call to discard");
+    for (auto const& [id, call] : last_)
+      detail::expects(wrappers_.at(id).calls_ == call, [&] {
+        return "error_feedback_set: tensor " + std::to_string(id) +
+               " had a call of its own after the last call of the set, which can no longer be discarded";
+      });
+    for (auto const& one : last_) wrappers_.at(one.id).undo();
+    called_ = false;
   }
   [[nodiscard]] std::size_t memory_bytes() const noexcept {
     std::size_t bytes = 0;
@@ -255,11 +352,51 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
   [[nodiscard]] auto begin() const noexcept { return wrappers_.begin(); }
   [[nodiscard]] auto end() const noexcept { return wrappers_.end(); }
 
+  /// For collectives: a call of the set on all these tensors, given as values and id.
+  template <class Tensors> std::vector<detail::tensor_job> begin(Tensors const& tensors) {
+    for (auto const& t : tensors)
+      if (auto const found = wrappers_.find(t.id); found != wrappers_.end()) found->second.require_valid();
+    last_.clear();
+    called_ = true;
+    std::vector<detail::tensor_job> jobs;
+    for (auto const& t : tensors) {
+      auto& w = at(t.id, t.data.n);
+      last_.push_back({t.id, w.calls_ + 1});
+      jobs.push_back(w.begin(t.data));
+    }
+    return jobs;
+  }
+  [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
+  void finish(step now) noexcept {
+    for (auto const& one : last_) wrappers_.find(one.id)->second.finish(now);
+  }
+  [[nodiscard]] bool draws() const {
+    return options_.residual != element_type::float32 || detail::is_stochastic(detail::stages_of(inner_));
+  }
+  /// The step of a call that is given none: after the last one of each tensor of the call.
+  [[nodiscard]] step next_step() const noexcept {
+    detail::committed_step last;
+    for (auto const& one : last_) {
+      auto const& committed = wrappers_.find(one.id)->second.committed_;
+      if (committed.any && last.precedes(committed.number)) last = committed;
+    }
+    return last.next();
+  }
+  void expect_new(step now) const {
+    for (auto const& one : last_) wrappers_.at(one.id).expect_new(now);
+  }
+
  private:
   C inner_;
   Exec ex_{};
   feedback_options options_;
   std::map<std::uint64_t, error_feedback<C, Exec>> wrappers_;
+  struct called_tensor {
+    std::uint64_t id, call;  // the wrapper's own count of calls tells whether it had another one since
+  };
+  std::vector<called_tensor> last_;
+  bool called_ = false;
+  detail::in_use in_use_;
 };
 
 namespace detail {

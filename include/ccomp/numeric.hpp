@@ -19,6 +19,14 @@ CCOMP_HD constexpr std::uint32_t magnitude_key(float x) { return float_bits(x) &
 CCOMP_HD constexpr bool is_finite(float x) { return magnitude_key(x) < inf_bits; }
 CCOMP_HD constexpr float canonical(float x) { return x == x ? x : canonical_nan(); }
 
+// A NaN that arithmetic makes has other bits on a GPU (0x7fffffff) than on a CPU, whence `canonical` before anything is
+// stored. A simulator of GPUs, included before, sees to it that its kernels are no better.
+#if defined(CCOMP_CUDA_SIM)
+#define CCOMP_ROUNDED(x) ::cuda_sim::rounded(x)
+#else
+#define CCOMP_ROUNDED(x) x
+#endif
+
 // A product that feeds a sum goes through these: no compiler may contract the pair into a fused multiply-add.
 // (g++ contracts across statements: the engine's entry points switch that off; clang: the pragma; nvcc: the
 // intrinsics.)
@@ -26,22 +34,28 @@ CCOMP_HD inline float mul(float a, float b) {
 #if defined(__CUDA_ARCH__)
   return __fmul_rn(a, b);
 #else
-  CCOMP_NO_CONTRACTION return a * b;
+  CCOMP_NO_CONTRACTION return CCOMP_ROUNDED(a * b);
 #endif
 }
 CCOMP_HD inline float add(float a, float b) {
 #if defined(__CUDA_ARCH__)
   return __fadd_rn(a, b);
 #else
-  CCOMP_NO_CONTRACTION return a + b;
+  CCOMP_NO_CONTRACTION return CCOMP_ROUNDED(a + b);
 #endif
 }
 CCOMP_HD inline float sub(float a, float b) {
 #if defined(__CUDA_ARCH__)
   return __fadd_rn(a, -b);
 #else
-  CCOMP_NO_CONTRACTION return a - b;
+  CCOMP_NO_CONTRACTION return CCOMP_ROUNDED(a - b);
 #endif
+}
+/// A product; of finite numbers the largest float where it would not fit.
+CCOMP_HD inline float saturating_mul(float a, float b) {
+  float const y = mul(a, b);
+  std::uint32_t const largest = (inf_bits - 1) | (float_bits(y) & 0x80000000u);
+  return magnitude_key(y) == inf_bits && is_finite(a) && is_finite(b) ? bits_float(largest) : y;
 }
 /// old + sign * term. Taking away (sign < 0: error feedback) leaves `old` where nothing finite would remain: what was
 /// not sent as a finite value stays in the residual.
@@ -67,9 +81,11 @@ CCOMP_HD inline float div(float a, float b) {
 #if defined(__CUDA_ARCH__)
   return __fdiv_rn(a, b);
 #else
-  return a / b;
+  return CCOMP_ROUNDED(a / b);
 #endif
 }
+
+#undef CCOMP_ROUNDED
 
 CCOMP_HD inline double sqrt(double x) {
 #if defined(__CUDA_ARCH__)

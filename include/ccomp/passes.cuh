@@ -35,6 +35,8 @@ std::size_t encode_on_device(cuda_exec const& ex, C const& c, std::span<T const>
   expect_device_memory(ex, residual.data, call, "the residual");
   expect_device_memory(ex, at.at.on_device, call, "the step");
   block_call k = device_call(x.size(), element_type_of<T>, at);
+  queued_call const queued(ex, ws);
+  ws.note_use(residual.data);
   k.in = {x.data(), element_type_of<T>};
   k.residual = residual;
   k.decay = decay;
@@ -53,6 +55,7 @@ void decode_on_device(cuda_exec const& ex, C const& c, std::span<std::byte const
   expect_device_memory(ex, y.data(), call, "the output");
   expect_device_memory(ex, at.at.on_device, call, "the step");
   block_call k = device_call(y.size(), element_type_of<T>, at);
+  queued_call const queued(ex, ws);
   k.sources = payload.data();
   k.source_count = 1;
   k.out = {y.data(), element_type_of<T>};
@@ -68,25 +71,28 @@ void decode_on_device(cuda_exec const& ex, C const& c, std::span<std::byte const
 template <compressor C, class In>
 std::size_t encode(cuda_exec const& ex, C const& c, In const& in, std::span<std::byte> payload,
                    workspace<cuda_exec>& ws, pass_options at = {}) {
-  std::span const x(in);
+  detail::exclusive_use const alone(ws.usage(), "encode", "workspace");
+  auto const x = detail::input_span(in);
   using T = std::remove_cv_t<typename decltype(x)::element_type>;
   return detail::encode_on_device<detail::device_pass::encode>(ex, c, std::span<T const>(x), {}, 1.0f, payload, ws, at,
                                                                "encode");
 }
 
 /// As on the host; residual: float or bfloat16 in device memory, n values.
-template <compressor C, class In, class R>
-std::size_t encode_feedback(cuda_exec const& ex, C const& c, In const& in, std::span<R> residual,
+template <compressor C, class In, class Residual>
+std::size_t encode_feedback(cuda_exec const& ex, C const& c, In const& in, Residual&& rest,
                             std::span<std::byte> payload, workspace<cuda_exec>& ws, pass_options at = {},
                             float decay = 1.0f) {
-  static_assert(std::same_as<R, float> || element_type_of<R> == element_type::bfloat16,
-                "ccomp::encode_feedback: the residual is float or bfloat16");
-  std::span const x(in);
+  auto const residual = detail::residual_span(rest);
+  using R = typename decltype(residual)::element_type;
+  detail::exclusive_use const alone(ws.usage(), "encode_feedback", "workspace");
+  auto const x = detail::input_span(in);
   using T = std::remove_cv_t<typename decltype(x)::element_type>;
   detail::expects(residual.size() == x.size(), [&] {
     return "encode_feedback: the tensor has " + std::to_string(x.size()) + " values, the residual " +
            std::to_string(residual.size());
   });
+  detail::expect_step("encode_feedback", detail::stages_of(c), at.at);
   return detail::encode_on_device<detail::device_pass::encode_feedback>(
       ex, c, std::span<T const>(x), {residual.data(), element_type_of<R>}, decay, payload, ws, at, "encode_feedback");
 }
@@ -96,7 +102,8 @@ std::size_t encode_feedback(cuda_exec const& ex, C const& c, In const& in, std::
 template <compressor C, class Out>
 void decode(cuda_exec const& ex, C const& c, std::span<std::byte const> payload, Out&& out, workspace<cuda_exec>& ws,
             pass_options at = {}) {
-  std::span const y(out);
+  detail::exclusive_use const alone(ws.usage(), "decode", "workspace");
+  auto const y = detail::output_span(out);
   detail::decode_on_device(ex, c, payload, y, false, ws, at, "decode");
 }
 
@@ -104,7 +111,8 @@ void decode(cuda_exec const& ex, C const& c, std::span<std::byte const> payload,
 template <compressor C, class Out>
 void decode_accumulate(cuda_exec const& ex, C const& c, std::span<std::byte const> payload, Out&& out,
                        workspace<cuda_exec>& ws, pass_options at = {}) {
-  std::span const y(out);
+  detail::exclusive_use const alone(ws.usage(), "decode_accumulate", "workspace");
+  auto const y = detail::output_span(out);
   detail::decode_on_device(ex, c, payload, y, true, ws, at, "decode_accumulate");
 }
 

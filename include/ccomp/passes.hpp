@@ -4,13 +4,17 @@
 
 #include <ccomp/chain.hpp>
 #include <ccomp/engine/host/passes.hpp>
+#include <ccomp/exclusive.hpp>
 #include <ccomp/exec/reach.hpp>
+#include <ccomp/tensor.hpp>
 #include <ccomp/workspace.hpp>
 
 CCOMP_BEGIN
 
-/// Bytes that a payload of n values of type T may take; nearly every compressor takes exactly these.
+/// Bytes that a payload of n values of type T may take; nearly every compressor takes exactly these. Throws
+/// invalid_argument beyond 2^56 values.
 template <element T = float, compressor C> std::size_t payload_bytes(C const& c, std::size_t n) {
+  detail::expect_countable(n, "payload_bytes");
   auto const stages = detail::stages_of(c);
   detail::validate(stages);
   return detail::capacity(stages, n, element_type_of<T>);
@@ -35,7 +39,8 @@ inline void expect_payload(std::size_t have, std::size_t need, char const* call)
 template <compressor C, class In>
 std::size_t encode(host_exec const& ex, C const& c, In const& in, std::span<std::byte> payload,
                    workspace<host_exec>& ws, pass_options at = {}) {
-  std::span const x(in);
+  detail::exclusive_use const alone(ws.usage(), "encode", "workspace");
+  auto const x = detail::input_span(in);
   using T = std::remove_cv_t<typename decltype(x)::element_type>;
   auto const stages = detail::stages_of(c);
   detail::validate(stages);
@@ -49,13 +54,15 @@ std::size_t encode(host_exec const& ex, C const& c, In const& in, std::span<std:
 
 /// Codes in + decay * residual and leaves in the residual what the payload does not hold.
 /// A block that is not finite keeps its residual. Residual: float or bfloat16 (stochastically rounded), n values.
-template <compressor C, class In, class R>
-std::size_t encode_feedback(host_exec const& ex, C const& c, In const& in, std::span<R> residual,
+/// A chain that draws random bits needs a step, `{.at = step}`, and a new one for each call.
+template <compressor C, class In, class Residual>
+std::size_t encode_feedback(host_exec const& ex, C const& c, In const& in, Residual&& rest,
                             std::span<std::byte> payload, workspace<host_exec>& ws, pass_options at = {},
                             float decay = 1.0f) {
-  static_assert(std::same_as<R, float> || std::same_as<R, bfloat16>,
-                "ccomp::encode_feedback: the residual is float or bfloat16");
-  std::span const x(in);
+  auto const residual = detail::residual_span(rest);
+  using R = typename decltype(residual)::element_type;
+  detail::exclusive_use const alone(ws.usage(), "encode_feedback", "workspace");
+  auto const x = detail::input_span(in);
   using T = std::remove_cv_t<typename decltype(x)::element_type>;
   auto const stages = detail::stages_of(c);
   detail::validate(stages);
@@ -63,6 +70,7 @@ std::size_t encode_feedback(host_exec const& ex, C const& c, In const& in, std::
     return "encode_feedback: the tensor has " + std::to_string(x.size()) + " values, the residual " +
            std::to_string(residual.size());
   });
+  detail::expect_step("encode_feedback", stages, at.at);
   detail::expect_host_memory(x.data(), "encode_feedback", "the input");
   detail::expect_host_memory(payload.data(), "encode_feedback", "the payload");
   detail::expect_host_memory(residual.data(), "encode_feedback", "the residual");
@@ -77,7 +85,8 @@ std::size_t encode_feedback(host_exec const& ex, C const& c, In const& in, std::
 template <compressor C, class Out>
 void decode(host_exec const& ex, C const& c, std::span<std::byte const> payload, Out&& out, workspace<host_exec>& ws,
             pass_options at = {}) {
-  std::span const y(out);
+  detail::exclusive_use const alone(ws.usage(), "decode", "workspace");
+  auto const y = detail::output_span(out);
   using T = typename decltype(y)::element_type;
   auto const stages = detail::stages_of(c);
   detail::validate(stages);
@@ -93,7 +102,8 @@ void decode(host_exec const& ex, C const& c, std::span<std::byte const> payload,
 template <compressor C, class Out>
 void decode_accumulate(host_exec const& ex, C const& c, std::span<std::byte const> payload, Out&& out,
                        workspace<host_exec>& ws, pass_options at = {}) {
-  std::span const y(out);
+  detail::exclusive_use const alone(ws.usage(), "decode_accumulate", "workspace");
+  auto const y = detail::output_span(out);
   using T = typename decltype(y)::element_type;
   auto const stages = detail::stages_of(c);
   detail::validate(stages);

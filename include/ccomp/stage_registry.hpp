@@ -38,8 +38,8 @@ struct erased_stage {
   detail::stage_ops const* ops = nullptr;
 };
 
-/// The stages that text can name. `standard()` has every stage of the library that needs no third-party header;
-/// a copy of it can be added to.
+/// The stages that text can name. `standard()` has every stage of the library that needs no third-party header, and
+/// power_sgd where a source of the program includes its header; a copy of it can be added to.
 class stage_registry {
  public:
   struct entry {
@@ -75,7 +75,17 @@ class stage_registry {
     for (auto const& e : entries_)
       if (e.name == text.name)
         detail::fail("compressor text: " + text.name + " takes nothing in angle brackets, got <" + text.argument + ">");
+    detail::expects(text.name != "power_sgd",
+                    "compressor text: power_sgd is known once a source of the program includes "
+                    "<ccomp/low_rank/power_sgd.hpp>, which needs Eigen (CMake: link ccomp::eigen)");
     detail::fail("compressor text: there is no stage '" + text.name + "'; known are " + known);
+  }
+
+  /// Stages whose headers need a third-party library join when a source of the program includes them:
+  ///   namespace detail { inline bool const power_sgd_joins = stage_registry::join<power_sgd>("..."); }
+  template <stage S> static bool join(char const* summary) {
+    joined().push_back({[](stage_registry& r, char const* text) { r.add<S>(text); }, summary});
+    return true;
   }
 
   /// A template, so that only programs that call it compile all stages.
@@ -100,12 +110,23 @@ class stage_registry {
       r.add<threshold>("the values at or above a magnitude, up to a bounded number");
       r.add<random_k>("k values at places drawn from a shared seed, no indices sent; linear");
       r.add<random_block>("contiguous blocks drawn from a shared seed, no indices sent; linear");
+      for (auto const& [add, summary] : joined()) add(r, summary);
       return r;
     }();
     return all;
   }
 
  private:
+  struct joining {
+    void (*add)(stage_registry&, char const* summary);
+    char const* summary;
+  };
+  /// Filled before main, and so before standard() is asked for the first time.
+  static std::vector<joining>& joined() {
+    static std::vector<joining> list;
+    return list;
+  }
+
   template <int... Bits> struct widths {};
   template <template <int> class Stage, int... Bits> void add_widths(char const* summary, widths<Bits...>) {
     (add<Stage<Bits>>(summary), ...);

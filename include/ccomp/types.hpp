@@ -71,6 +71,13 @@ struct float16 {
         formats::at_most(formats::small_float<10, 15>::narrow(a), 0x7c00u) | ((u >> 16) & 0x8000u);
     bits = static_cast<std::uint16_t>(a > formats::float_inf ? 0x7fffu : code);
   }
+  /// As from float, but finite numbers stay finite: beyond the largest number, 65504, they become it.
+  [[gnu::always_inline]] CCOMP_HD static constexpr float16 saturated(float x) {
+    std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x), a = u & 0x7fffffffu;
+    std::uint32_t const top = 0x7c00u - (formats::mask_below(a, formats::float_inf) & 1u);
+    std::uint32_t const code = formats::at_most(formats::small_float<10, 15>::narrow(a), top) | ((u >> 16) & 0x8000u);
+    return from_bits(static_cast<std::uint16_t>(a > formats::float_inf ? 0x7fffu : code));
+  }
   [[gnu::always_inline]] CCOMP_HD explicit constexpr operator float() const {
     std::uint32_t const a = bits & 0x7fffu, sign = (bits & 0x8000u) << 16;
     std::uint32_t const finite = formats::small_float<10, 15>::widen(a) | sign;
@@ -97,6 +104,13 @@ struct bfloat16 {
     std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x);
     std::uint32_t const code = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
     bits = static_cast<std::uint16_t>((u & 0x7fffffffu) > formats::float_inf ? 0x7fffu : code);
+  }
+  /// As from float, but finite numbers stay finite: beyond the largest number, (2 - 2^-7) 2^127, they become it.
+  [[gnu::always_inline]] CCOMP_HD static constexpr bfloat16 saturated(float x) {
+    std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x), a = u & 0x7fffffffu;
+    std::uint32_t const top = 0x7f80u - (formats::mask_below(a, formats::float_inf) & 1u);
+    std::uint32_t const code = formats::at_most((a + 0x7fffu + ((a >> 16) & 1u)) >> 16, top) | ((u >> 16) & 0x8000u);
+    return from_bits(static_cast<std::uint16_t>(a > formats::float_inf ? 0x7fffu : code));
   }
   [[gnu::always_inline]] CCOMP_HD explicit constexpr operator float() const {
     std::uint32_t const u = static_cast<std::uint32_t>(bits) << 16;
@@ -214,21 +228,26 @@ constexpr std::string_view element_name(element_type type) {
 
 /// The training step: every random draw depends on it, so a call with the same step replays the same bits.
 ///
-/// For a cuda_exec it may live in device memory: kernels read it when they run, so that a replayed CUDA graph draws fresh
-/// bits once something on its stream has counted it up.
+/// For a cuda_exec it may live in device memory: kernels read it when they run. Increment the counter on the stream
+/// between replays of a CUDA graph, and each replay draws new random bits.
 struct step {
   std::uint64_t number = 0;
   std::uint64_t const* on_device = nullptr;
+  bool given = false;  // a call whose random bits depend on the step tells the first step, 0, from none
 
   constexpr step() = default;
   [[nodiscard]] static constexpr step from_device(std::uint64_t const* counter) {
     step s;
     s.on_device = counter;
+    s.given = true;
     return s;
   }
   /// Implicit, so that `{.at = 7}` works; negative numbers wrap modulo 2^64.
-  template <std::integral Integer> CCOMP_HD constexpr step(Integer n) : number(static_cast<std::uint64_t>(n)) {}
-  friend constexpr bool operator==(step const&, step const&) = default;
+  template <std::integral Integer>
+  CCOMP_HD constexpr step(Integer n) : number(static_cast<std::uint64_t>(n)), given(true) {}
+  friend constexpr bool operator==(step const& a, step const& b) {
+    return a.number == b.number && a.on_device == b.on_device;
+  }
 };
 
 enum class reduction : std::uint8_t { sum, mean };

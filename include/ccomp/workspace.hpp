@@ -3,6 +3,7 @@
 
 #include <ccomp/config.hpp>
 #include <ccomp/error.hpp>
+#include <ccomp/exclusive.hpp>
 #include <ccomp/exec/host.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -16,7 +17,7 @@ CCOMP_BEGIN
 ///
 /// `workspace ws{ex}` allocates on first need and only grows, so that no call of a size seen before allocates.
 /// `workspace ws{ex, bytes}` uses what it was lent and throws invalid_argument when a call needs more.
-/// One workspace serves one call at a time.
+/// One workspace serves one call at a time: a second thread is refused with invalid_argument.
 template <class Exec> class workspace {
  public:
   explicit workspace(Exec ex = {}) : ex_(ex) {}
@@ -48,6 +49,8 @@ template <class Exec> class workspace {
     return memory_ = {fresh, bytes};
   }
 
+  /// For calls: which thread uses it.
+  [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
   /// Bytes held now.
   [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
 
@@ -60,6 +63,7 @@ template <class Exec> class workspace {
   Exec ex_;
   std::span<std::byte> memory_{};
   bool owns_ = true;
+  detail::in_use in_use_;
 };
 
 namespace detail {

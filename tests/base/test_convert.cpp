@@ -50,7 +50,8 @@ TEST_CASE_TEMPLATE("convert: every code widens as the element type says, in ever
   });
 }
 
-TEST_CASE_TEMPLATE("convert: floats narrow as the element type says, in every variant", T, float16, bfloat16) {
+TEST_CASE_TEMPLATE("convert: floats narrow as the element type says, and saturate, in every variant", T, float16,
+                   bfloat16) {
   auto x = many_floats(std::size_t{1} << 18);
   std::vector<std::uint32_t> const edges{0x00000000, 0x80000000, 0x7f800000, 0xff800000, 0x7f800001, 0xffc12345,
                                          0x477fefff, 0x477ff000, 0x33000000, 0x33000001, 0x7f7fffff, 0x00000001};
@@ -58,9 +59,17 @@ TEST_CASE_TEMPLATE("convert: floats narrow as the element type says, in every va
   for_each_isa([&](instruction_set isa) {
     std::vector<T> out(x.size());
     detail::narrow(isa, x.data(), x.size(), out.data());
-    std::size_t wrong = 0;
-    for (std::size_t i = 0; i < x.size(); ++i) wrong += out[i].bits != T(x[i]).bits;
+    std::uint32_t const top = std::same_as<T, float16> ? 0x7bff : 0x7f7f;  // the largest number
+    std::size_t wrong = 0, saturated = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      T const rounded(x[i]);
+      bool const beyond = detail::is_finite(x[i]) && !detail::is_finite(static_cast<float>(rounded));
+      saturated += beyond;
+      wrong += out[i].bits != (beyond ? (rounded.bits & 0x8000u) | top : rounded.bits);
+      wrong += out[i].bits != T::saturated(x[i]).bits;
+    }
     CHECK(wrong == 0);
+    CHECK(saturated > 0);
   });
 }
 
@@ -76,7 +85,8 @@ TEST_CASE_TEMPLATE("convert: every size is converted whole and nothing else is t
       detail::widen(isa, codes.data(), n, wide.data() + 1);
       std::size_t wrong = 0;
       for (std::size_t i = 0; i < n; ++i)
-        wrong += codes[i] != T(x[i]) || bits_of(wide[i + 1]) != bits_of(static_cast<float>(T(x[i])));
+        wrong +=
+            codes[i] != T::saturated(x[i]) || bits_of(wide[i + 1]) != bits_of(static_cast<float>(T::saturated(x[i])));
       CAPTURE(n);
       CHECK(wrong == 0);
       CHECK(narrow.front().bits == 0xbeef);

@@ -25,7 +25,7 @@ struct call {
   int type = 0;  // 0: float, 1: float16, 2: bfloat16
   erased c = erase(ccomp::uniform_quantize<8>{});
   how strategy = how::gather;
-  ccomp::allreduce_options options{};
+  ccomp::allreduce_options options{.at = 0};
   bool several = false;
   bool feedback = false;
 

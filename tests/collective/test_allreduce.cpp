@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <ccomp/passes.hpp>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/sign.hpp>
@@ -7,6 +8,7 @@
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
 #include <ccomp/transform/scale.hpp>
+#include <functional>
 #include <limits>
 #include <support/codec.hpp>
 #include <support/ranks.hpp>
@@ -201,8 +203,18 @@ std::vector<float> gather_by_hand(erased const& c, per_rank<float> const& in, bo
     for (float& v : sum) v /= static_cast<float>(in.size());
   return sum;
 }
+/// A compressor, what encodes sums of so many of its payloads, and whether that is in float16.
+struct by_hand {
+  erased c;
+  std::function<erased(std::size_t)> sum_of;
+  bool halves = false;
+};
 /// The same for two_shot; only for compressors that draw no random numbers.
-std::vector<float> two_shot_by_hand(erased const& c, per_rank<float> const& in, bool mean, std::size_t granule) {
+std::vector<float> two_shot_by_hand(by_hand const& how, per_rank<float> const& in, bool mean, std::size_t granule) {
+  erased const& c = how.c;
+  erased const sums = how.sum_of(in.size());
+  // float16 carriers of sums are scaled by a power of two of at least the number of ranks.
+  float const up = how.halves ? static_cast<float>(std::bit_ceil(in.size())) : 1.0f;
   std::size_t const n = in[0].size(), chunk = chunk_values(n, in.size(), granule);
   std::vector<float> result(n);
   for (std::size_t first = 0; first < n; first += chunk) {
@@ -210,23 +222,31 @@ std::vector<float> two_shot_by_hand(erased const& c, per_rank<float> const& in, 
     per_rank<float> part;
     for (auto const& row : in)
       part.emplace_back(row.begin() + std::ptrdiff_t(first), row.begin() + std::ptrdiff_t(first + size));
-    auto const sum = gather_by_hand(c, part, false, 0);
-    auto const back = support::decoded(c, support::encoded(c, sum), size);
-    for (std::size_t i = 0; i < size; ++i) result[first + i] = mean ? back[i] / float(in.size()) : back[i];
+    auto sum = gather_by_hand(c, part, false, 0);
+    for (float& v : sum) v /= up;
+    auto const back = support::decoded(sums, support::encoded(sums, sum), size);
+    for (std::size_t i = 0; i < size; ++i) result[first + i] = mean ? back[i] * up / float(in.size()) : back[i] * up;
   }
   return result;
 }
 
-std::vector<erased> deterministic() {
+std::vector<by_hand> deterministic() {
   using namespace ccomp;
-  return {erase(uniform_quantize<8>{}),
-          erase(uniform_quantize<2>{.block = 64, .range = code_range::min_max}),
-          erase(sign_quantize{}),
-          erase(cast<float16>{}),
-          erase(cast<fp8_e4m3>{}),
-          erase(top_k{.ratio = 0.1}),
-          erase(top_k{.ratio = 0.05} | uniform_quantize<4>{.block = 32}),
-          erase(top_k{.ratio = 0.2} | cast<bfloat16>{})};
+  auto block = [](auto c, bool halves = false) {
+    return by_hand{erase(c), [c](std::size_t) { return erase(c); }, halves};
+  };
+  auto sparse = [](top_k k, auto tail, bool halves = false) {
+    return by_hand{erase(k | tail), [=](std::size_t w) { return erase(k.sum_of(w) | tail); }, halves};
+  };
+  return {block(uniform_quantize<8>{}),
+          block(uniform_quantize<2>{.block = 64, .range = code_range::min_max}),
+          block(sign_quantize{}),
+          block(cast<float16>{}, true),
+          block(cast<fp8_e4m3>{}),
+          {erase(top_k{.ratio = 0.1}), [](std::size_t w) { return erase(top_k{.ratio = 0.1}.sum_of(w)); }},
+          sparse({.ratio = 0.05}, uniform_quantize<4>{.block = 32}),
+          sparse({.ratio = 0.2}, cast<bfloat16>{}),
+          sparse({.ratio = 0.2}, cast<float16>{}, true)};
 }
 
 }  // namespace
@@ -236,8 +256,9 @@ TEST_CASE("gather and two_shot give what the passes give, put together by hand, 
   for (int const ranks : {1, 2, 3, 7}) {
     ccomp::thread_group group(ranks);
     for (std::size_t const n : {1u, 255u, 513u, 4097u, 20011u})
-      for (auto const& c : deterministic())
+      for (auto const& each : deterministic())
         for (bool const mean : {false, true}) {
+          auto const& c = each.c;
           CAPTURE(c.text());
           CAPTURE(ranks);
           CAPTURE(n);
@@ -249,7 +270,7 @@ TEST_CASE("gather and two_shot give what the passes give, put together by hand, 
           auto const shot = support::allreduce_all(group, how::two_shot, c, in, options);
           auto const head = c.stages()[0];
           std::size_t const block = head.ops->quantizer ? head.ops->quantizer->block(head.stage) : 1;
-          auto const want = two_shot_by_hand(c, in, mean, std::max<std::size_t>(256, block));
+          auto const want = two_shot_by_hand(each, in, mean, std::max<std::size_t>(256, block));
           CHECK(support::same_bits(shot.out[0], want));
         }
   }
@@ -331,7 +352,8 @@ TEST_CASE("two_shot's second rounding draws bits of its own, by owner, place and
 TEST_CASE("the same bits for every instruction set and number of threads") {
   support::watchdog const guard("every exec", std::chrono::seconds(300));
   using namespace ccomp;
-  auto list = deterministic();
+  std::vector<erased> list;
+  for (auto const& each : deterministic()) list.push_back(each.c);
   list.push_back(erase(uniform_quantize<4>{.round = rounding::stochastic}));
   list.push_back(erase(hadamard_rotate{.seed = 42} | uniform_quantize<5>{.round = rounding::stochastic}));
   list.push_back(erase(top_k{.ratio = 0.1} | uniform_quantize<3>{.round = rounding::stochastic}));

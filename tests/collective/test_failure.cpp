@@ -1,10 +1,12 @@
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <ccomp/collective/broadcast.hpp>
 #include <ccomp/collective/reduce_scatter.hpp>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/uniform.hpp>
+#include <fstream>
 #include <support/ranks.hpp>
 
 using namespace std::chrono_literals;
@@ -284,3 +286,31 @@ TEST_CASE("threads of the caller's own: a rank that goes away ends the others' w
   }
   expect_usable(group);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
+TEST_CASE("a thread that cannot be started fails the run at once, and the group can be used again") {
+  support::watchdog const guard("no thread");
+  ccomp::thread_group group(64, std::chrono::minutes(5));
+  auto const body = [](thread_communicator& comm) {
+    workspace ws;
+    std::vector<float> x(10, 1.0f);
+    ccomp::allreduce({1}, comm, ccomp::cast<ccomp::bfloat16>{}, x, ws);
+  };
+  rlimit old{};
+  getrlimit(RLIMIT_AS, &old);
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  rlimit tight = old;
+  tight.rlim_cur = pages * 4096 + (64u << 20);  // room for a few stacks of 8 MiB
+  REQUIRE(setrlimit(RLIMIT_AS, &tight) == 0);
+  std::string said;
+  try {
+    group.run(body);
+  } catch (ccomp::communicator_error const& e) {
+    said = e.what();
+  }
+  REQUIRE(setrlimit(RLIMIT_AS, &old) == 0);
+  CHECK(said.find("cannot be started") != std::string::npos);
+  group.run(body);
+}
+#endif

@@ -206,7 +206,7 @@ TEST_CASE("stochastic chunks of a reduce_scatter draw bits of their own") {
   group.run([&](thread_communicator& comm) {
     workspace ws;
     ccomp::reduce_scatter({1}, comm, ccomp::uniform_quantize<2>{.round = ccomp::rounding::stochastic}, x,
-                          out[static_cast<std::size_t>(comm.rank())], ws);
+                          out[static_cast<std::size_t>(comm.rank())], ws, {.at = 0});
   });
   CHECK_FALSE(support::same_bits(out[0], out[1]));
 }

@@ -66,6 +66,8 @@ if(NOT count EQUAL 4)
   message(FATAL_ERROR "${count} lines in the CSV file in place of 4")
 endif()
 
+set(first_table "${table}")
+string(REPEAT "[^\n]" 80 eighty)
 # Without --compressor every kind is compared; only the stage that needs Eigen may be missing from a build.
 execute_process(COMMAND "${COMPARE}" --quick --timed-mib 1 --feedback-steps 2 WORKING_DIRECTORY "${FOLDER}"
                 RESULT_VARIABLE status OUTPUT_VARIABLE table ERROR_VARIABLE progress)
@@ -79,4 +81,53 @@ if(table MATCHES "WARNING[^\n]*")
   message(FATAL_ERROR "${CMAKE_MATCH_0}")
 endif()
 
-check_page(out.json)
+# The spread of the yardstick, and the link that was chosen: the first of --link.
+between(0.0000001 10000 yardsticks read_gbps_least)
+string(JSON least GET "${json}" yardsticks read_gbps_least)
+string(JSON most GET "${json}" yardsticks read_gbps_most)
+string(JSON spread GET "${json}" yardsticks read_spread)
+string(JSON quiet GET "${json}" yardsticks quiet)
+if(most LESS least OR (spread GREATER 0.25 AND quiet) OR (spread LESS 0.25 AND NOT quiet))
+  message(FATAL_ERROR "from ${least} to ${most} GB/s, a spread of ${spread}, is called quiet: ${quiet}")
+endif()
+equals(1gbit chosen_link)
+equals("float32 [4, 242304] is read as 3 ranks of 242304 values, one row each (the first 3 of 4 rows)." environment input_read_as)
+foreach(text "${table}" "${first_table}")
+  string(REGEX MATCH "[^\n]${eighty}[^\n]*" wide "${text}")
+  if(wide)
+    message(FATAL_ERROR "wider than 80 columns: ${wide}")
+  endif()
+  if(NOT text MATCHES "Spread of the read" OR NOT text MATCHES "step300.npy: float32 .4, 242304. is read as")
+    message(FATAL_ERROR "the table says neither how the input was read nor how quiet the machine was:\n${text}")
+  endif()
+endforeach()
+
+# float16 values count two bytes: a file of them has half the ratio, and is compared with itself as it is.
+file(WRITE "${FOLDER}/halves.py" "import struct
+values = [0.001 * ((7 * i) % 101 - 50) for i in range(70 * 300)]
+head = repr({'descr': '<f2', 'fortran_order': False, 'shape': (70, 300)}).encode()
+open('half.npy', 'wb').write(b'\\x93NUMPY' + bytes((1, 0)) + struct.pack('<H', len(head)) + head + struct.pack('<21000e', *values))
+")
+find_program(python NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
+find_program(python NAMES python3)
+if(python)
+  execute_process(COMMAND "${python}" halves.py WORKING_DIRECTORY "${FOLDER}")
+  execute_process(COMMAND "${COMPARE}" --quick --timed-mib 1 --feedback-steps 1 --ranks 2 --input half.npy --compressor cast<float16> --json half.json
+                  WORKING_DIRECTORY "${FOLDER}" RESULT_VARIABLE status ERROR_VARIABLE progress OUTPUT_VARIABLE table)
+  file(READ "${FOLDER}/half.json" json)
+  equals("float16 [70, 300] is read as 2 ranks of 300 values, one row each (the first 2 of 70 rows)." environment input_read_as)
+  equals("dense float16" dense 1 name)
+  equals(never results 0 break_even_gbit "dense float16")
+  between(0.9 1 results 0 ratio)
+  between(0 0 results 0 relative_error)
+  execute_process(COMMAND "${COMPARE}" --quick --timed-mib 1 --feedback-steps 1 --input half.npy --compressor cast<float16> --json half.json
+                  WORKING_DIRECTORY "${FOLDER}" RESULT_VARIABLE status ERROR_VARIABLE progress OUTPUT_VARIABLE table)
+  file(READ "${FOLDER}/half.json" json)
+  equals(21000 environment n)
+  equals(4 environment ranks)
+  if(NOT table MATCHES "half.npy: float16 .70, 300. is read as one rank's tensor of 21000 values")
+    message(FATAL_ERROR "70 rows are read as:\n${table}")
+  endif()
+endif()
+
+check_page(out.json 6)

@@ -19,15 +19,13 @@ bool contains(std::string const& text, std::string const& part) { return text.fi
 
 TEST_CASE("one and two dimensions, float32 and float16, format versions 1 to 3") {
   auto const flat = read(npy_bytes(dictionary("<f4", "False", "(6,)"), raw(six)));
-  CHECK(flat.rows == 1);
-  CHECK(flat.columns == 6);
+  CHECK(flat.shape == std::vector<std::size_t>{6});
   CHECK(flat.type == "float32");
   CHECK(flat.values == six);
 
   for (char major = 1; major <= 3; ++major) {
     auto const rows = read(npy_bytes(dictionary("<f4", "False", "(2, 3)"), raw(six), major));
-    CHECK(rows.rows == 2);
-    CHECK(rows.columns == 3);
+    CHECK(rows.shape == std::vector<std::size_t>{2, 3});
     CHECK(rows.values == six);
   }
 
@@ -36,6 +34,11 @@ TEST_CASE("one and two dimensions, float32 and float16, format versions 1 to 3")
   auto const half = read(npy_bytes(dictionary("<f2", "False", "(4,)"), raw(halves)));
   CHECK(half.type == "float16");
   CHECK(half.values == std::vector<float>{1, -2, 0x1p-24F, 65504});
+}
+
+TEST_CASE("any number of dimensions is read; what they mean is not the file's to say") {
+  CHECK(read(npy_bytes(dictionary("<f4", "False", "(1, 2, 3)"), raw(six))).shape == std::vector<std::size_t>{1, 2, 3});
+  CHECK(read(npy_bytes(dictionary("<f4", "False", "()"), raw(std::vector<float>{7}))).values == std::vector<float>{7});
 }
 
 TEST_CASE("keys may come in any order and quotes of either kind") {
@@ -67,8 +70,10 @@ TEST_CASE("what is no such file is refused with the reason") {
       {with("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (6,), }"), "records"},
       {with(dictionary("<f4", "True", "(2, 3)")), "Fortran order"},
       {with(dictionary("<f4", "Maybe", "(2, 3)")), "neither True nor False"},
-      {with(dictionary("<f4", "False", "()")), "0 dimensions"},
-      {with(dictionary("<f4", "False", "(1, 2, 3)")), "3 dimensions"},
+      {with(dictionary("<f4", "False", "()")), "announces 1 values"},
+      {with(dictionary("<f4", "False", "(1, 2, 4)")), "announces 8 values"},
+      {npy_bytes(dictionary("<f4", "False", "(3, 0, 7)"), ""), "no values"},
+      {with(dictionary("<f4", "False", "(65536, 65536, 65536, 65536)")), "too many values"},
       {npy_bytes(dictionary("<f4", "False", "(0,)"), ""), "no values"},
       {npy_bytes(dictionary("<f4", "False", "(0, 6)"), ""), "no values"},
       {npy_bytes(dictionary("<f4", "False", "(4, 0)"), ""), "no values"},

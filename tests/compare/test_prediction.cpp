@@ -29,6 +29,19 @@ TEST_CASE("dense bytes: 2 (W-1)/W of the tensor") {
   CHECK(dense_wire_bytes(4, 4e6) == 6e6);
 }
 
+TEST_CASE("the spread of a yardstick: what lasts counts, one interruption does not") {
+  CHECK(spread_of({}, 1).relative == 0);
+  CHECK(spread_of({1, 1}, 1).relative == 0);
+  auto const quiet = spread_of({0.1, 0.1, 0.1, 0.1, 9, 0.1, 0.1, 0.1, 0.1}, 2);
+  CHECK(quiet.relative == 0);
+  CHECK(quiet.least == doctest::Approx(20));
+  // Speeds 10, 10 and 5 units a second: (10 - 5) / 10.
+  auto const busy = spread_of({0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.5, 0.5}, 1);
+  CHECK(busy.relative == doctest::Approx(0.5));
+  CHECK(busy.least == doctest::Approx(5));
+  CHECK(busy.most == doctest::Approx(10));
+}
+
 TEST_CASE("medians and errors") {
   CHECK(median({3, 1, 2}) == 2);
   CHECK(median({4, 1, 2, 3}) == 2.5);

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <bench/compare/printable.hpp>
 #include <bench/compare/table.hpp>
 #include <sstream>
 #include <string>
@@ -21,7 +23,7 @@ comparison example(std::size_t links) {
   for (std::size_t i = 1; i <= links; ++i)
     all.links.push_back({std::to_string(100 * i) + "gbit", 1e11 * static_cast<double>(i)});
   all.dense_float32 = {"dense float32", {0, 1e8}};
-  all.dense_bf16 = {"dense bf16", {0.01, 5e7}};
+  all.dense_half = {"dense bf16", {0.01, 5e7}};
   result one;
   one.compressor = "hadamard_rotate|uniform_quantize<4>(block=1024, round=stochastic)";
   one.exact = {12345678, 7.88, 0.123, 0.9912, "two_shot", 1 << 20, 0.1, true, 0.01, ""};
@@ -34,6 +36,12 @@ comparison example(std::size_t links) {
   all.results[1].compressor = "sign_quantize";
   all.results[2].exact.feedback_error.reset();
   return all;
+}
+
+// Where its lines end is no part of what a text says.
+std::string unwrapped(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
 }
 
 // The same from a GPU.
@@ -49,16 +57,20 @@ comparison on_a_gpu(comparison all) {
 
 }
 
-TEST_CASE("no line is wider than 120 columns, however many links and however long the names") {
+TEST_CASE("no line is wider than 80 columns, however many links and however long the names") {
   for (std::size_t const links : {1U, 4U, 30U}) {
-    for (auto const& all : {example(links), on_a_gpu(example(links))}) {
+    for (auto all : {example(links), on_a_gpu(example(links))}) {
+      all.where.input = std::string(200, 'n') + ".npy";
+      all.where.reading = "float32 [4, 1000] is read as 4 ranks of 1000 values, one row each.";
+      all.results[0].compressor += "|" + all.results[0].compressor + "|top_k";
+      all.results[1].compressor = std::string(300, 'x');
       auto const text = to_text(all);
       std::istringstream lines(text);
       for (std::string line; std::getline(lines, line);) {
         INFO(line);
-        CHECK(line.size() <= 120);
+        CHECK(line.size() <= 80);
       }
-      if (!all.on_device()) CHECK((text.find("more link speed") != std::string::npos) == (links == 30));
+      CHECK((text.find("more link speed") != std::string::npos) == (links == 30));
     }
   }
 }
@@ -74,7 +86,7 @@ TEST_CASE("speeds of a GPU stand beside a copy on it, and results other than the
   auto all = on_a_gpu(example(4));
   CHECK(all.of_copy(all.results[0].timed, 0.01) == doctest::Approx(1.25 / 2 * 0.1));
   auto const right = to_text(all);
-  CHECK(right.find("NVIDIA H100 80GB HBM3 or another name that is long.\nCopy on the device") != std::string::npos);
+  CHECK(unwrapped(right).find("on NVIDIA H100 80GB HBM3 or another name that is long: a copy") != std::string::npos);
   CHECK(right.find("/ read") == std::string::npos);
   CHECK(right.find(" yes ") != std::string::npos);
   CHECK(right.find("WARNING") == std::string::npos);
@@ -88,11 +100,39 @@ TEST_CASE("speeds of a GPU stand beside a copy on it, and results other than the
   CHECK(shouted({true, true, false}, "the ranks' results on the GPU differ"));
 }
 
+TEST_CASE("above a spread of 25 % the machine was not quiet") {
+  auto all = example(4);
+  all.noise = {30, 40, 0.25};
+  CHECK(unwrapped(to_text(all)).find("25 % (30.0 to 40.0 GB/s).") != std::string::npos);
+  CHECK(unwrapped(to_text(all)).find("not quiet") == std::string::npos);
+  all.noise = {2.8, 10.7, 0.2501};
+  CHECK(unwrapped(to_text(all)).find("The machine was not quiet") != std::string::npos);
+}
+
+TEST_CASE("nothing small is printed as zero, and no control character reaches the terminal") {
+  auto all = example(1);
+  all.results[1].compressor = "sign\x1b[31m";
+  all.where.input = "a\nb\xc2\x9b\xff\xe2\x80\xae.npy";  // a line end, C1, no UTF-8, right-to-left
+  all.results[1].timed.read = all.results[1].timed.encode * 1e-7;
+  auto const text = to_text(all);
+  CHECK(text.find("sign?[31m") != std::string::npos);
+  CHECK(text.find("a?b????.npy") == std::string::npos);
+  CHECK(text.find("a?b???.npy") != std::string::npos);
+  CHECK(text.find("1.0e-07") != std::string::npos);
+  CHECK(printable("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80") == "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80");
+  CHECK(printable("\xc0\xaf\xed\xa0\x80\xe2\x82") ==
+        "?"
+        "?"
+        "?"
+        "?"
+        "?");
+}
+
 TEST_CASE("columns are aligned and wide first cells stand alone") {
   std::vector<table::cells> const heading = {table::cells{"name", "value"}};
   table lines(heading);
   lines.add({"a", "1"});
-  lines.add({std::string(table::widest_first + 1, 'x'), "22"});
-  auto const wide = std::string(table::widest_first + 1, 'x');
+  auto const wide = std::string(74, 'x');  // with the gap and the column beside it 81
+  lines.add({wide, "22"});
   CHECK(lines.text() == "name  value\n-----------\na         1\n" + wide + "\n         22\n");
 }

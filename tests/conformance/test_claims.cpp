@@ -205,8 +205,9 @@ TEST_CASE("claims: feedback refuses what is no contraction") {
   CHECK_THROWS_AS(error_feedback(random_k{.ratio = 0.1, .unbiased = true}, 1000), invalid_argument);
   CHECK_THROWS_AS(error_feedback(random_block{.ratio = 0.1, .unbiased = true}, 1000), invalid_argument);
   CHECK_THROWS_AS(error_feedback(top_k{} | qsgd<2>{.norm = level_norm::l2}, 1000), invalid_argument);
-  // 1-bit Adam's scale promises no contraction for every input, and works with feedback on gradients.
-  CHECK_NOTHROW(error_feedback(sign_quantize{.scale = sign_scale::l2}, 1000));
+  // 1-bit Adam's scale: one large value among small ones comes back with twice its squared norm as error.
+  CHECK_THROWS_AS(error_feedback(sign_quantize{.scale = sign_scale::l2}, 1000), invalid_argument);
+  CHECK_THROWS_AS(error_feedback(uniform_quantize<2>{.range = code_range::min_max}, 1000), invalid_argument);
   CHECK_NOTHROW(error_feedback(random_k{.ratio = 0.1}, 1000));
 }
 

@@ -45,6 +45,13 @@ template <class T> bool same_values(std::span<T const> a, std::span<T const> b) 
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
 }
 float canonical(float x) { return x == x ? x : std::bit_cast<float>(0x7fc00000u); }
+/// Finite values stay finite.
+template <class T> T written_as(float x) {
+  if constexpr (std::same_as<T, float>)
+    return x;
+  else
+    return T::saturated(x);
+}
 std::string index_text(std::size_t i) { return "value " + std::to_string(i); }
 
 /// What a payload of values of type T stands for, before it is rounded to T.
@@ -101,7 +108,8 @@ void check_decode(place const& at, named_compressor const& c, std::span<std::byt
   decode_accumulate(ex, c, bytes, onto.span(), ws, here);
   EXPECT(onto.intact(), "decode_accumulate wrote outside of its output");
   for (std::size_t i = 0; i < n; ++i) {
-    T const value(wide[i]), total(canonical(static_cast<float>(before[i]) + wide[i]));
+    auto const value = written_as<T>(wide[i]);
+    auto const total = written_as<T>(canonical(static_cast<float>(before[i]) + wide[i]));
     EXPECT(bits_in(out.span()[i]) == bits_in(value), "decode: not the rounded " + index_text(i));
     EXPECT(bits_in(onto.span()[i]) == bits_in(total), "decode_accumulate is not decode and add: " + index_text(i));
     if (failures > most_failures) return;
@@ -262,6 +270,29 @@ TEST_CASE("conformance: every known stage is in the catalogue") {
     });
     CHECK_MESSAGE(alone, name);
   }
+}
+
+TEST_CASE("conformance: texts without end are refused in one sentence, and power_sgd says what it needs") {
+  auto refused = [](std::string const& text, char const* what) {
+    std::string said;
+    try {
+      named_compressor const c(text);
+    } catch (invalid_argument const& e) {
+      said = e.what();
+    }
+    CHECK(said.find(what) != std::string::npos);
+    CHECK(said.size() < 400);
+  };
+  std::string many = "scale";
+  for (int i = 1; i < 16; ++i) many += "|scale";
+  CHECK(named_compressor(many).stages().size() == 16);
+  refused(many + "|scale", "at most 16 stages");
+  for (int i = 0; i < 20000; ++i) many += "|scale";
+  refused(many, "at most 16 stages");
+  refused(std::string(1 << 20, 'a'), "too long");
+  refused("top_k(" + std::string(1 << 20, '1') + ")", "too long");
+  refused("top_k" + std::string(1 << 20, '('), "expected a setting");
+  refused("power_sgd(4)", "<ccomp/low_rank/power_sgd.hpp>");
 }
 
 TEST_CASE_TEMPLATE("conformance: finite values of every size", T, float, float16, bfloat16) {

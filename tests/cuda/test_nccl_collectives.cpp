@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <ccomp/collectives.cuh>
+#include <ccomp/comm/self.hpp>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/shared_scale.cuh>
 #include <ccomp/quantize/uniform.hpp>
@@ -174,13 +175,61 @@ TEST_CASE("cuda collectives: wrappers save and load across engines, and discard"
   auto const job = gpu.begin(detail::view(std::span(data.data(), n)));
   job.about_to_change(job.keeper);
   ex.fill_zero(job.residual.data, n * sizeof(float));  // what a call would do to it
-  gpu.finish();
+  gpu.finish(0);
   CHECK(gpu.residual_copy() == std::vector<float>(n));
   gpu.discard();
   CHECK(gpu.residual_copy() == before);
   CHECK_THROWS_AS(gpu.discard(), invalid_argument);
   gpu.reset();
   CHECK(gpu.residual_copy() == std::vector<float>(n));
+}
+
+TEST_CASE("cuda collectives: scale is refused where a residual would become infinite, and changes nothing") {
+  support::own_stream const stream;
+  cuda_exec const ex(stream.get());
+  for (auto const type : {element_type::float32, element_type::bfloat16}) {
+    error_feedback host{uniform_quantize<2>{}, 301, {}, {.residual = type}};
+    error_feedback gpu{uniform_quantize<2>{}, 301, ex, {.residual = type}};
+    auto x = support::same_gaussian_values(301, 6);
+    self_communicator alone;
+    workspace<host_exec> ws;
+    allreduce(host_exec{1}, alone, host, x, ws);
+    gpu.load(host.save());
+    for (float const factor : {0x1.fffffep127f, -0x1.fffffep127f}) {
+      CHECK_THROWS_WITH_AS(gpu.scale(factor), doctest::Contains("would become infinite"), invalid_argument);
+      CHECK_THROWS_AS(host.scale(factor), invalid_argument);
+    }
+    CHECK(gpu.save() == host.save());
+    for (float const factor : {4.0f, -0.5f}) {
+      host.scale(factor);
+      gpu.scale(factor);
+      CHECK(same_bits(gpu.residual_copy(), host.residual_copy()));
+    }
+  }
+}
+
+TEST_CASE("cuda collectives: what is recorded without a step is refused if it draws") {
+  auto const thrown = support::on_ranks(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
+    on_gpu<float> const x(std::vector<float>(600, 1.0f));
+    workspace<cuda_exec> ws{ex};
+    error_feedback ef{rotated, 600, ex};
+    error_feedback none{uniform_quantize<8>{}, 600, ex};
+    auto const data = std::span(x.data(), x.size());
+    for (int i = 0; i < 2; ++i) allreduce(ex, comm, ef, data, ws, {}, gather{});  // counts by itself
+    allreduce(ex, comm, none, data, ws, {}, gather{});
+    REQUIRE(cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+    CHECK_THROWS_WITH_AS(allreduce(ex, comm, ef, data, ws, {}, gather{}), doctest::Contains("step::from_device"),
+                         invalid_argument);
+    allreduce(ex, comm, none, data, ws, {}, gather{});
+    cudaGraph_t graph = nullptr;
+    REQUIRE(cudaStreamEndCapture(ex.stream(), &graph) == cudaSuccess);
+    REQUIRE(cudaGraphDestroy(graph) == cudaSuccess);
+    CHECK_THROWS_WITH_AS(allreduce(ex, comm, ef, data, ws, {.at = 1}, gather{}), doctest::Contains("is committed"),
+                         invalid_argument);
+    CHECK(ef.valid());
+    comm.wait(ex, std::chrono::seconds(60));
+  });
+  support::all_well(thrown);
 }
 
 TEST_CASE("cuda collectives: what lies elsewhere is refused, and nothing is queued") {

@@ -26,9 +26,7 @@ template <class C> struct stepped {
   void fill(std::vector<float> const& values) const {
     REQUIRE(cudaMemcpy(x.data(), values.data(), rounds_length * sizeof(float), cudaMemcpyHostToDevice) == cudaSuccess);
   }
-  void queue(std::uint64_t number) {
-    allreduce(ex, comm, wrapper, std::span(x.data(), rounds_length), ws, {.at = number});
-  }
+  void queue(step at) { allreduce(ex, comm, wrapper, std::span(x.data(), rounds_length), ws, {.at = at}); }
   void wait() { comm.wait(ex, std::chrono::seconds(60)); }
 };
 
@@ -43,13 +41,16 @@ template <class C> void check_graph(C const& c) {
     each_rank(2, [&](nccl_communicator& comm, cuda_exec const& ex) {
       auto const r = static_cast<std::size_t>(comm.rank());
       stepped<C> one(c, comm, ex);
+      // A step may come again and again only from device memory.
+      support::on_gpu<std::uint64_t> const counter(std::vector<std::uint64_t>{3});
+      auto const three = step::from_device(counter.data());
       one.fill(in[r]);
-      one.queue(3);
+      one.queue(three);
       one.wait();
       cudaGraphExec_t exec = nullptr;
       if (by_graph) {
         REQUIRE(cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
-        one.queue(3);
+        one.queue(three);
         cudaGraph_t graph = nullptr;
         REQUIRE(cudaStreamEndCapture(ex.stream(), &graph) == cudaSuccess);
         REQUIRE(cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess);
@@ -60,7 +61,7 @@ template <class C> void check_graph(C const& c) {
         if (by_graph)
           REQUIRE(cudaGraphLaunch(exec, ex.stream()) == cudaSuccess);
         else
-          one.queue(3);
+          one.queue(three);
         one.wait();
       }
       if (by_graph) CHECK(cudaGraphExecDestroy(exec) == cudaSuccess);
@@ -129,7 +130,7 @@ TEST_CASE("cuda rounds: errors of cuBLAS, and a first call while the stream reco
   each_rank(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
     support::on_gpu<float> const x(support::gradients(1, rounds_length)[0]);
     workspace<cuda_exec> ws{ex};
-    auto const call = [&] { allreduce(ex, comm, low_rank, std::span(x.data(), rounds_length), ws); };
+    auto const call = [&] { allreduce(ex, comm, low_rank, std::span(x.data(), rounds_length), ws, {.at = 0}); };
     REQUIRE(cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
     CHECK_THROWS_WITH_AS(call(), doctest::Contains("records a graph"), invalid_argument);
     cudaGraph_t graph = nullptr;

@@ -261,11 +261,11 @@ TEST_CASE("cuda power_sgd: a pass of values that are not finite sends NaN, and t
     workspace ws{host};
     device_array<float> const in(x), rest(residual), out(std::vector<float>(n, 1.0f));
     device_array<std::byte> const coded(payload_bytes(c, n));
-    encode_feedback(ex, c, in.span(), rest.span(), coded.span(), device_ws);
+    encode_feedback(ex, c, in.span(), rest.span(), coded.span(), device_ws, {.at = 0});
     decode(ex, c, coded.span(), out.span(), device_ws);
     ex.synchronize();
     support::host_bytes payload(payload_bytes(c, n));
-    encode_feedback(host, c, x, std::span(residual), payload.span(), ws);
+    encode_feedback(host, c, x, std::span(residual), payload.span(), ws, {.at = 0});
     CHECK(support::same_bytes(coded.values(), payload.copy()));
     CHECK(support::same_bytes(rest.values(), residual));
     for (float const v : out.values()) REQUIRE(std::bit_cast<std::uint32_t>(v) == 0x7fc00000u);
@@ -346,7 +346,10 @@ TEST_CASE("cuda power_sgd: what is not finite on one rank makes the tensor NaN o
     auto const after = support::on_gpu_ranks<float>(c, n, 2, 2, brings);
     for (auto const& row : after.out)
       for (float const v : row) REQUIRE(std::bit_cast<std::uint32_t>(v) == 0x7fc00000u);
-    CHECK(same_bits(after.saved, before.saved));
+    // Residual and warm start, behind what says which step was last.
+    for (std::size_t r = 0; r < 2; ++r)
+      CHECK(std::equal(after.saved[r].begin() + 80, after.saved[r].end(), before.saved[r].begin() + 80,
+                       before.saved[r].end()));
   }
 }
 
@@ -355,7 +358,8 @@ TEST_CASE("cuda power_sgd: a start that vanished is drawn anew, with the host's 
   std::size_t const n = 50 * 43;
   support::per_rank<float> const zero(2, std::vector<float>(n));
   auto const device = support::on_gpu_ranks<float>(c, n, 2, 1, constantly(zero), {.first = 0});
-  CHECK(device.saved[1] == error_feedback(c, n).save());  // drawn for step 0 and tensor 0, too
+  auto const fresh = error_feedback(c, n).save();  // drawn for step 0 and tensor 0, too
+  CHECK(std::equal(device.saved[1].begin() + 80, device.saved[1].end(), fresh.begin() + 80, fresh.end()));
   for (float const v : device.out[0]) REQUIRE(v == 0.0f);
 }
 

@@ -143,7 +143,7 @@ TEST_CASE("the legacy stream and blocking streams wait for each other; non-block
   CHECK(value_of(x) == 16);
 }
 
-TEST_CASE("a destroyed stream's work still runs; its handle is gone") {
+TEST_CASE("a destroyed stream's work still runs") {
   device_array<int> const x(1);
   ok(cudaDeviceSynchronize());
   cudaStream_t s = nullptr;
@@ -154,7 +154,6 @@ TEST_CASE("a destroyed stream's work still runs; its handle is gone") {
   add_on(s, x.data(), 4);
   ok(cudaStreamDestroy(s));
   CHECK(value_of(x) == 0);
-  refused(cudaStreamSynchronize(s), cudaErrorInvalidResourceHandle);
   ok(cudaDeviceSynchronize());
   CHECK(value_of(x) == 4);
   CHECK(cudart_sim::pending() == 0);

@@ -94,6 +94,8 @@ TEST_CASE("cuda: threshold, whose payload's length only the device knows") {
   check_types(threshold{.value = 1.5f, .capacity_ratio = 0.3} | natural{});
   check_values(threshold{.relative = 1});
   check_values(threshold{.value = 1e9f} | natural{});
+  for (auto const& each : support::spoilt_cases<float>(3000, 64))  // by one thread block, more than fit
+    check_passes<float>(threshold{.value = 0.5f}, each.values, 0);
 }
 
 TEST_CASE("cuda: places that all ranks draw") {
@@ -170,7 +172,7 @@ TEST_CASE("cuda: how many kernels a pass is") {
     std::array<std::size_t, 4> counts{cudart_sim::count().launches};
     encode(ex, c, in, bytes, ws);
     counts[1] = cudart_sim::count().launches;
-    encode_feedback(ex, c, in, std::span(rest.data(), n), bytes, ws);
+    encode_feedback(ex, c, in, std::span(rest.data(), n), bytes, ws, {.at = 0});
     counts[2] = cudart_sim::count().launches;
     auto const before = cudart_sim::count();
     decode(ex, c, bytes, in, ws);
@@ -200,7 +202,7 @@ TEST_CASE("cuda: sparse passes return before the work is done, allocate nothing,
   support::device_array<std::byte> const payload(payload_bytes(c, n));
   std::span const bytes(payload.data(), payload.size());
   auto const two_passes = [&] {
-    encode_feedback(ex, c, std::span<float const>(in.data(), n), std::span(rest.data(), n), bytes, ws);
+    encode_feedback(ex, c, std::span<float const>(in.data(), n), std::span(rest.data(), n), bytes, ws, {.at = 0});
     decode_accumulate(ex, c, bytes, std::span(out.data(), n), ws);
   };
   two_passes();
@@ -221,7 +223,7 @@ TEST_CASE("cuda: sparse passes return before the work is done, allocate nothing,
   std::vector<float> host_rest(n), host_out(n);
   support::host_bytes host_bytes(payload_bytes(c, n));
   for (int i = 0; i < 5; ++i) {
-    encode_feedback(host_exec{1}, c, x, std::span(host_rest), host_bytes.span(), host_ws);
+    encode_feedback(host_exec{1}, c, x, std::span(host_rest), host_bytes.span(), host_ws, {.at = 0});
     decode_accumulate(host_exec{1}, c, host_bytes.span(), host_out, host_ws);
   }
   CHECK(rest.values() == host_rest);
@@ -262,7 +264,7 @@ TEST_CASE("cuda: results do not depend on how many multiprocessors there are") {
     support::device_array<float> const rest(same_gaussian_values(n, 10));
     support::device_array<std::byte> const payload(bytes);
     encode_feedback(ex, c, std::span<float const>(in.data(), n), std::span(rest.data(), n),
-                    std::span(payload.data(), bytes), ws);
+                    std::span(payload.data(), bytes), ws, {.at = 0});
     ex.synchronize();
     if (first.empty()) {
       first = payload.values();

@@ -4,7 +4,7 @@
 #include <ccomp/collective/reduce_scatter.hpp>
 #include <ccomp/comm/self.hpp>
 #include <ccomp/sparsify/random_block.hpp>
-#include <support/feedback.hpp>
+#include <support/stepped.hpp>
 
 using ccomp::element_type;
 using ccomp::error_feedback;
@@ -13,51 +13,16 @@ using ccomp::host_exec;
 using ccomp::self_communicator;
 using support::erase;
 using support::erased;
+using support::faulty_communicator;
 using support::how;
+using support::step;
+using support::step_on;
+using support::wrapped_compressors;
 using workspace = ccomp::workspace<host_exec>;
 
 namespace {
 
-constexpr std::size_t n = 1500;
-
-std::vector<erased> wrapped_compressors() {
-  using namespace ccomp;
-  return {erase(uniform_quantize<3>{}), erase(uniform_quantize<4>{.round = rounding::stochastic}),
-          erase(hadamard_rotate{.seed = 5} | uniform_quantize<4>{}),
-          erase(top_k{.ratio = 0.1} | uniform_quantize<4>{.round = rounding::stochastic})};
-}
-
-/// A group of one whose exchanges fail on demand, or hand back other bytes than they were given.
-class faulty_communicator {
- public:
-  bool fail_gather = false, fail_swap = false, alien = false;
-  [[nodiscard]] int rank() const { return 0; }
-  [[nodiscard]] int size() const { return 1; }
-  void all_gather(host_exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
-    if (fail_gather) throw ccomp::communicator_error("the cable is out");
-    self_communicator().all_gather(ex, send, receive);
-    if (alien) receive[0] ^= std::byte{1};
-  }
-  void all_to_all(host_exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
-    if (fail_swap) throw ccomp::communicator_error("the cable is out");
-    self_communicator().all_to_all(ex, send, receive);
-  }
-};
-
-/// One step on one rank.
-template <class Comm> std::vector<float> step_on(Comm& comm, error_feedback<erased>& ef, int t, how h = how::gather) {
-  auto x = support::gradients(1, ef.size(), static_cast<std::uint64_t>(t) + 1)[0];
-  workspace ws;
-  if (h == how::two_shot)
-    ccomp::allreduce({1}, comm, ef, x, ws, {.at = ccomp::step(t)}, ccomp::two_shot{});
-  else
-    ccomp::allreduce({1}, comm, ef, x, ws, {.at = ccomp::step(t)}, ccomp::gather{});
-  return x;
-}
-std::vector<float> step(error_feedback<erased>& ef, int t, how h = how::gather) {
-  self_communicator comm;
-  return step_on(comm, ef, t, h);
-}
+constexpr std::size_t n = support::stepped_size;
 
 /// load refuses with a message that has `what` in it, and nothing has changed.
 void refuses(error_feedback<erased>& ef, std::span<std::byte const> bytes, char const* what) {
@@ -91,7 +56,7 @@ TEST_CASE("save and load go on bit for bit") {
         CHECK(b.save() == saved);
         for (int t = 5; t < 10; ++t) REQUIRE(support::same_bits(step(a, t, h), step(b, t, h)));
         CHECK(a.save() == b.save());
-        CHECK(saved.size() == 64 + n * (type == element_type::float32 ? 4 : 2));
+        CHECK(saved.size() == 80 + n * (type == element_type::float32 ? 4 : 2));
       }
 }
 TEST_CASE("load refuses bytes that are not its own, names what is wrong, and changes nothing") {
@@ -102,7 +67,7 @@ TEST_CASE("load refuses bytes that are not its own, names what is wrong, and cha
   step(ef, 1);
   SUBCASE("cut short anywhere, or extended") {
     for (std::size_t size = 0; size < good.size(); ++size)
-      refuses(ef, std::span(good).first(size), size < 64 ? "header" : "cut short");
+      refuses(ef, std::span(good).first(size), size < 80 ? "header" : "cut short");
     auto longer = good;
     longer.push_back(std::byte{0});
     refuses(ef, longer, "too long");
@@ -118,7 +83,7 @@ TEST_CASE("load refuses bytes that are not its own, names what is wrong, and cha
   }
   SUBCASE("two values swapped") {
     auto bad = good;
-    std::swap_ranges(bad.begin() + 64, bad.begin() + 68, bad.begin() + 68);
+    std::swap_ranges(bad.begin() + 80, bad.begin() + 84, bad.begin() + 84);
     if (bad != good) refuses(ef, bad, "checksum");
   }
   SUBCASE("of another wrapper") {
@@ -165,6 +130,30 @@ TEST_CASE("scale multiplies the residual: the same as scaled gradients all along
     CHECK(support::same_bits(ef.residual_copy(), after));
   }
 }
+TEST_CASE("scale is refused where a residual would become infinite, and leaves all of them as they were") {
+  for (auto const type : {element_type::float32, element_type::bfloat16}) {
+    error_feedback ef{erase(ccomp::top_k{.ratio = 0.1}), 100, host_exec{}, {.residual = type}};
+    std::vector<float> x(100);
+    for (std::size_t i = 0; i < 100; ++i) x[i] = 1e20f * float(i + 1);
+    self_communicator comm;
+    workspace ws;
+    ccomp::allreduce({1}, comm, ef, x, ws);
+    auto const before = ef.save();
+    for (float const factor : {1e25f, -1e25f, std::numeric_limits<float>::max()})
+      CHECK_THROWS_WITH_AS(ef.scale(factor), doctest::Contains("would become infinite"), ccomp::invalid_argument);
+    CHECK(ef.save() == before);
+    ef.scale(1e15f);
+    for (float const r : ef.residual_copy()) CHECK(std::isfinite(r));
+  }
+  // Rounded to bfloat16 a float just below 2^128 is infinite.
+  error_feedback narrow{erase(ccomp::top_k{.ratio = 0.5}), 2, host_exec{}, {.residual = element_type::bfloat16}};
+  std::vector<float> x{2.0f, 1.0f};
+  self_communicator comm;
+  workspace ws;
+  ccomp::allreduce({1}, comm, narrow, x, ws);
+  CHECK_THROWS_AS(narrow.scale(0x1.fffffep127f), ccomp::invalid_argument);
+  CHECK(narrow.residual_copy() == std::vector<float>{0.0f, 1.0f});
+}
 TEST_CASE("another size is refused before anything happens") {
   error_feedback ef{erase(ccomp::uniform_quantize<3>{}), 100, host_exec{}, {.id = 12}};
   self_communicator comm;
@@ -176,29 +165,6 @@ TEST_CASE("another size is refused before anything happens") {
   CHECK(ef.valid());
   x.resize(100);
   ccomp::allreduce({1}, comm, ef, x, ws);
-}
-TEST_CASE("discard undoes the last call, bit for bit, once") {
-  for (auto const& c : wrapped_compressors())
-    for (auto const type : {element_type::float32, element_type::bfloat16})
-      for (how const h : {how::gather, how::two_shot}) {
-        error_feedback ef{c, n, host_exec{}, {.residual = type, .transactional = true}};
-        CHECK_THROWS_AS(ef.discard(), ccomp::invalid_argument);
-        step(ef, 0, h);
-        step(ef, 1, h);
-        auto const before = ef.save();
-        auto const first = step(ef, 2, h);
-        auto const after = ef.save();
-        CHECK(before != after);
-        ef.discard();
-        CHECK(ef.save() == before);
-        CHECK_THROWS_AS(ef.discard(), ccomp::invalid_argument);
-        CHECK(support::same_bits(step(ef, 2, h), first));
-        CHECK(ef.save() == after);
-        CHECK(ef.memory_bytes() == 2 * n * (type == element_type::float32 ? 4 : 2));
-      }
-  error_feedback plain{erase(ccomp::uniform_quantize<3>{}), n};
-  step(plain, 0);
-  CHECK_THROWS_WITH_AS(plain.discard(), doctest::Contains("transactional"), ccomp::invalid_argument);
 }
 TEST_CASE("a call that fails leaves the wrapper invalid until reset, load or discard") {
   for (auto const& c : wrapped_compressors())
@@ -285,7 +251,11 @@ TEST_CASE("options and compressors that cannot work are refused") {
   CHECK_THROWS_AS(make(erase(ccomp::uniform_quantize<3>{.block = 100}), {}), ccomp::invalid_argument);
   for (auto const& wild : {erase(ccomp::random_k{.ratio = 0.1, .unbiased = true}),
                            erase(ccomp::random_block{.ratio = 0.1, .unbiased = true}),
-                           erase(ccomp::uniform_quantize<1>{.round = ccomp::rounding::stochastic})})
+                           erase(ccomp::uniform_quantize<1>{.round = ccomp::rounding::stochastic}),
+                           erase(ccomp::uniform_quantize<2>{.range = ccomp::code_range::min_max}),
+                           erase(ccomp::uniform_quantize<2>{.round = ccomp::rounding::stochastic}),
+                           erase(ccomp::sign_quantize{.scale = ccomp::sign_scale::l2}),
+                           erase(ccomp::top_k{} | ccomp::sign_quantize{.scale = ccomp::sign_scale::l2})})
     CHECK_THROWS_WITH_AS(make(wild, {}), doctest::Contains("no contraction"), ccomp::invalid_argument);
   make(erase(ccomp::random_k{.ratio = 0.1}), {});
   error_feedback narrow{c, 10, host_exec{}, {.residual = element_type::bfloat16}};

@@ -81,8 +81,8 @@ TEST_CASE_TEMPLATE("cast: a 16-bit payload is the converted values, each on its 
     for (std::size_t i = 0; i < n; ++i) {
       T stored;
       std::memcpy(&stored, bytes.data() + 2 * i, 2);
-      REQUIRE(stored == T(x[i]));
-      REQUIRE(bits_of({y[i]}) == bits_of({static_cast<float>(T(x[i]))}));
+      REQUIRE(stored == T::saturated(x[i]));
+      REQUIRE(bits_of({y[i]}) == bits_of({static_cast<float>(T::saturated(x[i]))}));
     }
     for (std::size_t i = 2 * n; i < bytes.size(); ++i) REQUIRE(bytes[i] == std::byte{0});
   }
@@ -100,7 +100,7 @@ TEST_CASE_TEMPLATE("cast: input of the same 16-bit type comes back bit for bit",
 
 TEST_CASE("cast: 16-bit values by hand") {
   auto const y = round_trip(cast<bfloat16>{}, std::vector<float>{1.0f, 1.00390625f, 1.01171875f, 3.0e38f, 3.4e38f});
-  CHECK(y == std::vector<float>{1.0f, 1.0f, 1.015625f, 0x1.c4p127f, std::numeric_limits<float>::infinity()});
+  CHECK(y == std::vector<float>{1.0f, 1.0f, 1.015625f, 0x1.c4p127f, 0x1.fep127f});
   CHECK(round_trip(cast<float16>{}, std::vector<float>{65504.0f, 65519.0f, -2049.0f, 0x1p-25f, 0x1.8p-25f}) ==
         std::vector<float>{65504.0f, 65504.0f, -2048.0f, 0.0f, 0x1p-24f});
 }

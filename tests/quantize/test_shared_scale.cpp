@@ -191,9 +191,9 @@ TEST_CASE("with feedback the mean of the outputs converges as 1/T") {
 TEST_CASE("the same bits for any instruction set and number of threads") {
   auto const in = support::gradients(2, 200003);
   auto const c = hadamard_rotate{} | shared_scale_quantize<5>{.round = rounding::stochastic};
-  auto const want = reduce(c, in, {}, how::automatic, {1, instruction_set::baseline});
+  auto const want = reduce(c, in, {.at = 0}, how::automatic, {1, instruction_set::baseline});
   for (auto const& ex : support::host_execs())
-    CHECK(support::same_bits(reduce(c, in, {}, how::automatic, ex).out[1], want.out[0]));
+    CHECK(support::same_bits(reduce(c, in, {.at = 0}, how::automatic, ex).out[1], want.out[0]));
 }
 
 TEST_CASE("a rotation spreads an outlier that would cost all levels") {
@@ -202,7 +202,7 @@ TEST_CASE("a rotation spreads an outlier that would cost all levels") {
     for (std::size_t i = 0; i < row.size(); ++i) row[i] = i % 1024 == 7 ? 100.0f : row[i] / std::abs(row[i]);
   auto const want = support::exact_sum(in);
   auto error_of = [&](auto const& c) {
-    auto const result = reduce(c, in);
+    auto const result = reduce(c, in, {.op = reduction::sum, .at = 0});
     std::vector<double> error(want);
     for (std::size_t i = 0; i < error.size(); ++i) error[i] -= static_cast<double>(result.out[0][i]);
     return support::norm(error);

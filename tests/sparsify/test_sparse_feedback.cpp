@@ -79,7 +79,7 @@ TEST_CASE("sparse feedback: what overflows a threshold waits in the residual") {
   threshold const c{.value = 0.5f, .capacity_ratio = 0.1};
   workspace<host_exec> ws{host_exec{1}};
   support::payload_buffer payload(payload_bytes<float>(c, 1000));
-  encode_feedback(host_exec{1}, c, x, std::span<float>(residual), payload, ws);
+  encode_feedback(host_exec{1}, c, x, std::span<float>(residual), payload, ws, {.at = 0});
   CHECK(threshold::overflow(payload) == 900);
   double left = 0;
   for (float const r : residual) left += double{r};
@@ -122,8 +122,9 @@ TEST_CASE("sparse: behind a sum or a transform there is one kind of NaN") {
     support::payload_buffer payload(payload_bytes<float>(c, n));
     workspace<host_exec> ws{host_exec{1}};
     auto rest = residual;
-    std::size_t const used = feedback ? encode_feedback(host_exec{1}, c, x, std::span<float>(rest), payload, ws)
-                                      : encode(host_exec{1}, c, x, payload, ws);
+    std::size_t const used = feedback
+                                 ? encode_feedback(host_exec{1}, c, x, std::span<float>(rest), payload, ws, {.at = 0})
+                                 : encode(host_exec{1}, c, x, payload, ws);
     std::size_t found = 0;
     for (std::size_t at = 0; at + 4 <= used; at += 4) {
       std::uint32_t word = 0;

@@ -19,16 +19,23 @@ namespace {
 
 static_assert(check_stage<threshold>() && vector_stage<threshold> && !linear<threshold>);
 
-/// What should come back: everything from the bound on; of more than fits, the first from `start` on, around the end.
+/// What should come back: everything from the bound on; of more than fits, what is not finite if anything is, and the
+/// first from `start` on, around the end.
 std::vector<float> expected_values(std::vector<float> const& x, float bound, std::size_t most, std::size_t start,
                                    std::size_t& left_out) {
   std::vector<float> out(x.size());
-  std::size_t kept = 0;
+  std::size_t kept = 0, reached = 0;
   left_out = 0;
+  bool all_finite = true;
+  for (float const v : x) {
+    reached += v != 0 && !(std::fabs(v) < bound);
+    all_finite = all_finite && std::isfinite(v);
+  }
+  bool const only_bad = reached > most && !all_finite;
   for (std::size_t j = 0; j < x.size(); ++j) {
     std::size_t const i = (start + j) % x.size();
     if (x[i] == 0 || std::fabs(x[i]) < bound) continue;
-    if (kept < most) {
+    if (kept < most && !(only_bad && std::isfinite(x[i]))) {
       out[i] = std::isnan(x[i]) ? detail::canonical_nan() : x[i];
       ++kept;
     } else {

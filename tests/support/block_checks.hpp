@@ -39,7 +39,7 @@ template <class C> std::string finite_blocks_stay_finite(C const& c, float up_to
       ccomp::workspace ws{ex};
       payload_buffer payload(ccomp::payload_bytes(c, n));
       std::vector<float> rest(n, 0.0f), out(n);
-      ccomp::encode_feedback(ex, c, x, std::span(rest), payload, ws);
+      ccomp::encode_feedback(ex, c, x, std::span(rest), payload, ws, {.at = 0});
       ccomp::decode(ex, c, payload, out, ws);
       if (!payload.intact()) return where + "wrote beside the payload";
       for (std::size_t i = 0; i < n; ++i) {

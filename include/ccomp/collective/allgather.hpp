@@ -25,7 +25,8 @@ collective_report allgather(Engine& e, collective_call const& call, values const
   pieces const shards{full.n, n, ranks, 0};
   std::size_t const room = capacity(call.stages, n, shard.data.type), slot = sizeof(slot_header) + room;
   auto const memory = ws.reserve(
-      slot * (ranks + 1) + std::max(e.encode_scratch(shard, whole(n)), e.decode_scratch(shard, shards)), "allgather");
+      slot * (ranks + 1) + std::max(e.encode_scratch(shard, whole(n)), e.decode_scratch(shard, call.stages, shards)),
+      "allgather");
   e.begin({"allgather", gather::name, &call, static_cast<int>(ranks)});
   auto const mine = memory.first(slot), all = memory.subspan(slot, slot * ranks);
   scratch const spare(memory.subspan(slot * (ranks + 1)));
@@ -34,7 +35,7 @@ collective_report allgather(Engine& e, collective_call const& call, values const
   std::size_t const used = e.encode(shard, whole(n), sent.part(sizeof(slot_header)), spare);
   e.all_gather(mine, all);
   e.check_headers(received);
-  e.decode(shard, full, shards, received.part(sizeof(slot_header)), room, spare);
+  e.decode(shard, call.stages, full, shards, received.part(sizeof(slot_header)), room, spare);
   return {gather::name, (ranks - 1) * slot, used, ws.size()};
 }
 
@@ -46,6 +47,7 @@ template <class Exec, class Comm, class C, class Shard, class Full>
 collective_report allgather(Exec const& ex, Comm& comm, C&& c, Shard const& shard, Full&& full, workspace<Exec>& ws,
                             collective_options options = {}) {
   constexpr bool compressor_ok = compressor<typename detail::feedback_traits<std::remove_cvref_t<C>>::compressor_type>;
+  constexpr bool residual_ok = detail::keeps_residual<C>();
   constexpr bool exec_ok = detail::has_collectives<Exec>;
   constexpr bool comm_ok = can_all_gather<Comm, Exec>;
   static_assert(exec_ok,
@@ -56,9 +58,13 @@ collective_report allgather(Exec const& ex, Comm& comm, C&& c, Shard const& shar
   static_assert(
       comm_ok,
       "ccomp::allgather: the communicator has no all_gather(exec, span<byte const>, span<byte>) for this execution");
-  if constexpr (exec_ok && compressor_ok && comm_ok) {
-    std::span const in(shard);
-    std::span const out(full);
+  static_assert(
+      residual_ok,
+      "ccomp::allgather: the error_feedback is const or a temporary, so that its residual would be lost; pass a "
+      "variable that is not const");
+  if constexpr (residual_ok && exec_ok && compressor_ok && comm_ok) {
+    auto const in = detail::input_span(shard);
+    auto const out = detail::output_span(full);
     using T = typename decltype(out)::element_type;
     static_assert(std::same_as<std::remove_cv_t<typename decltype(in)::element_type>, T>,
                   "ccomp::allgather: shard and output differ in type");

@@ -4,6 +4,7 @@
 #include <ccomp/collective/bodies.hpp>
 #include <ccomp/engine/host/collectives.hpp>
 #include <ccomp/error_feedback.hpp>
+#include <ccomp/exec/loading.hpp>
 #include <ccomp/workspace.hpp>
 #include <ranges>
 
@@ -50,36 +51,54 @@ template <class X> class job_list {
 
  public:
   template <class Data> job_list(X& x, Data& data, std::uint64_t tensor) : wrapper_(x) {
+    std::vector<tensor_view> tensors;
     if constexpr (many_tensors<Data>) {
-      for (tensor_view const& t : data) add(t.data, t.id);
-      expect_distinct();
+      for (tensor_view const& t : data) tensors.push_back(t);
+      expect_distinct(tensors);
     } else {
-      std::span const s(data);
-      add(view(s), tensor);
+      tensors.emplace_back(data, tensor);
+    }
+    if constexpr (traits::single) {
+      expects(tensors.size() == 1,
+              "error_feedback: one wrapper keeps the residual of one tensor; use error_feedback_set for several");
+      jobs_.push_back(wrapper_.begin(tensors[0].data));
+    } else if constexpr (traits::set) {
+      jobs_ = wrapper_.begin(tensors);
+    } else {
+      for (auto const& t : tensors) jobs_.push_back({.data = t.data, .id = t.id});
     }
   }
   [[nodiscard]] std::span<tensor_job const> jobs() const { return jobs_; }
-  void finish() {
-    if constexpr (traits::single) wrapper_.finish();
-    if constexpr (traits::set)
-      for (auto const& j : jobs_) wrapper_.at(j.id, j.data.n).finish();
+
+  /// The step of the call. Random bits must not repeat unnoticed: wrappers count by themselves where none is given, and
+  /// refuse one that is not new; without a wrapper one must be given.
+  template <class Exec> [[nodiscard]] step step_of(char const* name, Exec const& ex, program stages, step asked) const {
+    if constexpr (traits::single || traits::set) {
+      if (!wrapper_.draws()) return asked;
+      if (asked.given) {
+        wrapper_.expect_new(asked);
+        return asked;
+      }
+      if constexpr (requires { ex.capturing(); })
+        expects(!ex.capturing(), [&] {
+          return std::string(name) +
+                 ": the stream records a graph whose replays would repeat the random bits of one step; pass "
+                 "{.at = ccomp::step::from_device(counter)}";
+        });
+      return wrapper_.next_step();
+    } else {
+      expect_step(name, stages, asked);
+      return asked;
+    }
+  }
+  void finish(step at) {
+    if constexpr (traits::single || traits::set) wrapper_.finish(at);
   }
 
  private:
-  void add(values data, std::uint64_t id) {
-    if constexpr (traits::single) {
-      expects(jobs_.empty(),
-              "error_feedback: one wrapper keeps the residual of one tensor; use error_feedback_set for several");
-      jobs_.push_back(wrapper_.begin(data));
-    } else if constexpr (traits::set) {
-      jobs_.push_back(wrapper_.at(id, data.n).begin(data));
-    } else {
-      jobs_.push_back({data, id});
-    }
-  }
-  void expect_distinct() const {
+  static void expect_distinct(std::vector<tensor_view> const& tensors) {
     std::vector<std::uint64_t> ids;
-    for (auto const& j : jobs_) ids.push_back(j.id);
+    for (auto const& t : tensors) ids.push_back(t.id);
     std::ranges::sort(ids);
     auto const twice = std::ranges::adjacent_find(ids);
     expects(twice == ids.end(), [&] { return "two tensors of one call have the id " + std::to_string(*twice); });
@@ -89,6 +108,14 @@ template <class X> class job_list {
   std::vector<tensor_job> jobs_;
 };
 
+/// `C` is what a collective was given as its compressor, as a forwarding reference deduces it: a wrapper whose residual
+/// may change and lives on after the call, or no wrapper.
+template <class C> constexpr bool keeps_residual() {
+  using traits = feedback_traits<std::remove_cvref_t<C>>;
+  return !(traits::single || traits::set) ||
+         (std::is_lvalue_reference_v<C> && !std::is_const_v<std::remove_reference_t<C>>);
+}
+
 template <class X> auto const& compressor_of(X const& x) {
   if constexpr (feedback_traits<X>::single || feedback_traits<X>::set)
     return x.inner();
@@ -96,19 +123,33 @@ template <class X> auto const& compressor_of(X const& x) {
     return x;
 }
 
+/// The use of an object that says who uses it; compressors, and communicators that do not, may be shared.
+template <class X> auto use_of(X& x, char const* call, char const* what) {
+  if constexpr (requires { x.usage(); })
+    return exclusive_use(x.usage(), call, what);
+  else
+    return 0;
+}
+
 /// Checks the compressor, makes the jobs and the engine of a call, and runs `body(engine, call)`.
 template <class Exec, class Comm, class C, class Data, class Body>
 collective_report run_collective(char const* name, Exec const& ex, Comm& comm, C& c, Data& data, workspace<Exec>& ws,
-                                 allreduce_options const& options, Body const& body) {
+                                 allreduce_options const& options, Body const& body, bool reselect = false) {
   using traits = feedback_traits<std::remove_cv_t<C>>;
+  exclusive_use const own_memory(ws.usage(), name, "workspace");
+  [[maybe_unused]] auto const own_ranks = use_of(comm, name, "communicator");
+  [[maybe_unused]] auto const own_residual = use_of(c, name, traits::set ? "error_feedback_set" : "error_feedback");
   auto const stages = stages_of(compressor_of(c));
   validate(stages);
+  constexpr bool feedback = traits::single || traits::set;
   job_list<C> jobs(c, data, options.tensor);
-  collective_call const call{stages, jobs.jobs(), options.op == reduction::mean, options.at};
-  auto engine = collective_engine<Exec>::template make < traits::single ||
-                traits::set > (ex, comm, compressor_of(c), call, name, ws);
-  auto const report = body(engine, call);
-  jobs.finish();
+  step const at = jobs.step_of(name, ex, stages, options.at);
+  collective_call const call{stages, jobs.jobs(), options.op == reduction::mean, at, feedback, reselect};
+  auto engine = collective_engine<Exec>::template make<feedback>(ex, comm, compressor_of(c), call, name, ws);
+  auto report = body(engine, call);
+  if (!loading_kernels()) jobs.finish(at);
+  report.overflowed = engine.overflowed();
+  report.feedback = feedback;
   return report;
 }
 
@@ -125,12 +166,13 @@ collective_report run_collective(char const* name, Exec const& ex, Comm& comm, C
 ///              gone or late; invalid_argument for unusable arguments
 template <class Exec, class Comm, class C, class Data, class Strategy = automatic>
 collective_report allreduce(Exec const& ex, Comm& comm, C&& c, Data&& data, workspace<Exec>& ws,
-                            allreduce_options options = {}, Strategy = {}) {
+                            allreduce_options options = {}, Strategy strategy = {}) {
   using inner = typename detail::feedback_traits<std::remove_cvref_t<C>>::compressor_type;
   constexpr bool compressor_ok = compressor<inner>;
   constexpr bool strategy_ok = detail::allreduce_strategy<Strategy>;
   constexpr bool flies = detail::maybe_in_flight<inner>;
   constexpr bool in_flight_ok = !std::same_as<Strategy, in_flight> || flies;
+  constexpr bool residual_ok = detail::keeps_residual<C>();
   constexpr bool exec_ok = detail::has_collectives<Exec>;
   constexpr bool comm_ok = communicator<Comm>;
   constexpr bool gather_ok = std::same_as<Strategy, in_flight> || can_all_gather<Comm, Exec>;
@@ -156,11 +198,20 @@ collective_report allreduce(Exec const& ex, Comm& comm, C&& c, Data&& data, work
   static_assert(
       sum_ok,
       "ccomp::allreduce: the communicator has no all_reduce(exec, void*, n, wire_type, wire_op) for this execution");
-  if constexpr (exec_ok && compressor_ok && strategy_ok && in_flight_ok && comm_ok && gather_ok && two_shot_ok &&
-                sum_ok) {
-    return detail::run_collective("allreduce", ex, comm, c, data, ws, options, [&](auto& engine, auto const& call) {
-      return detail::allreduce<detail::kind_of_strategy<Strategy>()>(engine, call, ws);
-    });
+  static_assert(
+      residual_ok,
+      "ccomp::allreduce: the error_feedback is const or a temporary, so that its residual would be lost; pass a "
+      "variable that is not const");
+  if constexpr (residual_ok && exec_ok && compressor_ok && strategy_ok && in_flight_ok && comm_ok && gather_ok &&
+                two_shot_ok && sum_ok) {
+    bool reselect = false;
+    if constexpr (std::same_as<Strategy, two_shot>) reselect = strategy.reselect;
+    return detail::run_collective(
+        "allreduce", ex, comm, c, data, ws, options,
+        [&](auto& engine, auto const& call) {
+          return detail::allreduce<detail::kind_of_strategy<Strategy>()>(engine, call, ws);
+        },
+        reselect);
   } else {
     return {};
   }

@@ -8,6 +8,7 @@
 /// their own.
 
 #include <algorithm>
+#include <bit>
 #include <ccomp/collective/slots.hpp>
 #include <ccomp/collective/strategy.hpp>
 #include <ccomp/comm/communicator.hpp>
@@ -45,11 +46,25 @@ inline std::size_t gather_slot(collective_call const& call) {
   for (auto const& j : call.jobs) bytes += capacity(call.stages, j.data.n, j.data.type);
   return bytes;
 }
-inline std::size_t two_shot_slot(collective_call const& call, std::size_t ranks) {
+/// A slot of two_shot: `coded` is the call's chain, or the one that encodes sums.
+inline std::size_t two_shot_slot(collective_call const& call, program coded, std::size_t ranks) {
   std::size_t bytes = sizeof(slot_header);
-  for (auto const& j : call.jobs)
-    bytes += capacity(call.stages, chunks_for(call.stages, j.data.n, ranks).size, j.data.type);
+  for (auto const& j : call.jobs) bytes += capacity(coded, chunks_for(call.stages, j.data.n, ranks).size, j.data.type);
   return bytes;
+}
+/// How many payloads' values the chain that encodes sums has room for.
+inline std::size_t payloads_of_sums(collective_call const& call, std::size_t ranks) {
+  return call.reselect ? 1 : ranks;
+}
+
+/// The least power of two that is not below x, as its exponent.
+inline int log2_ceil(std::size_t x) { return static_cast<int>(std::bit_width(x - 1)); }
+
+/// Summed in flight, carriers of 16 bits are rounded where no rank can keep the error: feedback would stall there.
+inline bool rounds_in_flight(collective_call const& call) {
+  return std::ranges::any_of(call.jobs, [&](tensor_job const& j) {
+    return carrier_of(call.stages, j.data.n, j.data.type).type != element_type::float32;
+  });
 }
 
 inline strategy_kind resolve_strategy(strategy_kind asked, collective_call const& call, std::size_t ranks) {
@@ -58,10 +73,14 @@ inline strategy_kind resolve_strategy(strategy_kind asked, collective_call const
     return "allreduce: " + text(call.stages) +
            " cannot be summed in flight, because a stage of its chain is not linear; use gather or automatic";
   });
-  if ((asked == strategy_kind::automatic || asked == strategy_kind::in_flight) && in_flight_possible)
-    return is_linear(call.stages) ? strategy_kind::in_flight : strategy_kind::rounds;
+  if (asked == strategy_kind::in_flight || (asked == strategy_kind::automatic && in_flight_possible)) {
+    if (!is_linear(call.stages)) return strategy_kind::rounds;
+    if (asked == strategy_kind::in_flight || !call.feedback || !rounds_in_flight(call)) return strategy_kind::in_flight;
+  }
   if (asked != strategy_kind::automatic) return asked;
-  return gather_slot(call) <= 2 * two_shot_slot(call, ranks) ? strategy_kind::gather : strategy_kind::two_shot;
+  sum_program const sums(call.stages, payloads_of_sums(call, ranks));
+  std::size_t const halves = two_shot_slot(call, call.stages, ranks) + two_shot_slot(call, sums, ranks);
+  return gather_slot(call) <= halves ? strategy_kind::gather : strategy_kind::two_shot;
 }
 
 template <class Engine>
@@ -97,46 +116,52 @@ collective_report allreduce_gather(Engine& e, collective_call const& call, call_
 template <class Engine>
 collective_report allreduce_two_shot(Engine& e, collective_call const& call, call_identity const& who,
                                      workspace<typename Engine::exec>& ws) {
-  std::size_t const ranks = e.ranks(), me = e.rank(), slot = two_shot_slot(call, ranks), all_slots = slot * ranks;
+  std::size_t const ranks = e.ranks(), me = e.rank();
+  sum_program const sums(call.stages, payloads_of_sums(call, ranks));
+  std::size_t const slot = two_shot_slot(call, call.stages, ranks), sum_slot = two_shot_slot(call, sums, ranks);
   std::size_t most = 0;
   for (auto const& j : call.jobs) {
     pieces const cut = chunks_for(call.stages, j.data.n, ranks);
     // A short last chunk may take more than a whole one: its indices may be coded another way.
-    most = std::max({most, e.encode_scratch(j, cut), e.reduce_scratch(j, cut.size, ranks),
-                     e.reduce_scratch(j, cut.length(me), ranks), e.decode_scratch(j, cut)});
+    most = std::max({most, e.encode_scratch(j, cut), e.reduce_scratch(j, sums, cut.size, ranks),
+                     e.reduce_scratch(j, sums, cut.length(me), ranks), e.decode_scratch(j, sums, cut)});
   }
-  auto const memory = ws.reserve(2 * all_slots + slot + most, who.name);
+  // What is sent, the owner's sum, and what is received: first the chunks, then the sums.
+  std::size_t const chunks = slot * ranks, all_sums = sum_slot * ranks;
+  auto const memory = ws.reserve(chunks + sum_slot + std::max(chunks, all_sums) + most, who.name);
   e.begin(who);
-  auto const send = memory.first(all_slots), result = memory.subspan(all_slots, slot),
-             receive = memory.subspan(all_slots + slot, all_slots);
-  scratch const spare(memory.subspan(2 * all_slots + slot));
-  slot_row const sent{send.data(), slot, ranks}, received{receive.data(), slot, ranks}, owned{result.data(), slot, 1};
+  auto const send = memory.first(chunks), result = memory.subspan(chunks, sum_slot),
+             receive = memory.subspan(chunks + sum_slot, std::max(chunks, all_sums));
+  scratch const spare(memory.subspan(chunks + sum_slot + receive.size()));
+  slot_row const sent{send.data(), slot, ranks}, received{receive.data(), slot, ranks},
+      owned{result.data(), sum_slot, 1}, all{receive.data(), sum_slot, ranks};
   auto const each_job = [&](auto const& f) {
-    std::size_t at = sizeof(slot_header);
+    std::size_t at = sizeof(slot_header), sum_at = at;
     for (auto const& j : call.jobs) {
       pieces const cut = chunks_for(call.stages, j.data.n, ranks);
       std::size_t const room = capacity(call.stages, cut.size, j.data.type);
-      f(j, cut, at, room);
+      std::size_t const sum_room = capacity(sums, cut.size, j.data.type);
+      f(j, cut, at, room, sum_at, sum_room);
       at += room;
+      sum_at += sum_room;
     }
   };
 
   std::size_t used = 0;
   e.write_headers({send.data(), slot, ranks + 1});  // the result's, too: on a GPU every kernel more costs latency
-  each_job([&](tensor_job const& j, pieces const& cut, std::size_t at, std::size_t) {
+  each_job([&](tensor_job const& j, pieces const& cut, std::size_t at, std::size_t, std::size_t, std::size_t) {
     used += e.encode(j, cut, sent.part(at), spare);
   });
-  e.all_to_all(send, receive);
+  e.all_to_all(send, receive.first(chunks));
   e.check_headers(received);
-  each_job([&](tensor_job const& j, pieces const& cut, std::size_t at, std::size_t room) {
-    e.reduce(j, cut, me, received.part(at), room, owned.part(at), spare);
-  });
-  e.all_gather(result, send);
-  e.check_headers(sent);
-  each_job([&](tensor_job const& j, pieces const& cut, std::size_t at, std::size_t room) {
-    e.decode(j, j.data, cut, sent.part(at), room, spare);
-  });
-  return {two_shot::name, 2 * (ranks - 1) * slot, used, ws.size()};
+  e.prescale(-log2_ceil(ranks));  // of the sums: numbers of a float16 carrier may add up to more than it holds
+  each_job([&](tensor_job const& j, pieces const& cut, std::size_t at, std::size_t room, std::size_t sum_at,
+               std::size_t) { e.reduce(j, sums, cut, me, received.part(at), room, owned.part(sum_at), spare); });
+  e.all_gather(result, receive.first(all_sums));
+  e.check_headers(all);
+  each_job([&](tensor_job const& j, pieces const& cut, std::size_t, std::size_t, std::size_t sum_at,
+               std::size_t sum_room) { e.decode(j, sums, j.data, cut, all.part(sum_at), sum_room, spare); });
+  return {two_shot::name, (ranks - 1) * (slot + sum_slot), used, ws.size()};
 }
 
 /// Whether ranks at different steps would add what does not belong together: places and signs are drawn by step.
@@ -159,9 +184,7 @@ collective_report allreduce_in_flight(Engine& e, collective_call const& call, ca
   e.compare_steps(memory.first(headers));
   auto const carriers = memory.subspan(headers, total);
   scratch const spare(memory.subspan(headers + total));
-  int log2_ranks = 0;
-  while ((std::size_t{1} << log2_ranks) < e.ranks()) ++log2_ranks;
-  e.prescale(-log2_ranks);
+  e.prescale(-log2_ceil(e.ranks()));
 
   std::size_t at = 0;
   for (auto const& j : call.jobs) at += e.encode(j, whole(j.data.n), {carriers.data() + at, total}, spare);

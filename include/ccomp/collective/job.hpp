@@ -2,14 +2,16 @@
 /// A tensor as a collective sees it: values, a stable id, and what error feedback keeps for it.
 
 #include <ccomp/engine/host/passes.hpp>
+#include <ccomp/tensor.hpp>
 
 CCOMP_BEGIN
 
 /// One of several tensors handed to a single call. The id keys randomness and residuals: the same tensor must carry the
 /// same id in every step and on every rank.
 struct tensor_view {
-  template <element T>
-  tensor_view(std::span<T> tensor, std::uint64_t stable_id) : data(detail::view(tensor)), id(stable_id) {}
+  template <class Tensor>
+  tensor_view(Tensor&& tensor, std::uint64_t stable_id)
+      : data(detail::view(detail::output_span(tensor))), id(stable_id) {}
   detail::values data;
   std::uint64_t id;
 };
@@ -34,6 +36,8 @@ struct collective_call {
   std::span<tensor_job const> jobs;
   bool mean = true;
   step at{};
+  bool feedback = false;  // the jobs have residuals
+  bool reselect = false;  // two_shot: the sum of a chunk is cut to the size of one payload
 };
 
 }  // namespace detail

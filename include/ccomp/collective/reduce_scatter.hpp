@@ -41,6 +41,7 @@ template <class Exec, class Comm, class C, class In, class Out>
 collective_report reduce_scatter(Exec const& ex, Comm& comm, C&& c, In const& input, Out&& chunk, workspace<Exec>& ws,
                                  allreduce_options options = {}) {
   constexpr bool compressor_ok = compressor<typename detail::feedback_traits<std::remove_cvref_t<C>>::compressor_type>;
+  constexpr bool residual_ok = detail::keeps_residual<C>();
   constexpr bool exec_ok = detail::has_collectives<Exec>;
   constexpr bool comm_ok = can_all_to_all<Comm, Exec>;
   static_assert(
@@ -52,9 +53,13 @@ collective_report reduce_scatter(Exec const& ex, Comm& comm, C&& c, In const& in
   static_assert(comm_ok,
                 "ccomp::reduce_scatter: the communicator has no all_to_all(exec, span<byte const>, span<byte>) for "
                 "this execution");
-  if constexpr (exec_ok && compressor_ok && comm_ok) {
-    std::span const in(input);
-    std::span const out(chunk);
+  static_assert(
+      residual_ok,
+      "ccomp::reduce_scatter: the error_feedback is const or a temporary, so that its residual would be lost; pass a "
+      "variable that is not const");
+  if constexpr (residual_ok && exec_ok && compressor_ok && comm_ok) {
+    auto const in = detail::input_span(input);
+    auto const out = detail::output_span(chunk);
     using T = typename decltype(out)::element_type;
     static_assert(std::same_as<std::remove_cv_t<typename decltype(in)::element_type>, T>,
                   "ccomp::reduce_scatter: input and output differ in type");

@@ -50,13 +50,14 @@ struct call_identity {
     std::uint64_t h = hash_bytes(name, hash_bytes(strategy));
     h = hash64(hash64(h, detail::fingerprint(call->stages)), with_step ? call->at : step{});
     h = hash64(hash64(h, static_cast<std::uint64_t>(ranks)), static_cast<std::uint64_t>(root + 1));
-    return tensors(*this, hash64(h, call->mean ? 1 : 0));
+    return tensors(*this, hash64(h, (call->mean ? 1u : 0u) + (call->reselect ? 2u : 0u)));
   }
   /// What is short comes first, since a communicator may cut the text; a number stands for tensors that are not shown.
   static std::string describe(void const* self) {
     auto const& me = *static_cast<call_identity const*>(self);
     auto const& jobs = me.call->jobs;
     std::string t = std::string(me.name) + '(' + (me.call->mean ? "mean" : "sum") + ", " + std::string(me.strategy);
+    if (me.call->reselect) t += " with reselection";
     if (me.root >= 0) t += ", root " + std::to_string(me.root);
     if (me.with_step) t += ", step " + std::to_string(me.call->at.number);
     constexpr std::size_t most_shown = 4;

@@ -16,9 +16,12 @@ struct gather {
   static constexpr std::string_view name = "gather";
 };
 /// Rank r owns chunk r: it receives that chunk of all ranks, adds, encodes the sum, and sends it to all. Two roundings.
-/// 2 (W - 1) / W payloads sent a rank.
+/// 2 (W - 1) / W payloads sent per rank; of a sparsifier (W - 1) / W, and a chunk's sum with all that W ranks kept.
 struct two_shot {
   static constexpr std::string_view name = "two_shot";
+  /// Sparsifiers: the owner selects again, so that its sum is as small as one payload. For very many ranks: most of what
+  /// they sent is dropped, and without error feedback it is lost.
+  bool reselect = false;
 };
 /// The communicator's own sum over carriers; linear compressors only.
 struct in_flight {
@@ -31,6 +34,9 @@ struct collective_report {
   std::size_t bytes_sent = 0;       // by this rank, to other ranks
   std::size_t payload_bytes = 0;    // of this rank's own encoding
   std::size_t workspace_bytes = 0;  // held by the workspace afterwards
+  std::size_t overflowed = 0;  // values that reached a threshold and found no room in this rank's payloads, counted
+                               // on the host; for a cuda_exec `workspace::check()` returns them
+  bool feedback = false;       // error feedback took part: this rank's residual was added and has taken up the rest
 };
 
 CCOMP_END

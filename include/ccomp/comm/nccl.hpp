@@ -2,6 +2,7 @@
 /// Ranks that are GPUs, over NCCL 2.18 or later. Runtime calls only, no kernels: any C++ compiler takes this header.
 
 #include <ccomp/comm/nccl_agreement.hpp>
+#include <ccomp/exclusive.hpp>
 #include <exception>
 #include <optional>
 #include <span>
@@ -66,13 +67,15 @@ class nccl_communicator {
     try {
       for (auto* const comm : made) all.push_back(nccl_communicator(comm, true, deadline));
     } catch (...) {  // the one that failed is aborted, the next ones have no owner yet
-      for (std::size_t i = all.size() + 1; i < made.size(); ++i) static_cast<void>(ncclCommAbort(made[i]));
+      for (std::size_t i = all.size() + 1; i < made.size(); ++i) detail::ignore_error(ncclCommAbort(made[i]));
       throw;
     }
     return all;
   }
 
   [[nodiscard]] int rank() const { return handle("nccl_communicator::rank").rank(); }
+  /// For collectives: which thread uses it.
+  [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
   [[nodiscard]] int size() const { return handle("nccl_communicator::size").size(); }
   [[nodiscard]] int device() const { return handle("nccl_communicator::device").device(); }
   [[nodiscard]] bool owned() const { return handle("nccl_communicator::owned").owned(); }
@@ -274,6 +277,7 @@ class nccl_communicator {
 
   std::shared_ptr<detail::nccl_handle> handle_;  // shared with registrations, which look whether it is still there
   std::unique_ptr<detail::nccl_agreement> agreement_;
+  detail::in_use in_use_;
 };
 
 /// Calls between its making and end() are started together: sends and receives that cross, or the collectives of several
@@ -292,7 +296,7 @@ class nccl_group {
   nccl_group(nccl_group const&) = delete;
   nccl_group& operator=(nccl_group const&) = delete;
   ~nccl_group() {
-    if (open_) static_cast<void>(close());
+    if (open_) detail::ignore_error(close());
   }
 
   /// Starts the calls. Throws nccl_error if NCCL does not take them; timeout if a non-blocking communicator is still in

@@ -20,8 +20,8 @@ class nccl_agreement {
   /// In the stream's order, so that nothing waits.
   ~nccl_agreement() {
     if (!stream_) return;
-    if (memory_) static_cast<void>(cudaFreeAsync(memory_, stream_));
-    static_cast<void>(cudaStreamDestroy(stream_));
+    if (memory_) ignore_error(cudaFreeAsync(memory_, stream_));
+    ignore_error(cudaStreamDestroy(stream_));
   }
 
   [[nodiscard]] bool knows(std::uint64_t fingerprint) const { return agreed_.contains(fingerprint); }

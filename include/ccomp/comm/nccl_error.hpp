@@ -41,8 +41,13 @@ inline char const* nccl_name(ncclResult_t result) {
   }
 }
 
+/// For destructors, and before an exception tells of it: NCCL leaves what CUDA told it as the runtime's last error.
+inline void ignore_error(ncclResult_t result) noexcept {
+  if (result == ncclUnhandledCudaError) static_cast<void>(cudaGetLastError());
+}
 /// `call: NCCL's words (the result's name): what NCCL noted last`.
 inline std::string nccl_text(ncclResult_t result, std::string const& call, ncclComm_t comm = nullptr) {
+  ignore_error(result);
   std::string text = call + ": " + ncclGetErrorString(result) + " (" + nccl_name(result) + ')';
   if (char const* const last = ncclGetLastError(comm); last && *last) text += std::string(": ") + last;
   return text;
@@ -113,7 +118,7 @@ class device_scope {
   }
   device_scope(device_scope const&) = delete;
   device_scope& operator=(device_scope const&) = delete;
-  ~device_scope() { static_cast<void>(cudaSetDevice(before_)); }
+  ~device_scope() { ignore_error(cudaSetDevice(before_)); }
 
  private:
   int before_;

@@ -30,7 +30,7 @@ class nccl_handle {
   nccl_handle& operator=(nccl_handle const&) = delete;
   /// Never waits: what finalize() has not ended is aborted.
   ~nccl_handle() {
-    if (comm_ && owned_ && finalized_) static_cast<void>(ncclCommDestroy(comm_));
+    if (comm_ && owned_ && finalized_) ignore_error(ncclCommDestroy(comm_));
     if (!finalized_) abort();
   }
 
@@ -78,7 +78,7 @@ class nccl_handle {
       auto const status = cudaStreamQuery(stream);
       if (status == cudaSuccess) return true;
       if (status != cudaErrorNotReady) check_cuda(status, "cudaStreamQuery");
-      static_cast<void>(cudaGetLastError());  // "not ready" counts as an error there
+      ignore_error(status);  // "not ready" counts as an error there
       check(call);
       return false;
     });
@@ -96,7 +96,7 @@ class nccl_handle {
   /// Ends an owned communicator at once, and with it what its ranks wait for.
   void abort() noexcept {
     if (!owned_) return;
-    if (auto* const comm = std::exchange(comm_, nullptr)) static_cast<void>(ncclCommAbort(comm));
+    if (auto* const comm = std::exchange(comm_, nullptr)) ignore_error(ncclCommAbort(comm));
   }
   /// A communicator that failed inside a group can be aborted only when the group has ended.
   void bury() noexcept {
@@ -144,7 +144,7 @@ class nccl_newborn {
     });
     if (done && result == ncclSuccess) return *slot_;
     auto const text = nccl_text(result, call);
-    if (*slot_) static_cast<void>(ncclCommAbort(*slot_));
+    if (*slot_) ignore_error(ncclCommAbort(*slot_));
     if (done) fail<nccl_error>(text);
     forget();
     fail<timeout>(std::string(call) + ": the ranks were not all there after " + std::to_string(deadline.count()) +

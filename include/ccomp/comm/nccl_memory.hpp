@@ -23,7 +23,7 @@ class nccl_memory {
 
  private:
   struct deleter {
-    void operator()(std::byte* data) const noexcept { static_cast<void>(ncclMemFree(data)); }
+    void operator()(std::byte* data) const noexcept { detail::ignore_error(ncclMemFree(data)); }
   };
   std::unique_ptr<std::byte, deleter> data_;
   std::size_t bytes_;
@@ -65,9 +65,9 @@ class nccl_registration {
     // With its communicator every registration is gone.
     auto const handle = comm_.lock();
     if (!handle || !handle->get() || !handle->broken().empty()) return;
-    if (buffer_) static_cast<void>(ncclCommDeregister(handle->get(), buffer_));
+    if (buffer_) detail::ignore_error(ncclCommDeregister(handle->get(), buffer_));
 #if NCCL_VERSION_CODE >= NCCL_VERSION(2, 27, 0)
-    if (window_) static_cast<void>(ncclCommWindowDeregister(handle->get(), window_));
+    if (window_) detail::ignore_error(ncclCommWindowDeregister(handle->get(), window_));
 #endif
   }
 

@@ -18,8 +18,8 @@ namespace detail {
 /// Memory:      all_reduce keeps scratch of about n values in the communicator, which only grows
 /// Throws:      invalid_argument for wrong sizes, host memory, another device than the stream's, and while the stream
 ///              records a graph, in which threads cannot meet; rank_mismatch on every rank if sizes differ; timeout or
-///              communicator_error if a rank does not come or leaves. After the last two, memory of a rank may still
-///              be read by what other ranks have queued.
+///              communicator_error if a rank does not come or leaves. What other ranks have queued by then comes before
+///              what this rank queues on its stream afterwards: free memory in its order.
 template <> struct thread_transport<cuda_exec> {
   using comm_type = thread_communicator;
 
@@ -143,15 +143,23 @@ template <> struct thread_transport<cuda_exec> {
         if (other.get() != &mine) f(*static_cast<thread_device const*>(other.get()));
     };
     mine.record_ready(ex);
-    comm.exchange(
-        send,
-        [&] {
-          for (int r = 0; r < comm.size(); ++r) all[index(r)] = comm.post(r).transport;
-          each_other([&](thread_device const& other) { other.wait_until_ready(ex); });
-          thread_device::reading const reads(mine, ex);
-          read();
-        },
-        comm.transport_);
+    try {
+      comm.exchange(
+          send,
+          [&] {
+            for (int r = 0; r < comm.size(); ++r) all[index(r)] = comm.post(r).transport;
+            each_other([&](thread_device const& other) { other.wait_until_ready(ex); });
+            thread_device::reading const reads(mine, ex);
+            read();
+          },
+          comm.transport_);
+    } catch (...) {
+      // What the others have queued still reads this rank's memory: what the caller queues now comes after it.
+      comm.post(comm.rank()).transport.reset();
+      for (auto const& other : all)
+        if (other && other.get() != &mine) static_cast<thread_device const*>(other.get())->let_finish(ex);
+      throw;
+    }
     comm.post(comm.rank()).transport.reset();
     each_other([&](thread_device const& other) { other.wait_until_done(ex); });
   }

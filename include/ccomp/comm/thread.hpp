@@ -3,12 +3,14 @@
 
 #include <ccomp/comm/communicator.hpp>
 #include <ccomp/engine/host/typed_sum.hpp>
+#include <ccomp/exclusive.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -61,19 +63,31 @@ class thread_group {
     return ranks;
   }
 
-  /// All ranks arrive, or everyone throws: a rank that left, failed or is late never leaves another waiting.
-  void arrive(int rank) {
+  /// An exchange has two meetings. Between them every rank reads what the others show.
+  enum class meeting { before_reading, after_reading };
+
+  /// All ranks arrive, or everyone throws: a rank that left, failed or is late never leaves another waiting. But no rank
+  /// goes on while another still reads what it shows: its caller would free that. Reading ends by itself.
+  void arrive(int rank, meeting now) {
     std::unique_lock lock(mutex_);
-    if (!broken_.empty()) throw_broken();
+    if (now == meeting::after_reading) stop_reading();
+    if (!broken_.empty()) throw_broken(lock);
     std::uint64_t const round = round_;
     if (++arrived_ == ranks_) {
       arrived_ = 0;
       ++round_;
+      if (now == meeting::before_reading) readers_ = ranks_;
       lock.unlock();
       changed_.notify_all();
       return;
     }
-    bool const woken = changed_.wait_for(lock, patience_, [&] { return round_ != round || !broken_.empty(); });
+    auto const over = [&] { return round_ != round || !broken_.empty(); };
+    // A clock cannot count to the end of longer waits.
+    bool woken = true;
+    if (patience_ < std::chrono::hours(24 * 365 * 100))
+      woken = changed_.wait_for(lock, patience_, over);
+    else
+      changed_.wait(lock, over);
     if (round_ != round) return;
     if (!woken) {
       broken_ = "rank " + std::to_string(rank) + " waited " + std::to_string(patience_.count()) + " ms and " +
@@ -81,9 +95,18 @@ class thread_group {
       late_ = true;
       changed_.notify_all();
     }
-    throw_broken();
+    throw_broken(lock);
   }
-  [[noreturn]] void throw_broken() const {
+  void stop_reading() {
+    if (--readers_ == 0) changed_.notify_all();
+  }
+  /// A rank whose reading failed does not come to the second meeting.
+  void fail_reading() {
+    std::lock_guard const lock(mutex_);
+    stop_reading();
+  }
+  [[noreturn]] void throw_broken(std::unique_lock<std::mutex>& lock) {
+    changed_.wait(lock, [&] { return readers_ == 0; });
     if (late_) detail::fail<timeout>("thread_group: " + broken_);
     detail::fail<communicator_error>("thread_group: " + broken_);
   }
@@ -96,7 +119,7 @@ class thread_group {
   void leave(std::string const& who) {
     {
       std::lock_guard const lock(mutex_);
-      if (broken_.empty()) broken_ = who + " has left the group";
+      if (broken_.empty()) broken_ = who;
       if (--present_ == 0) {
         broken_.clear();
         late_ = false;
@@ -112,6 +135,7 @@ class thread_group {
   std::chrono::milliseconds patience_;
   std::uint64_t round_ = 0;
   int arrived_ = 0;
+  int readers_ = 0;  // ranks between their two meetings
   int present_ = 0;
   int ranks_;
   std::string broken_;
@@ -136,11 +160,13 @@ class thread_communicator {
   thread_communicator& operator=(thread_communicator const&) = delete;
   ~thread_communicator() {
     detail::ranks_in_process() = outer_ranks_;
-    group_->leave("rank " + std::to_string(rank_));
+    group_->leave("rank " + std::to_string(rank_) + " has left the group");
   }
 
   [[nodiscard]] int rank() const noexcept { return rank_; }
   [[nodiscard]] int size() const noexcept { return group_->size(); }
+  /// For collectives: which thread uses it.
+  [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
 
   void all_gather(host_exec const&, std::span<std::byte const> send, std::span<std::byte> receive) {
     exchange(send, [&] {
@@ -176,17 +202,18 @@ class thread_communicator {
     });
   }
   void agree(std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*)) {
+    detail::exclusive_use const alone(in_use_, "thread_communicator::agree", "thread_communicator");
     auto& mine = post(rank_);
     mine.fingerprint = fingerprint;
     mine.what = what;
     mine.describe = describe;
-    group_->arrive(rank_);
     std::string trouble;
-    for (int r = 0; r < size() && trouble.empty(); ++r)
-      if (post(r).fingerprint != post(0).fingerprint)
-        trouble = "rank 0 calls " + post(0).describe(post(0).what) + ", rank " + std::to_string(r) + " calls " +
-                  post(r).describe(post(r).what);
-    group_->arrive(rank_);
+    meet([&] {
+      for (int r = 0; r < size() && trouble.empty(); ++r)
+        if (post(r).fingerprint != post(0).fingerprint)
+          trouble = "rank 0 calls " + post(0).describe(post(0).what) + ", rank " + std::to_string(r) + " calls " +
+                    post(r).describe(post(r).what);
+    });
     if (!trouble.empty()) detail::fail<rank_mismatch>("the ranks disagree: " + trouble);
   }
 
@@ -218,27 +245,39 @@ class thread_communicator {
   static void copy(void const* from, std::size_t offset, std::span<std::byte> to, std::size_t at, std::size_t bytes) {
     if (bytes > 0) std::memcpy(to.data() + at, static_cast<std::byte const*>(from) + offset, bytes);
   }
+  /// Meets the other ranks, reads what they show, and meets them again.
+  template <class F> void meet(F const& read) {
+    group_->arrive(rank_, thread_group::meeting::before_reading);
+    try {
+      read();
+    } catch (...) {
+      group_->fail_reading();
+      throw;
+    }
+    group_->arrive(rank_, thread_group::meeting::after_reading);
+  }
   /// Everyone shows a buffer, everyone reads, and nobody goes on while another still does.
   template <class F>
   void exchange(std::span<std::byte const> send, F const& read, std::shared_ptr<void> transport = nullptr) {
+    detail::exclusive_use const alone(in_use_, "thread_communicator", "thread_communicator");
     auto& mine = post(rank_);
     mine.send = send.data();
     mine.bytes = send.size();
     mine.transport = std::move(transport);
     bool const on_device = mine.transport != nullptr;
-    group_->arrive(rank_);
     // A wrong size would have this rank read past another's buffer, another kind of memory cannot be read at all.
     std::string trouble;
-    for (int r = 0; r < size() && trouble.empty(); ++r) {
-      if (post(r).bytes != send.size())
-        trouble = "rank " + std::to_string(r) + " brought " + std::to_string(post(r).bytes) + " bytes, rank " +
-                  std::to_string(rank_) + ' ' + std::to_string(send.size());
-      else if ((post(r).transport != nullptr) != on_device)
-        trouble = "rank " + std::to_string(on_device ? r : rank_) + " brought host memory, rank " +
-                  std::to_string(on_device ? rank_ : r) + " device memory";
-    }
-    if (trouble.empty()) read();
-    group_->arrive(rank_);
+    meet([&] {
+      for (int r = 0; r < size() && trouble.empty(); ++r) {
+        if (post(r).bytes != send.size())
+          trouble = "rank " + std::to_string(r) + " brought " + std::to_string(post(r).bytes) + " bytes, rank " +
+                    std::to_string(rank_) + ' ' + std::to_string(send.size());
+        else if ((post(r).transport != nullptr) != on_device)
+          trouble = "rank " + std::to_string(on_device ? r : rank_) + " brought host memory, rank " +
+                    std::to_string(on_device ? rank_ : r) + " device memory";
+      }
+      if (trouble.empty()) read();
+    });
     if (!trouble.empty()) detail::fail<rank_mismatch>("thread_communicator: " + trouble);
   }
 
@@ -246,27 +285,36 @@ class thread_communicator {
   int rank_;
   int outer_ranks_;
   std::shared_ptr<void> transport_;
+  detail::in_use in_use_;
 };
 
 template <class F> void thread_group::run(F const& f) {
   std::exception_ptr first;
   std::mutex first_mutex;
-  join();  // a rank that ends before another has begun must not look like the last one out
+  std::string not_started;
   {
     std::vector<std::jthread> threads;
     threads.reserve(static_cast<std::size_t>(ranks_));
-    for (int r = 0; r < ranks_; ++r)
-      threads.emplace_back([&, r] {
-        thread_communicator comm(*this, r);
-        try {
-          f(comm);
-        } catch (...) {  // noted before `comm` goes and stops the others, whose errors only follow from this one
-          std::lock_guard const lock(first_mutex);
-          if (!first) first = std::current_exception();
-        }
-      });
+    join();  // a rank that ends before another has begun must not look like the last one out
+    for (int r = 0; r < ranks_ && not_started.empty(); ++r) try {
+        threads.emplace_back([&, r] {
+          thread_communicator comm(*this, r);
+          try {
+            f(comm);
+          } catch (...) {  // noted before `comm` goes and stops the others, whose errors only follow from this one
+            std::lock_guard const lock(first_mutex);
+            if (!first) first = std::current_exception();
+          }
+        });
+      } catch (std::system_error const& e) {
+        not_started = "the thread of rank " + std::to_string(r) + " cannot be started (" + e.code().message() + ")";
+        std::lock_guard const lock(mutex_);
+        broken_ = not_started;  // those that run must not wait for the others
+        changed_.notify_all();
+      }
   }
-  leave("run()");
+  leave("run() has ended");
+  if (!not_started.empty()) detail::fail<communicator_error>("thread_group: " + not_started);
   if (first) std::rethrow_exception(first);
 }
 

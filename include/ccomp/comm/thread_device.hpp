@@ -36,7 +36,7 @@ class thread_device {
     reading(thread_device const& of, cuda_exec const& ex) : of_(of), stream_(ex.stream()) {}
     reading(reading const&) = delete;
     reading& operator=(reading const&) = delete;
-    ~reading() { static_cast<void>(cudaEventRecord(of_.done_, stream_)); }
+    ~reading() { ignore_error(cudaEventRecord(of_.done_, stream_)); }
 
    private:
     thread_device const& of_;
@@ -44,6 +44,8 @@ class thread_device {
   };
   void wait_until_ready(cuda_exec const& ex) const { wait(ex, ready_); }
   void wait_until_done(cuda_exec const& ex) const { wait(ex, done_); }
+  /// The same after a failure, which is what the caller is told of.
+  void let_finish(cuda_exec const& ex) const noexcept { ignore_error(cudaStreamWaitEvent(ex.stream(), done_, 0)); }
 
   /// Scratch for what is queued on ex.stream() during a `reading`.
   std::byte* scratch(cuda_exec const& ex, std::size_t bytes) {
@@ -67,16 +69,16 @@ class thread_device {
   /// On a stream of its own: the caller's may be gone by now.
   void release() noexcept {
     if (!memory_) return;
-    static_cast<void>(cudaStreamWaitEvent(end_, done_, 0));
-    static_cast<void>(cudaFreeAsync(memory_, end_));
+    ignore_error(cudaStreamWaitEvent(end_, done_, 0));
+    device_memory::instance().free_on(memory_, end_);
     memory_ = nullptr;
     size_ = 0;
   }
   void destroy() noexcept {
     release();
-    if (ready_) static_cast<void>(cudaEventDestroy(ready_));
-    if (done_) static_cast<void>(cudaEventDestroy(done_));
-    if (end_) static_cast<void>(cudaStreamDestroy(end_));
+    if (ready_) ignore_error(cudaEventDestroy(ready_));
+    if (done_) ignore_error(cudaEventDestroy(done_));
+    if (end_) ignore_error(cudaStreamDestroy(end_));
   }
 
   int device_;

@@ -1,25 +1,14 @@
 #pragma once
 /// Where work runs on a GPU: a stream and its device. Runtime calls only, no kernels: any C++ compiler takes this header.
 
-#include <cuda_runtime_api.h>
-
-#include <ccomp/config.hpp>
-#include <ccomp/error.hpp>
+#include <ccomp/exec/cuda_end.hpp>
+#include <ccomp/exec/loading.hpp>
 #include <ccomp/exec/reach.hpp>
 #include <cstddef>
 #include <string>
 
 CCOMP_BEGIN
 namespace detail {
-
-/// Throws cuda_error that names the call; clears the runtime's sticky-until-read error, so that the next call is not
-/// blamed for it.
-inline void check_cuda(cudaError_t status, char const* call, source at = source::current()) {
-  if (status == cudaSuccess) [[likely]]
-    return;
-  static_cast<void>(cudaGetLastError());
-  fail<cuda_error>(std::string(call) + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ')', at);
-}
 
 /// For calls on the host that are given a device pointer by mistake.
 inline char const* unreachable_by_host(void const* p) {
@@ -34,6 +23,7 @@ inline char const* unreachable_by_host(void const* p) {
 inline int current_device() {
   int device = 0, driver = 0;
   auto const status = cudaGetDevice(&device);
+  ignore_error(status);
   // Without a driver the runtime calls it too old.
   expects<cuda_error>(
       status != cudaErrorInsufficientDriver || (cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0),
@@ -68,10 +58,18 @@ class cuda_exec {
 
   /// Waits until all that was queued so far is done.
   void synchronize() const { detail::check_cuda(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
-  /// True while the stream records into a graph instead of running.
+  /// True while the stream records into a graph instead of running. The legacy stream never does; but while another
+  /// stream that waits for it records, CUDA allows no work on it: invalid_argument, and that capture goes on.
   [[nodiscard]] bool capturing() const {
     auto status = cudaStreamCaptureStatusNone;
-    detail::check_cuda(cudaStreamIsCapturing(stream_, &status), "cudaStreamIsCapturing");
+    auto const asked = cudaStreamIsCapturing(stream_, &status);
+    if (asked == cudaErrorStreamCaptureImplicit) {
+      detail::ignore_error(asked);
+      detail::fail(
+          "cuda_exec: another stream records a graph, and meanwhile the default (legacy) stream cannot be used; give "
+          "cuda_exec a stream of its own, or make the other one with cudaStreamNonBlocking");
+    }
+    detail::check_cuda(asked, "cudaStreamIsCapturing");
     return status != cudaStreamCaptureStatusNone;
   }
   /// Device memory in the stream's order. Refused while the stream is captured: a graph that allocates would free what
@@ -81,18 +79,41 @@ class cuda_exec {
       return "cuda_exec::allocate: the stream records a graph, in which " + std::to_string(bytes) +
              " bytes cannot be allocated; make one call of this size before recording";
     });
+    auto const end = detail::queue_end::of(device_, stream_);
     void* memory = nullptr;
     detail::check_cuda(cudaMallocAsync(&memory, bytes, stream_), "cudaMallocAsync");
+    try {
+      detail::device_memory::instance().add(memory, end);
+    } catch (...) {
+      detail::ignore_error(cudaFreeAsync(memory, stream_));
+      throw;
+    }
+    end->note(stream_, false);
     return memory;
   }
-  void deallocate(void* memory) const noexcept { static_cast<void>(cudaFreeAsync(memory, stream_)); }
+  /// What `allocate` gave, in the stream's order. Not while it records.
+  void deallocate(void* memory) const noexcept { detail::device_memory::instance().free_on(memory, stream_); }
+  /// The same for destructors: once the calls that were made with it so far are done, those of launched graphs too. Asks
+  /// nothing of the stream, which may be gone, or record a graph.
+  static void let_go(void* memory) noexcept { detail::device_memory::instance().free(memory); }
+  /// Work on memory of `allocate` has been queued, here and not by a call with a workspace: it goes after that.
+  void note_use(void const* memory) const {
+    auto& all = detail::device_memory::instance();
+    if (!all.knows(memory)) return;
+    auto const end = detail::queue_end::of(device_, stream_);
+    all.use(memory, end);
+    end->note(stream_, capturing());
+  }
 
   // In the stream's order. To and from the host: waits, so that the host's memory may be used again (some systems read
   // pageable memory only when the stream has come so far).
   void fill_zero(void* memory, std::size_t bytes) const {
-    if (bytes > 0) detail::check_cuda(cudaMemsetAsync(memory, 0, bytes, stream_), "cudaMemsetAsync");
+    if (bytes > 0 && !detail::loading_kernels())
+      detail::check_cuda(cudaMemsetAsync(memory, 0, bytes, stream_), "cudaMemsetAsync");
   }
-  void copy(void* to, void const* from, std::size_t bytes) const { copy(to, from, bytes, cudaMemcpyDeviceToDevice); }
+  void copy(void* to, void const* from, std::size_t bytes) const {
+    if (!detail::loading_kernels()) copy(to, from, bytes, cudaMemcpyDeviceToDevice);
+  }
   void copy_from_host(void* to, void const* from, std::size_t bytes) const {
     copy(to, from, bytes, cudaMemcpyHostToDevice);
     if (bytes > 0) synchronize();

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <new>
 #include <optional>
+#include <utility>
 #include <vector>
 
 CCOMP_BEGIN
@@ -17,24 +18,34 @@ struct other_call_report {
   unsigned long long fingerprint = 0, sequence = 0, own_fingerprint = 0, own_sequence = 0;
 };
 
-/// Written by kernels (engine/cuda/status.cuh), read and cleared by the host.
+/// Read by the host while kernels write (engine/cuda/status.cuh). Each word is written by one side alone: where the bus
+/// knows no atomics, a device's read and write of a word are two, and what the host wrote between them would be lost.
 struct alignas(64) device_status {
-  unsigned bad_payload = 0;  // 1: a payload was not what any encode produces
-  unsigned claimed = 0;      // 1: a thread writes `other`, or has
-  unsigned written = 0;      // 1: it has
+  unsigned bad_payloads = 0;  // kernels count: payloads that were not what any encode produces
+  unsigned claimed = 0;       // kernels count: reports of other calls that a thread writes, or has written
+  unsigned written = 0;       // kernels count: that it has written
+  unsigned taken = 0;         // the host counts: that it has read
+  unsigned bad_seen = 0;      // the host's own
   other_call_report other{};
+  unsigned long long overflowed = 0;     // kernels count: values that found no room in a bounded payload
+  unsigned long long overflow_seen = 0;  // the host's own
 
+  /// Since it was asked last.
+  std::size_t take_overflow() {
+    unsigned long long const now = std::atomic_ref(overflowed).load(std::memory_order_acquire);
+    return static_cast<std::size_t>(now - std::exchange(overflow_seen, now));
+  }
   bool take_bad_payload() {
-    std::atomic_ref const flag(bad_payload);
-    return flag.load(std::memory_order_acquire) != 0 && flag.exchange(0) != 0;
+    unsigned const now = std::atomic_ref(bad_payloads).load(std::memory_order_acquire);
+    return std::exchange(bad_seen, now) != now;
   }
   std::optional<other_call_report> take_other_call() {
-    std::atomic_ref const flag(written);
-    if (flag.load(std::memory_order_acquire) == 0) return {};
-    auto const seen = other;
-    flag.store(0);
-    std::atomic_ref(claimed).store(0);  // from here on the next report may come
-    return seen;
+    unsigned const now = std::atomic_ref(written).load(std::memory_order_acquire);
+    std::atomic_ref const seen(taken);
+    if (seen.load(std::memory_order_relaxed) == now) return {};
+    auto const report = other;
+    seen.store(now, std::memory_order_release);  // from here on the next report may come
+    return report;
   }
 };
 
@@ -59,9 +70,10 @@ class status_pool {
       add_page();
     }
   }
-  /// In the stream's order. A stream that is gone loses the word: 64 bytes.
-  void give_back(device_status* word, cudaStream_t stream) noexcept {
-    if (cudaLaunchHostFunc(stream, &status_pool::returned, word) != cudaSuccess) static_cast<void>(cudaGetLastError());
+  /// Once the calls on its stream are done.
+  static void give_back(device_status* word, queue_end const& end) noexcept {
+    end.wait_on(end.own());
+    ignore_error(cudaLaunchHostFunc(end.own(), &status_pool::returned, word));
   }
 
  private:

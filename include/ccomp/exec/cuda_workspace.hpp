@@ -5,6 +5,7 @@
 #include <atomic>
 #include <ccomp/exec/cuda_status.hpp>
 #include <ccomp/workspace.hpp>
+#include <exception>
 #include <memory>
 #include <typeindex>
 #include <vector>
@@ -21,7 +22,9 @@ CCOMP_BEGIN
 /// Reports: kernels cannot throw. A payload that no encode produces, or that belongs to another call, is noted in pinned
 ///          memory; the next call that uses the workspace throws it (payload_error, rank_mismatch) as far as it is
 ///          known by then, `check()` waits for the stream and throws it now
-/// Threads: one workspace serves one call at a time. The destructor neither waits nor throws; a graph recorded with the
+/// Threads: one workspace serves one call at a time
+/// Lasting: the destructor neither waits nor throws, and asks nothing of the stream, which may be gone or record a graph:
+///          the memory goes once the calls made so far are done, those of launched graphs too. A graph recorded with the
 ///          workspace must not be launched after it
 /// Stream:  that of the exec it was made with; a call on another stream or device throws invalid_argument
 template <> class workspace<cuda_exec> {
@@ -36,9 +39,8 @@ template <> class workspace<cuda_exec> {
   workspace(workspace const&) = delete;
   workspace& operator=(workspace const&) = delete;
   ~workspace() {
-    bool const recording = is_recording();
-    release();
-    if (status_ && !recording) detail::status_pool::instance().give_back(status_, ex_.stream());
+    let_go([](void* memory) { cuda_exec::let_go(memory); });
+    if (status_) detail::status_pool::give_back(status_, *end_);
   }
 
   /// At least `bytes`, aligned to 16; whatever it held before is lost. `call`: who asks, for what is thrown.
@@ -54,6 +56,7 @@ template <> class workspace<cuda_exec> {
                " bytes and the call needs " + std::to_string(bytes) +
                "; make one call of this size before recording, or lend memory";
       });
+      make_end();
       auto* const fresh = static_cast<std::byte*>(ex_.allocate(bytes));
       set_aside();
       memory_ = {fresh, bytes};
@@ -63,6 +66,8 @@ template <> class workspace<cuda_exec> {
     return bytes > 0 ? memory_.subspan(skip) : std::span<std::byte>{};
   }
 
+  /// For calls: which thread uses it.
+  [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
   /// Bytes held now for calls to come.
   [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
   /// Bytes held for graphs alone.
@@ -71,23 +76,26 @@ template <> class workspace<cuda_exec> {
     for (auto const& old : kept_for_graphs_) bytes += old.size();
     return bytes;
   }
-  /// Gives all memory back in the stream's order. Graphs recorded with it must not be launched any more. While the
-  /// stream records a graph nothing can be given back: what the workspace held is lost to the process.
+  /// Gives all memory back in the stream's order, or, while it records a graph, when the calls made so far are done.
+  /// Graphs recorded with it must not be launched any more.
   void release() noexcept {
-    bool const recording = is_recording();
-    for (auto const& old : kept_for_graphs_)
-      if (!recording) ex_.deallocate(old.data());
-    kept_for_graphs_.clear();
-    if (owns_ && memory_.data() && !recording) ex_.deallocate(memory_.data());
-    if (owns_) memory_ = {};
-    in_graph_ = false;
-    objects_.clear();
+    bool runs = false;
+    if (memory_.data() || !kept_for_graphs_.empty()) {
+      auto state = cudaStreamCaptureStatusNone;
+      auto const asked = cudaStreamIsCapturing(ex_.stream(), &state);
+      detail::ignore_error(asked);
+      runs = asked == cudaSuccess && state == cudaStreamCaptureStatusNone;
+    }
+    let_go([&](void* memory) { runs ? ex_.deallocate(memory) : cuda_exec::let_go(memory); });
   }
 
-  /// Waits until all that was queued is done, then throws what kernels have reported since the last look.
-  void check() {
+  /// Waits until all that was queued is done, then throws what kernels have reported since the last look. Returns how
+  /// many values reached a threshold and found no room in a payload since the last `check`: legal, and kept by error
+  /// feedback.
+  std::size_t check() {
     ex_.synchronize();
     raise("workspace::check");
+    return status_ ? status_->take_overflow() : 0;
   }
 
   /// For calls: memory is taken and given back in the order of one stream, so calls on another may not use it.
@@ -96,6 +104,17 @@ template <> class workspace<cuda_exec> {
       return std::string(call) + ": the workspace belongs to stream " + detail::stream_name(ex_) +
              ", the call to stream " + detail::stream_name(ex) + "; make a workspace for each stream";
     });
+  }
+  /// For calls that use memory of a wrapper: it goes after them.
+  void note_use(void const* memory) {
+    auto& all = detail::device_memory::instance();
+    if (!memory || !all.knows(memory)) return;
+    make_end();
+    all.use(memory, end_);
+  }
+  /// For calls, when all is queued.
+  void note_end(bool recording) const noexcept {
+    if (end_) end_->note(ex_.stream(), recording);
   }
   /// For calls: throws what is known so far, without waiting.
   void raise(char const* call) {
@@ -116,6 +135,7 @@ template <> class workspace<cuda_exec> {
   [[nodiscard]] detail::device_status* status(char const* call = "workspace") {
     if (!status_) {
       expect_no_capture(call);
+      make_end();
       status_ = detail::status_pool::instance().take();
     }
     return status_;
@@ -131,6 +151,9 @@ template <> class workspace<cuda_exec> {
   }
 
  private:
+  void make_end() {
+    if (!end_) end_ = detail::queue_end::of(ex_.device(), ex_.stream());
+  }
   struct kept_object {
     std::type_index type;
     std::shared_ptr<void> object;
@@ -142,12 +165,13 @@ template <> class workspace<cuda_exec> {
              ": the stream records a graph and the workspace is new; make one call of this kind before recording";
     });
   }
-  /// A call that is recorded would run again with every launch of the graph.
-  [[nodiscard]] bool is_recording() const noexcept {
-    if (!memory_.data() && kept_for_graphs_.empty() && !status_) return false;  // the stream may be gone
-    auto state = cudaStreamCaptureStatusNone;
-    if (cudaStreamIsCapturing(ex_.stream(), &state) != cudaSuccess) static_cast<void>(cudaGetLastError());
-    return state != cudaStreamCaptureStatusNone;
+  template <class Free> void let_go(Free const& free) noexcept {
+    for (auto const& old : kept_for_graphs_) free(old.data());
+    kept_for_graphs_.clear();
+    if (owns_ && memory_.data()) free(memory_.data());
+    if (owns_) memory_ = {};
+    in_graph_ = false;
+    objects_.clear();
   }
   void set_aside() {
     if (in_graph_)
@@ -164,6 +188,7 @@ template <> class workspace<cuda_exec> {
     std::swap(kept_for_graphs_, other.kept_for_graphs_);
     std::swap(objects_, other.objects_);
     std::swap(status_, other.status_);
+    std::swap(end_, other.end_);
   }
 
   cuda_exec ex_;
@@ -172,6 +197,30 @@ template <> class workspace<cuda_exec> {
   std::vector<std::span<std::byte>> kept_for_graphs_;
   std::vector<kept_object> objects_;
   detail::device_status* status_ = nullptr;
+  detail::in_use in_use_;
+  std::shared_ptr<detail::queue_end> end_;  // of the calls, where something waits for it
 };
+
+namespace detail {
+
+/// A call that queues work on the workspace's stream, from its making on; its end is noted even where it throws, but
+/// nothing joins a graph then: most calls that throw while the stream records are refused ones. Refuses what CUDA would
+/// refuse with every launch: the legacy stream beside a capture.
+class queued_call {
+ public:
+  queued_call(cuda_exec const& ex, workspace<cuda_exec> const& ws) : ws_(ws), recording_(ex.capturing()) {}
+  queued_call(queued_call const&) = delete;
+  queued_call& operator=(queued_call const&) = delete;
+  ~queued_call() {
+    if (!recording_ || std::uncaught_exceptions() == exceptions_) ws_.note_end(recording_);
+  }
+
+ private:
+  workspace<cuda_exec> const& ws_;
+  bool recording_;
+  int exceptions_ = std::uncaught_exceptions();
+};
+
+}  // namespace detail
 
 CCOMP_END

@@ -16,6 +16,7 @@ namespace detail {
 inline void check_cublas(cublasStatus_t status, char const* call, source at = source::current()) {
   if (status == CUBLAS_STATUS_SUCCESS) [[likely]]
     return;
+  static_cast<void>(cudaGetLastError());  // which cuBLAS may have left, and which is told here
   fail<cuda_error>(std::string(call) + ": " + cublasGetStatusString(status) + " (" + cublasGetStatusName(status) + ')',
                    at);
 }
@@ -73,6 +74,7 @@ class cublas {
   /// call's own, so that calls may be captured and may overlap with others. Sizes are below 2^31.
   void multiply(cuda_exec const& ex, std::size_t m, std::size_t n, std::size_t k, operand const& a, operand const& b,
                 float* c, std::span<std::byte> memory) const {
+    if (loading_kernels()) return;
     auto const skip =
         (cublas_alignment - reinterpret_cast<std::uintptr_t>(memory.data()) % cublas_alignment) % cublas_alignment;
     // The stream first: setting it puts the workspace back to cuBLAS's own.

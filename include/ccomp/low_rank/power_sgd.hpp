@@ -4,6 +4,7 @@
 #include <ccomp/comm/communicator.hpp>
 #include <ccomp/engine/host/low_rank.hpp>
 #include <ccomp/low_rank/orthonormal.hpp>
+#include <ccomp/stage_registry.hpp>
 #include <cmath>
 
 CCOMP_BEGIN
@@ -19,9 +20,10 @@ template <class S> struct device_vector;    // engine/cuda/vector_stage.cuh
 /// other use (encode, decode, compress, gather, two_shot) does one iteration from random Q and sends P and Q.
 ///
 /// Shapes:      in [n] -> matrix [rows][cols], row by row; the missing values of the last row are zeros.
-///              rows = 0: cols = ceil(sqrt n) rounded up to 16, rows = ceil(n / cols); else cols = ceil(n / rows).
+///              rows = 0: cols = ceil(sqrt n) rounded up to 16; else cols = ceil(n / rows). The matrix then has
+///              ceil(n / cols) rows, which may be fewer than asked for: n = 31, rows = 20 is 16 x 2
 ///              Carrier: P [rows][rank], then Q [rank][cols]. If rank (rows + cols) >= n: the values themselves
-/// Payload:     4 rank (rows + cols) bytes as float (or 4 n); the carrier may be coded further
+/// Payload:     4 rank (rows + cols) bytes (or 4 n): float whatever the tensor's type; the carrier may be coded further
 /// In flight:   allreduces of 4 rank rows and of 4 rank cols bytes, float; small tensors one of 4 n
 /// Rounding:    float, sums in an order that the shape fixes; orthonormalisation in double
 /// Guarantee:   the error is M - P P^T M, a projection: never more than M, nothing if rank(M) <= rank, close to the
@@ -40,6 +42,8 @@ template <class S> struct device_vector;    // engine/cuda/vector_stage.cuh
 struct power_sgd {
   static constexpr std::string_view name = "power_sgd";
   static constexpr bool is_linear = false;
+  static constexpr bool stochastic = true;
+  static constexpr bool carries_floats = true;  // factors may lie beyond the range of a 16-bit tensor
 
   std::uint32_t rank = 4;
   std::uint64_t rows = 0;
@@ -334,6 +338,10 @@ inline std::size_t power_sgd::reduce_factors(host_exec const& ex, communicator_r
     detail::store(c.isa, b.values, n, call.out, first);
   });
   return sent;
+}
+
+namespace detail {
+inline bool const power_sgd_joins = stage_registry::join<power_sgd>("thin factors of a matrix, by one power iteration");
 }
 
 CCOMP_END

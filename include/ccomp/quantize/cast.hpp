@@ -21,8 +21,9 @@ template <class T> struct cast {
 ///
 /// Shapes:      in [n] -> values [n] of 2 bytes
 /// Payload:     pad16(2 n) bytes; depends on n only
-/// Range:       that of the type: larger values become Inf (float16 beyond 65504). A collective that adds W payloads
-///              in flight multiplies by 2^-ceil(log2 W) first, so that the sum of numbers in range stays in range
+/// Range:       that of the type: larger finite values saturate at its largest number (float16: 65504). Collectives
+///              multiply sums over W ranks by 2^-ceil(log2 W) while they are float16 carriers, so that the sum of
+///              numbers in range stays in range
 /// Ties:        round to nearest even
 /// Guarantee:   |x - Q(x)| <= 2^-11 |x| (float16, |x| >= 2^-14; below: 2^-25), 2^-8 |x| (bfloat16, normal numbers)
 /// Linear:      yes

@@ -16,10 +16,11 @@ CCOMP_BEGIN
 /// Payload:     pad16(4 ceil(n/block)) + pad16(n) bytes; depends on n only
 /// Range:       code = sign << 7 | m: m = 0 is zero, m >= 1 is top 2^(1-m) with top the smallest power of two not below
 ///              max|x|. So 127 powers of two lie in reach and nothing is clipped, except that 2^127 is the largest:
-///              values above decode to it
+///              values above decode to it. What is written in 16 bits saturates at the type's largest number
 /// Rounding:    2^e (1 + f) goes up to 2^(e+1) with probability f, in 2^-16
 /// Guarantee:   |x - Q(x)| < |x|; |E Q(x) - x| <= 2^-16 |x|; E (Q(x) - x)^2 <= x^2 / 8. Values below top 2^-126 are
-///              lost: an error of less than 2^-126 of the block's maximum, the only bias besides
+///              lost: an error of less than 2^-126 of the block's maximum, the only bias besides saturation. Values
+///              below 2^-126 become 0 or 2^-126: |x - Q(x)| < 2^-126, the bias at most 2^-142
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run of the same step
 /// NaN, Inf:    make their block NaN, no other. Blocks whose max|x| < 2^-118 decode to zero.

@@ -4,6 +4,7 @@
 #include <ccomp/fields.hpp>
 #include <ccomp/numeric.hpp>
 #include <ccomp/statistic.hpp>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -68,7 +69,7 @@ struct two_means_pieces {
 ///              l2: L2 norm / sqrt(block), keeps the norm (1-bit Adam); its error may exceed the values themselves
 /// Ties:        zero, of either sign, counts as positive
 /// Guarantee:   l1_mean, two_means: |x - Q(x)|^2 <= (1 - 1/block) |x|^2 in L2 norms over a block, a contraction;
-///              l2: at most 2 |x|^2, no contraction
+///              l2: at most 2 (1 - 1/sqrt(block)) |x|^2, no contraction: error feedback refuses it
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run
 /// NaN, Inf:    make their block NaN, no other, as does a sum of |x| beyond the largest float (l2: never). Means below
@@ -95,10 +96,11 @@ struct sign_quantize {
     else
       f(detail::l2_mean_pieces{});
   }
-  /// 1 - the factor by which the squared error of n values is at most smaller than they; 0: none is promised.
+  /// The squared error of n values is at most 1 - contraction times their squared norm: below 0 where it may exceed it.
   [[nodiscard]] double contraction(std::size_t n) const {
-    if (scale == sign_scale::l2 || n == 0) return 0;
-    return 1.0 / static_cast<double>(n < block ? n : block);
+    if (n == 0) return 0;
+    auto const m = static_cast<double>(n < block ? n : block);
+    return scale == sign_scale::l2 ? 2 / std::sqrt(m) - 1 : 1 / m;
   }
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ccomp/error.hpp>
+#include <ccomp/fields.hpp>
 #include <ccomp/quantize/uniform.hpp>
 
 CCOMP_BEGIN
@@ -50,8 +51,9 @@ struct ternary {
     return std::tuple{field{"block", &ternary::block}, field{"clip", &ternary::clip}, field{"seed", &ternary::seed}};
   }
   void validate() const {
-    detail::expects(clip == 0 || (clip >= 0.01f && clip <= 1e6f),
-                    [&] { return "ternary: clip must be 0 (none) or from 0.01 to 1e6, got " + std::to_string(clip); });
+    detail::expects(clip == 0 || (clip >= 0.01f && clip <= 1e6f), [&] {
+      return "ternary: clip must be 0 (none) or from 0.01 to 1e6, got " + detail::print_value(clip);
+    });
   }
   template <class F> void specialise(F const& f) const { f(detail::ternary_pieces{{1, 2}, clip}); }
   /// A value may move by the whole scale: error feedback could grow without bound.

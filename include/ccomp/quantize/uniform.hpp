@@ -48,6 +48,7 @@ template <rounding Round> struct symmetric_pieces {
 /// difference or product exceeds half the block's range, which itself may exceed the largest float.
 template <rounding Round> struct min_max_pieces {
   static constexpr bool stochastic = Round == rounding::stochastic;
+  static constexpr std::uint32_t least_scale_bits = 0x00800000u;  // 2^-126: the inverse of a smaller one would overflow
   std::int32_t levels;
 
   using statistic = min_max;
@@ -64,7 +65,7 @@ template <rounding Round> struct min_max_pieces {
     return {middle, fits ? up : bits_float(float_bits(exact) & ~0xffu)};
   }
   CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
-    float const inverse = float_bits(p.scale) >= tiny_bits ? div(1.0f, p.scale) : 0.0f;
+    float const inverse = float_bits(p.scale) >= least_scale_bits ? div(1.0f, p.scale) : 0.0f;
     float const above = add(mul(sub(x, p.middle), inverse), half());
     if constexpr (stochastic) {
       std::int32_t const c =
@@ -90,10 +91,12 @@ template <rounding Round> struct min_max_pieces {
 /// Range:       symmetric (Bits >= 2): (-L..L) scale, L = 2^(Bits-1) - 1, stored as code + L + 1; scale = max|x| / L
 ///              min_max: middle + (0..L - L/2) scale, L = 2^Bits - 1; middle = (min + max) / 2, scale = (max - min) / L
 ///              Scales are rounded up to 16 significant bits, so that the extremes are not clipped; where an extreme
-///              would then decode to Inf, down
+///              would then decode to Inf, down. min_max blocks whose range is below 2^-126 L decode to their middle
 /// Ties:        nearest rounds half to even
 /// Guarantee:   nearest: |x - Q(x)| <= scale / 2 (and the rounding of the arithmetic); stochastic: < scale, unbiased to
 ///              2^-16 of a scale
+/// Feedback:    refused for 1 bit, and for 2 bits with min_max or stochastic rounding: zero is no level then, or is
+///              missed by chance, and the error of a block of small values beside one large one may exceed the block
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run of the same step
 /// NaN, Inf:    make their block NaN, no other. Blocks whose max|x| < 2^-118 decode to zero.
@@ -119,9 +122,10 @@ template <int Bits> struct uniform_quantize {
     detail::expects(Bits > 1 || range == code_range::min_max,
                     "uniform_quantize<1>: symmetric codes need at least 2 bits; use range=min_max or sign_quantize");
   }
-  /// The error stays below the largest value: error feedback stays bounded.
+  /// With few levels the error of a block may exceed the block. With more, the largest error stays below a third of the
+  /// largest value, and error feedback stays bounded.
   [[nodiscard]] bool contracts() const {
-    return Bits > (round == rounding::stochastic && range == code_range::symmetric ? 2 : 1);
+    return Bits > (round == rounding::nearest && range == code_range::symmetric ? 1 : 2);
   }
   template <class F> void specialise(F const& f) const {
     constexpr std::int32_t steps = (1 << Bits) - 1, bias = 1 << (Bits - 1);

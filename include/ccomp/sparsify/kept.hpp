@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <ccomp/config.hpp>
 #include <ccomp/error.hpp>
+#include <ccomp/fields.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -14,7 +15,7 @@ namespace detail {
 
 inline void expect_ratio(double ratio, std::string_view stage, char const* setting) {
   expects(ratio > 0 && ratio <= 1, [&] {
-    return std::string(stage) + ": " + setting + " must be above 0 and at most 1, got " + std::to_string(ratio);
+    return std::string(stage) + ": " + setting + " must be above 0 and at most 1, got " + print_value(ratio);
   });
 }
 /// Indices travel as u32.
@@ -29,6 +30,11 @@ inline std::size_t kept_values(double ratio, std::uint64_t count, std::size_t n,
   std::size_t const wanted = count > 0 ? static_cast<std::size_t>(std::min<std::uint64_t>(count, n))
                                        : static_cast<std::size_t>(ratio * static_cast<double>(n));
   return std::clamp<std::size_t>(wanted, 1, n);
+}
+
+/// What `payloads` payloads of `kept` values each hold at most, added up.
+constexpr std::size_t kept_of_sum(std::size_t kept, std::size_t payloads, std::size_t n) {
+  return kept < n / payloads ? kept * payloads : payloads > 1 ? n : kept;
 }
 
 }  // namespace detail

@@ -17,12 +17,13 @@ CCOMP_BEGIN
 /// Linear:      yes
 /// Determinism: places are a function of (seed, step, tensor id, n, k, blocks), the same on every rank and engine;
 ///              draw i takes words 2 i and 2 i + 1 of the shared stream, phase 4
-/// NaN, Inf:    stay where they are if drawn
+/// NaN, Inf:    stay where they are if drawn; where they are not, nobody sees them. Products saturate
 /// Throws:      invalid_argument: ratio outside (0, 1], no blocks, n >= 2^32
 /// Source:      Xie et al., "CSER: communication-efficient SGD with error reset", NeurIPS 2020 (shared random blocks)
 struct random_block {
   static constexpr std::string_view name = "random_block";
   static constexpr bool is_linear = true;
+  static constexpr bool stochastic = true;
 
   double ratio = 0.01;
   std::uint64_t count = 0;
@@ -77,7 +78,7 @@ struct random_block {
       float const* const from = carrier.data() + entry;
       float* const to = out.data() + first;
       detail::run(isa, [=] {
-        for (std::size_t i = 0; i < m; ++i) to[i] = detail::canonical(detail::mul(from[i], scale));
+        for (std::size_t i = 0; i < m; ++i) to[i] = detail::canonical(detail::saturating_mul(from[i], scale));
       });
     });
   }
@@ -89,7 +90,8 @@ struct random_block {
       float const* const from = carrier.data() + entry;
       float* const to = out.data() + first;
       detail::run(isa, [=] {
-        for (std::size_t i = 0; i < m; ++i) to[i] = detail::add_signed(to[i], sign, detail::mul(from[i], scale));
+        for (std::size_t i = 0; i < m; ++i)
+          to[i] = detail::add_signed(to[i], sign, detail::saturating_mul(from[i], scale));
       });
     });
   }

@@ -37,12 +37,13 @@ CCOMP_HD constexpr std::uint64_t stretch_begin(std::uint64_t total, std::uint64_
 /// Linear:      yes
 /// Determinism: places are a function of (seed, step, tensor id, n, k), the same on every rank and engine; draw i takes
 ///              words 2 i and 2 i + 1 of the shared stream, phase 4
-/// NaN, Inf:    stay where they are if drawn
+/// NaN, Inf:    stay where they are if drawn; where they are not, nobody sees them. Products saturate
 /// Throws:      invalid_argument: ratio outside (0, 1], n >= 2^32
 /// Source:      Stich, Cordonnier, Jaggi, "Sparsified SGD with memory", NeurIPS 2018 (random-k)
 struct random_k {
   static constexpr std::string_view name = "random_k";
   static constexpr bool is_linear = true;
+  static constexpr bool stochastic = true;
 
   double ratio = 0.01;
   std::uint64_t count = 0;
@@ -84,7 +85,8 @@ struct random_k {
       auto const from = static_cast<std::size_t>(detail::stretch_begin(n, k, entry));
       auto const to = static_cast<std::size_t>(detail::stretch_begin(n, k, entry + m));
       std::memset(out.data() + from, 0, (to - from) * sizeof(float));
-      for (std::size_t i = 0; i < m; ++i) out[index[i]] = detail::canonical(detail::mul(carrier[entry + i], scale[i]));
+      for (std::size_t i = 0; i < m; ++i)
+        out[index[i]] = detail::canonical(detail::saturating_mul(carrier[entry + i], scale[i]));
     });
   }
   void accumulate(host_exec const& ex, std::span<std::byte const>, std::span<float const> carrier, std::span<float> out,
@@ -93,7 +95,7 @@ struct random_k {
     visit(ex, out.size(), at, [&](std::size_t entry, std::size_t m, std::uint32_t const* index, float const* scale) {
       for (std::size_t i = 0; i < m; ++i) {
         float& to = out[index[i]];
-        to = detail::add_signed(to, sign, detail::mul(carrier[entry + i], scale[i]));
+        to = detail::add_signed(to, sign, detail::saturating_mul(carrier[entry + i], scale[i]));
       }
     });
   }

@@ -44,15 +44,17 @@ CCOMP_HD inline float relative_bound(float relative, double squares, std::size_t
 /// Payload:     pad16(8 + coded indices for the capacity) + the payload of m values; the side bytes start with m and
 ///              the number of values left out, u32 each
 /// Overflow:    of more values than fit, the first from a place s on are kept, going on at the front when the end is
-///              reached; s = hash64(hash64(0, step), tensor id) mod n, so that no value waits for ever. The others stay
-///              in the residual of error feedback, and `threshold::overflow(payload)` counts them
+///              reached; s = hash64(hash64(0, step), tensor id) mod n, so that no value waits for ever. If some of them
+///              are not finite, only those are kept. The others stay in the residual of error feedback, and
+///              `threshold::overflow(payload)` counts them, as `collective_report::overflowed` does on the host and
+///              `workspace::check()` on a GPU
 /// Guarantee:   what is left out and did not overflow is smaller than the bound. Contraction: 0 with a value (a tensor
 ///              may have none that large, but what error feedback leaves stays below the bound), min(1, relative^2) / n
 ///              without. Under error feedback a relative bound above 1 rises with the residual it leaves, and less and
 ///              less is sent: choose a value, or a relative of at most 1
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run
-/// NaN, Inf:    always reach the bound and are kept as they are
+/// NaN, Inf:    always reach the bound and are kept as they are, ahead of all finite values
 /// Throws:      invalid_argument: a negative or infinite value or relative, both 0, capacity_ratio outside (0, 1],
 ///              n >= 2^32; payload_error: counts and indices that no encode produces, found before anything is written
 /// Source:      Strom, "Scalable distributed DNN training using commodity GPU cloud computing", Interspeech 2015
@@ -60,28 +62,38 @@ struct threshold {
   static constexpr std::string_view name = "threshold";
   static constexpr bool is_linear = false;
   static constexpr bool is_unbiased = false;
+  static constexpr bool stochastic = true;  // where an overflow begins to keep is drawn by the step
 
   float value = 0;
   float relative = 1;
   double capacity_ratio = 0.05;
   index_coding indices = index_coding::automatic;
+  std::size_t payloads = 1;  // set by sum_of: room for what so many payloads hold
 
   static constexpr auto fields() {
     return std::tuple{field{"value", &threshold::value}, field{"relative", &threshold::relative},
                       field{"capacity_ratio", &threshold::capacity_ratio}, field{"indices", &threshold::indices}};
   }
   void validate() const {
-    detail::expects(value >= 0 && detail::is_finite(value),
-                    [&] { return "threshold: value must be finite and at least 0, got " + std::to_string(value); });
+    detail::expects(value >= 0 && detail::is_finite(value), [&] {
+      return "threshold: value must be finite and at least 0, got " + detail::print_value(value);
+    });
     detail::expects(relative >= 0 && detail::is_finite(relative), [&] {
-      return "threshold: relative must be finite and at least 0, got " + std::to_string(relative);
+      return "threshold: relative must be finite and at least 0, got " + detail::print_value(relative);
     });
     detail::expects(value > 0 || relative > 0, "threshold: one of value and relative must be above 0");
     detail::expect_ratio(capacity_ratio, name, "capacity_ratio");
   }
 
   [[nodiscard]] std::size_t carrier_size(std::size_t n) const {
-    return detail::kept_values(capacity_ratio, 0, n, name);
+    return detail::kept_of_sum(detail::kept_values(capacity_ratio, 0, n, name), payloads, n);
+  }
+  /// Keeps all that so many payloads hold, added up: whatever is not zero.
+  [[nodiscard]] threshold sum_of(std::size_t n) const {
+    threshold wide = *this;
+    wide.value = 0x1p-149f;
+    wide.payloads = n;
+    return wide;
   }
   [[nodiscard]] std::size_t side_bytes(std::size_t n) const { return n == 0 ? 0 : header_bytes + layout(n).bytes(); }
   [[nodiscard]] std::size_t scratch_bytes(std::size_t n) const {

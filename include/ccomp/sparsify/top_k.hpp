@@ -32,13 +32,22 @@ struct top_k {
   double ratio = 0.01;
   std::uint64_t count = 0;
   index_coding indices = index_coding::automatic;
+  std::size_t payloads = 1;  // set by sum_of: room for what so many payloads hold
 
   static constexpr auto fields() {
     return std::tuple{field{"ratio", &top_k::ratio}, field{"count", &top_k::count}, field{"indices", &top_k::indices}};
   }
   void validate() const { detail::expect_ratio(ratio, name, "ratio"); }
 
-  [[nodiscard]] std::size_t carrier_size(std::size_t n) const { return detail::kept_values(ratio, count, n, name); }
+  [[nodiscard]] std::size_t carrier_size(std::size_t n) const {
+    return detail::kept_of_sum(detail::kept_values(ratio, count, n, name), payloads, n);
+  }
+  /// Keeps all that so many payloads of n values each hold, added up.
+  [[nodiscard]] top_k sum_of(std::size_t n) const {
+    top_k wide = *this;
+    wide.payloads = n;
+    return wide;
+  }
   [[nodiscard]] std::size_t side_bytes(std::size_t n) const { return layout(n).bytes(); }
   [[nodiscard]] std::size_t scratch_bytes(std::size_t n) const {
     std::size_t const k = carrier_size(n);

@@ -26,6 +26,7 @@ CCOMP_BEGIN
 struct hadamard_rotate {
   static constexpr std::string_view name = "hadamard_rotate";
   static constexpr bool is_linear = true;
+  static constexpr bool stochastic = true;
 
   std::uint32_t block = 1024;
   std::uint64_t seed = 0;

@@ -20,6 +20,7 @@ CCOMP_BEGIN
 struct sign_flip {
   static constexpr std::string_view name = "sign_flip";
   static constexpr bool is_linear = true;
+  static constexpr bool stochastic = true;
   static constexpr std::uint32_t block = 1;  // mixes nothing
 
   std::uint64_t seed = 0;

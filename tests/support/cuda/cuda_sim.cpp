@@ -44,6 +44,7 @@ class machine {
     }
     return *current_;
   }
+  [[nodiscard]] bool in_kernel() const { return current_ != nullptr; }
   [[nodiscard]] launch_shape const& shape() const { return shape_; }
   [[nodiscard]] uint3 block_index() const { return block_index_; }
 
@@ -318,7 +319,7 @@ void machine::run(launch_shape const& shape, std::function<void()> const& kernel
 }
 
 void machine::run_block(unsigned block) {
-  auto const& [name, grid, size] = shape_;
+  dim3 const grid = shape_.grid, size = shape_.block;
   block_ = block;
   block_index_ = {block % grid.x, block / grid.x % grid.y, block / grid.x / grid.y};
   live_ = size_;
@@ -403,6 +404,7 @@ std::uint64_t meet(warp_op op, unsigned mask, std::uint64_t value, unsigned sour
   return machine::here().meet(op, mask, value, source, at);
 }
 void fence() { machine::here().fence(); }
+float made_nan(float x) { return machine::here().in_kernel() ? __builtin_bit_cast(float, 0x7fffffffu) : x; }
 void nap(where at) { machine::here().nap(at); }
 void misuse(char const* why, where at) { machine::here().fail(at, "%s", why); }
 void misaligned(std::size_t size, std::size_t alignment, where at) {

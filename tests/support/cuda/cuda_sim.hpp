@@ -45,18 +45,21 @@ struct launch_shape {
   char const* name;
   dim3 grid;
   dim3 block;
+  void const* function = nullptr;
 };
 
 /// Runs the kernel now, on the calling host thread.
 void run(launch_shape const&, std::function<void()> const& kernel);
-/// Queues the kernel on the simulated stream, as <<<>>> does; defined by the simulated runtime.
-void enqueue(cudaStream_t, launch_shape const&, std::function<void()> kernel);
+/// Queues the kernel on the simulated stream, as cudaLaunchKernel does; defined by the simulated runtime.
+cudaError_t enqueue(cudaStream_t, launch_shape const&, std::function<void()> kernel);
 
 template <class... P, class... A>
-void launch(cudaStream_t stream, char const* name, void (*kernel)(P...), dim3 grid, dim3 block, A const&... args) {
+cudaError_t launch(cudaStream_t stream, char const* name, void (*kernel)(P...), dim3 grid, dim3 block,
+                   A const&... args) {
   static_assert((std::is_trivially_copyable_v<P> && ...), "parameters of a kernel are copied as bytes");
   static_assert((sizeof(P) + ... + 0) <= 4096, "parameters of a kernel have 4096 bytes");
-  enqueue(stream, {name, grid, block}, [kernel, values = std::tuple<P...>(args...)] { std::apply(kernel, values); });
+  return enqueue(stream, {name, grid, block, reinterpret_cast<void const*>(kernel)},
+                 [kernel, values = std::tuple<P...>(args...)] { std::apply(kernel, values); });
 }
 
 // ---- what the names below are made of
@@ -87,8 +90,17 @@ unsigned block_barrier(bool vote, where);
 /// Every lane of the mask comes with a value; `source` is the lane that a shuffle reads.
 std::uint64_t meet(warp_op, unsigned mask, std::uint64_t value, unsigned source, where);
 void fence();
+float made_nan(float);
 void nap(where);
 [[noreturn]] void misuse(char const* why, where);
+/// Ends the program if the word lies in memory that the host shares: there atomics are of the system's scope.
+void expect_own_word(void const*, where);
+/// An atomic of the system's scope; those in memory that the host shares are counted.
+void note_system_atomic(void const*);
+/// The runtime says what of the host's memory kernels can reach.
+void add_shared_memory(void const*, std::size_t);
+void remove_shared_memory(void const*);
+std::size_t writes_to_host();
 [[noreturn]] void misaligned(std::size_t size, std::size_t alignment, where);
 /// The block's object of this declaration, 0xff at first.
 void* shared_object(void const* declaration, std::size_t size, std::size_t alignment);
@@ -97,6 +109,9 @@ template <class T> T& shared(void const* declaration) {
   static_assert(std::is_trivially_default_constructible_v<T>, "shared memory starts without a constructor");
   return *static_cast<T*>(shared_object(declaration, sizeof(T), alignof(T)));
 }
+
+/// In a kernel a NaN has the bits that a GPU's arithmetic gives it; elsewhere x as it is.
+[[gnu::always_inline]] inline float rounded(float x) { return x == x ? x : made_nan(x); }
 
 template <class T>
 concept shuffled = std::is_arithmetic_v<T> &&(sizeof(T) == 4 || sizeof(T) == 8);

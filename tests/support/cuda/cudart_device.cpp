@@ -211,13 +211,16 @@ cudaError_t cudaFuncSetAttribute(void const* function, cudaFuncAttribute, int) {
   return function ? cudaSuccess : (last_error = cudaErrorInvalidDeviceFunction);
 }
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* out, void const* function) {
-  if (!out || !function) return last_error = cudaErrorInvalidDeviceFunction;
-  *out = {};
-  out->maxThreadsPerBlock = 1024;
-  out->numRegs = 32;
-  out->binaryVersion = out->ptxVersion = 90;
-  out->maxDynamicSharedSizeBytes = 48 << 10;
-  return cudaSuccess;
+  return api("cudaFuncGetAttributes", [&](runtime& r, hold&) {
+    if (!out || !function) return cudaErrorInvalidDeviceFunction;
+    r.loaded.emplace(current_device, function);
+    *out = {};
+    out->maxThreadsPerBlock = 1024;
+    out->numRegs = 32;
+    out->binaryVersion = out->ptxVersion = 90;
+    out->maxDynamicSharedSizeBytes = 48 << 10;
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, void const* function, int threads,
                                                                    size_t, unsigned) {

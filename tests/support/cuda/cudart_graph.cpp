@@ -38,7 +38,7 @@ extern "C" {
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mode) {
   return api("cudaStreamBeginCapture", [&](runtime& r, hold&) {
-    CUstream_st* const s = r.stream(handle);
+    CUstream_st* const s = r.stream(handle, "cudaStreamBeginCapture");
     if (!s) return cudaErrorInvalidResourceHandle;
     if (s->legacy) return cudaErrorStreamCaptureUnsupported;
     if (s->recording) return cudaErrorIllegalState;
@@ -59,7 +59,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
   std::shared_ptr<graph_body> kept;  // so that a failed capture's memory is freed after the lock
   return api("cudaStreamEndCapture", [&](runtime& r, hold&) {
     *graph = nullptr;
-    CUstream_st* const s = r.stream(handle);
+    CUstream_st* const s = r.stream(handle, "cudaStreamEndCapture");
     if (!s) return cudaErrorInvalidResourceHandle;
     if (!s->recording) return cudaErrorIllegalState;
     auto const c = s->recording;
@@ -75,7 +75,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
   return api("cudaStreamIsCapturing", [&](runtime& r, hold&) {
-    CUstream_st* const s = r.stream(handle);
+    CUstream_st* const s = r.stream(handle, "cudaStreamIsCapturing");
     if (!s) return cudaErrorInvalidResourceHandle;
     if (s->legacy)
       for (auto const& other : r.streams)
@@ -102,7 +102,7 @@ cudaError_t cudaStreamGetCaptureInfo(cudaStream_t handle, cudaStreamCaptureStatu
   if (count) *count = 0;
   if (auto const error = cudaStreamIsCapturing(handle, status); error != cudaSuccess) return error;
   return api("cudaStreamGetCaptureInfo", [&](runtime& r, hold&) {
-    CUstream_st const* const s = r.stream(handle);
+    CUstream_st const* const s = r.stream(handle, "cudaStreamGetCaptureInfo");
     if (id) *id = s->recording ? s->recording->id : 0;
     return cudaSuccess;
   });
@@ -123,13 +123,21 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t handle) {
   return api("cudaGraphLaunch", [&](runtime& r, hold&) {
-    CUstream_st* const s = r.stream(handle);
+    CUstream_st* const s = r.stream(handle, "cudaGraphLaunch");
     if (!s) return cudaErrorInvalidResourceHandle;
     if (!exec) return cudaErrorInvalidValue;
-    return r.enqueue(*s, [body = exec->body] {
+    auto const queued = r.enqueue(*s, [body = exec->body] {
       for (auto const& step : body->steps)
         if (step) step();
     });
+    if (queued != cudaSuccess || s->recording || exec->body->noted.empty()) return queued;
+    auto const end = s->queue.back().sets = std::make_shared<mark>();
+    for (auto* const e : exec->body->noted) {
+      if (!r.knows(e)) continue;
+      e->last = end;
+      e->stream = s->shared_from_this();
+    }
+    return cudaSuccess;
   });
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "cuda_sim.hpp"
 #include "cudart_state.hpp"
 
 using namespace cudart_sim;
@@ -19,6 +20,7 @@ cudaError_t allocate(runtime& r, void** out, std::size_t size, cudaMemoryType ty
   if (posix_memalign(out, 256, size) != 0) return cudaErrorMemoryAllocation;
   std::memset(*out, 0xff, size);
   r.memory[address(*out)] = {size, type, current_device, false, false, graph};
+  if (type == cudaMemoryTypeHost) cuda_sim::add_shared_memory(*out, size);
   ++r.counts.allocations;
   return cudaSuccess;
 }
@@ -42,6 +44,7 @@ cudaError_t free_now(char const* name, void* p, bool pinned) {
     // All work of the device is done before its memory goes.
     if (auto const error = r.drain_device(held, found->second.device, name); error != cudaSuccess) return error;
     r.memory.erase(address(p));
+    cuda_sim::remove_shared_memory(p);
     std::free(p);
     return cudaSuccess;
   });
@@ -86,7 +89,7 @@ cudaError_t queue_copy(runtime& r, CUstream_st& s, void const* to, void const* f
 cudaError_t copy_async(char const* name, void* to, void const* from, std::size_t size, cudaMemcpyKind kind,
                        cudaStream_t handle) {
   return api(name, [&](runtime& r, hold&) {
-    CUstream_st* const s = r.stream(handle);
+    CUstream_st* const s = r.stream(handle, name);
     if (!s) return cudaErrorInvalidResourceHandle;
     if (size == 0) return cudaSuccess;
     if (auto const error = check_copy(r, to, size, from, size, kind); error != cudaSuccess) return error;
@@ -96,7 +99,7 @@ cudaError_t copy_async(char const* name, void* to, void const* from, std::size_t
 
 cudaError_t set_async(char const* name, void* to, int value, std::size_t size, cudaStream_t handle) {
   return api(name, [&](runtime& r, hold&) {
-    CUstream_st* const s = r.stream(handle);
+    CUstream_st* const s = r.stream(handle, name);
     if (!s) return cudaErrorInvalidResourceHandle;
     if (size == 0) return cudaSuccess;
     if (!to || side_of(r, to) == side::pageable || !inside(r, to, size)) return cudaErrorInvalidValue;
@@ -133,6 +136,7 @@ cudaError_t cudaHostRegister(void* p, size_t size, unsigned) {
     if (!p || size == 0) return cudaErrorInvalidValue;
     if (r.find(p) != r.memory.end()) return cudaErrorHostMemoryAlreadyRegistered;
     r.memory[address(p)] = {size, cudaMemoryTypeHost, current_device, true, false, nullptr};
+    cuda_sim::add_shared_memory(p, size);
     return cudaSuccess;
   });
 }
@@ -141,6 +145,7 @@ cudaError_t cudaHostUnregister(void* p) {
     auto const found = r.memory.find(address(p));
     if (found == r.memory.end() || !found->second.registered) return cudaErrorHostMemoryNotRegistered;
     r.memory.erase(found);
+    cuda_sim::remove_shared_memory(p);
     return cudaSuccess;
   });
 }
@@ -148,7 +153,7 @@ cudaError_t cudaHostUnregister(void* p) {
 // Zero bytes, and a null pointer to free, are refused as by the driver's pools.
 cudaError_t cudaMallocAsync(void** out, size_t size, cudaStream_t handle) {
   return api("cudaMallocAsync", [&](runtime& r, hold&) {
-    CUstream_st* const s = r.stream(handle);
+    CUstream_st* const s = r.stream(handle, "cudaMallocAsync");
     if (!s) return cudaErrorInvalidResourceHandle;
     if (!out || size == 0) return cudaErrorInvalidValue;
     if (!s->recording) return allocate(r, out, size, cudaMemoryTypeDevice);
@@ -161,7 +166,7 @@ cudaError_t cudaMallocAsync(void** out, size_t size, cudaStream_t handle) {
 
 cudaError_t cudaFreeAsync(void* p, cudaStream_t handle) {
   return api("cudaFreeAsync", [&](runtime& r, hold&) {
-    CUstream_st* const s = r.stream(handle);
+    CUstream_st* const s = r.stream(handle, "cudaFreeAsync");
     if (!s) return cudaErrorInvalidResourceHandle;
     auto const found = r.memory.find(address(p));
     if (found == r.memory.end() || found->second.free_queued || found->second.type != cudaMemoryTypeDevice)
@@ -211,14 +216,14 @@ cudaError_t cudaMemcpy(void* to, void const* from, size_t size, cudaMemcpyKind k
   if (auto const error = copy_async("cudaMemcpy", to, from, size, kind, nullptr); error != cudaSuccess) return error;
   return api("", [&](runtime& r, hold& held) {
     if (side_of(r, to) == side::device && side_of(r, from) == side::device) return cudaSuccess;  // does not wait
-    return r.wait(held, *r.stream(nullptr), "cudaMemcpy");
+    return r.wait(held, *r.stream(nullptr, ""), "cudaMemcpy");
   });
 }
 
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, void const* from, size_t from_pitch, size_t width,
                               size_t height, cudaMemcpyKind kind, cudaStream_t handle) {
   return api("cudaMemcpy2DAsync", [&](runtime& r, hold&) {
-    CUstream_st* const s = r.stream(handle);
+    CUstream_st* const s = r.stream(handle, "cudaMemcpy2DAsync");
     if (!s) return cudaErrorInvalidResourceHandle;
     if (width > to_pitch || width > from_pitch) return cudaErrorInvalidPitchValue;
     if (width == 0 || height == 0) return cudaSuccess;

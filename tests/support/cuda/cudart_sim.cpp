@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "cuda_sim.hpp"
 #include "cudart_state.hpp"
 
 namespace cudart_sim {
@@ -28,18 +29,24 @@ runtime& runtime::get() {
   return only;
 }
 
-CUstream_st* runtime::stream(cudaStream_t handle) {
+CUstream_st* runtime::stream(cudaStream_t handle, char const* call) {
   if (handle == nullptr || handle == cudaStreamLegacy) {
     auto& legacy = legacy_streams[current_device];
     if (!legacy) {
       legacy = std::make_shared<CUstream_st>();
       legacy->device = current_device;
       legacy->legacy = true;
+      legacy->number = ++last_stream;
     }
     return legacy.get();
   }
   for (auto const& s : streams)
     if (s.get() == handle) return handle;
+  for (auto const& s : gone)
+    if (s.get() == handle) {
+      std::fprintf(stderr, "cudart_sim: %s on a stream that was destroyed\n", call);
+      std::abort();
+    }
   return nullptr;
 }
 
@@ -203,7 +210,14 @@ cudaError_t planned_failure(runtime& r, char const* name) {
 // ---- hooks
 counters count() {
   hold const held(runtime::get().lock);
-  return runtime::get().counts;
+  counters now = runtime::get().counts;
+  now.host_writes = cuda_sim::writes_to_host();
+  return now;
+}
+
+void break_context(cudaError_t error) {
+  hold const held(runtime::get().lock);
+  runtime::get().broken = error;
 }
 
 std::size_t live_allocations() {
@@ -240,7 +254,7 @@ void fail_next(std::string name, cudaError_t error) {
 
 hold_stream::hold_stream(cudaStream_t s) : stream_(s) {
   hold const held(runtime::get().lock);
-  CUstream_st* const found = runtime::get().stream(s);
+  CUstream_st* const found = runtime::get().stream(s, "hold_stream");
   if (!found) {
     std::fprintf(stderr, "cudart_sim: hold_stream: no such stream\n");
     std::abort();
@@ -254,7 +268,7 @@ void hold_stream::release() {
   runtime& r = runtime::get();
   hold const held(r.lock);
   if (!std::exchange(held_, false)) return;
-  if (CUstream_st* const found = r.stream(stream_)) found->held_by.reset();
+  if (CUstream_st* const found = r.stream(stream_, "hold_stream::release")) found->held_by.reset();
   r.changed.notify_all();
 }
 
@@ -271,6 +285,9 @@ void begin_anew() {
   all.insert(all.end(), r.orphans.begin(), r.orphans.end());
   for (auto const& [device, s] : r.legacy_streams) all.push_back(s);
   for (auto const& s : all) r.drain(held, s);
+  r.gone.clear();
+  r.broken = cudaSuccess;
+  r.loaded.clear();
   r.devices = devices_at_first();
   current_device = 0;
   last_error = cudaSuccess;

@@ -15,6 +15,8 @@ namespace cudart_sim {
 struct counters {
   std::size_t allocations;  ///< device and pinned memory
   std::size_t launches;     ///< kernels queued or captured; a replayed graph counts none
+  std::size_t late_loads;   ///< kernels that no call had loaded when they were launched
+  std::size_t host_writes;  ///< atomics of kernels on memory that the host shares
   std::size_t host_syncs;   ///< calls that wait for the device, and asynchronous copies to or from pageable memory
 };
 counters count();
@@ -30,6 +32,9 @@ std::vector<std::string> kernel_names();
 /// The next call of that function returns `error` and does nothing; a launch is "cudaLaunchKernel". Several for one
 /// name are used up one by one.
 void fail_next(std::string name, cudaError_t error);
+
+/// The context is broken, as by a kernel's illegal access: until begin_anew every call returns this error.
+void break_context(cudaError_t error);
 
 /// Keeps a stream's work from running. If the thread that holds it waits for it, that call says so and returns
 /// cudaErrorLaunchTimeout; other threads wait until release().
@@ -50,7 +55,7 @@ class hold_stream {
 /// Returns true: a test asks, because a real machine has not as many as it likes.
 bool set_device_count(int);
 
-/// Runs all that is queued, on all devices; as many devices as at first, of which this thread's is device 0 again.
+/// As when the program began: runs all that is queued, on all devices; no kernel is loaded; as many devices as at first, of which this thread's is device 0 again.
 void begin_anew();
 
 }  // namespace cudart_sim

@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -42,7 +43,8 @@ struct task {
 /// What a graph does: all captured work in the order of the calls, which respects every dependency.
 struct graph_body {
   std::vector<work> steps;
-  std::vector<void*> memory;  // allocated by the graph, freed with it
+  std::vector<void*> memory;       // allocated by the graph, freed with it
+  std::vector<CUevent_st*> noted;  // events that every launch records
   ~graph_body();
 };
 
@@ -64,6 +66,7 @@ struct CUstream_st : std::enable_shared_from_this<CUstream_st> {
   bool blocking = true;  // waits for the legacy stream and is waited for
   unsigned flags = 0;
   int priority = 0;
+  unsigned long long number = 0;  // no other stream has it, ever
   std::deque<cudart_sim::task> queue;
   bool busy = false;
   std::optional<std::thread::id> held_by;
@@ -109,17 +112,22 @@ class runtime {
   int devices;
   counters counts{};
   std::vector<std::string> kernels;
+  std::set<std::pair<int, void const*>> loaded;  // kernels, by device
+  cudaError_t broken = cudaSuccess;              // what every call returns
   std::map<std::string, std::deque<cudaError_t>> failures;
   std::map<std::uintptr_t, allocation> memory;
   std::list<stream_ref> streams;  // created and not destroyed
   std::list<stream_ref> orphans;  // destroyed with work in their queue
+  std::list<stream_ref> gone;     // destroyed; kept, so that no other stream gets their handle
+  unsigned long long last_stream = 0;
   std::map<int, stream_ref> legacy_streams;
   std::vector<CUevent_st*> events;
   std::vector<std::shared_ptr<capture>> captures;
   unsigned long long last_capture = 0;
 
   // All of these want the lock.
-  CUstream_st* stream(cudaStream_t);  // null: unknown handle
+  /// Null: unknown handle. A stream that was destroyed ends the program: what CUDA does then is not defined.
+  CUstream_st* stream(cudaStream_t, char const* call);
   bool knows(cudaEvent_t) const;
   cudaError_t enqueue(CUstream_st&, work);
   void push(CUstream_st&, task);
@@ -155,6 +163,7 @@ template <class Body> cudaError_t api(char const* name, Body body) {
   runtime& r = runtime::get();
   hold held(r.lock);
   cudaError_t error = r.devices == 0 ? cudaErrorNoDevice : planned_failure(r, name);
+  if (error == cudaSuccess) error = r.broken;
   if (error == cudaSuccess) error = body(r, held);
   if (error != cudaSuccess) last_error = error;
   return error;

@@ -15,6 +15,7 @@ void create(runtime& r, cudaStream_t* out, unsigned flags, int priority) {
   s->flags = flags;
   s->blocking = (flags & cudaStreamNonBlocking) == 0;
   s->priority = priority;
+  s->number = ++r.last_stream;
   *out = s.get();
   r.streams.push_back(std::move(s));
 }
@@ -22,7 +23,7 @@ void create(runtime& r, cudaStream_t* out, unsigned flags, int priority) {
 /// Runs body(stream) if there is such a stream.
 template <class Body> cudaError_t on_stream(char const* name, cudaStream_t handle, Body body) {
   return api(name, [&](runtime& r, hold& held) {
-    CUstream_st* const s = r.stream(handle);
+    CUstream_st* const s = r.stream(handle, name);
     return s ? body(r, held, *s) : cudaErrorInvalidResourceHandle;
   });
 }
@@ -55,16 +56,17 @@ cudaError_t join(CUstream_st& s, CUevent_st& e) {
 
 }  // namespace
 
-void cuda_sim::enqueue(cudaStream_t handle, launch_shape const& shape, std::function<void()> kernel) {
-  static_cast<void>(on_stream("cudaLaunchKernel", handle, [&](runtime& r, hold&, CUstream_st& s) {
+cudaError_t cuda_sim::enqueue(cudaStream_t handle, launch_shape const& shape, std::function<void()> kernel) {
+  return on_stream("cudaLaunchKernel", handle, [&](runtime& r, hold&, CUstream_st& s) {
     if (s.device != current_device) return cudaErrorInvalidResourceHandle;
     if (!fits(shape.grid, shape.block)) return cudaErrorInvalidConfiguration;
     ++r.counts.launches;
+    r.counts.late_loads += r.loaded.emplace(current_device, shape.function).second;
     r.kernels.emplace_back(shape.name);
     return r.enqueue(s, [name = std::string(shape.name), shape, body = std::move(kernel)] {
-      run({name.c_str(), shape.grid, shape.block}, body);
+      run({name.c_str(), shape.grid, shape.block, shape.function}, body);
     });
-  }));
+  });
 }
 
 extern "C" {
@@ -92,6 +94,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle) {
     }
     auto const kept = s.shared_from_this();
     r.streams.remove(kept);
+    r.gone.push_back(kept);
     if (!s.queue.empty() || s.busy) r.orphans.push_back(kept);  // its work still runs, when something waits for it
     return cudaSuccess;
   });
@@ -123,6 +126,12 @@ cudaError_t cudaStreamGetDevice(cudaStream_t handle, int* device) {
 cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned* flags) {
   return on_stream("cudaStreamGetFlags", handle, [&](runtime&, hold&, CUstream_st& s) {
     *flags = s.flags;
+    return cudaSuccess;
+  });
+}
+cudaError_t cudaStreamGetId(cudaStream_t handle, unsigned long long* number) {
+  return on_stream("cudaStreamGetId", handle, [&](runtime&, hold&, CUstream_st& s) {
+    *number = s.number;
     return cudaSuccess;
   });
 }
@@ -197,8 +206,15 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t handle) {
     return cudaSuccess;
   });
 }
-cudaError_t cudaEventRecordWithFlags(cudaEvent_t e, cudaStream_t handle, unsigned) {
-  return cudaEventRecord(e, handle);
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t e, cudaStream_t handle, unsigned flags) {
+  if (flags == cudaEventRecordDefault) return cudaEventRecord(e, handle);
+  return on_stream("cudaEventRecordWithFlags", handle, [&](runtime& r, hold&, CUstream_st& s) {
+    if (!r.knows(e) || e->device != s.device) return cudaErrorInvalidResourceHandle;
+    if (flags != cudaEventRecordExternal || !s.recording) return cudaErrorInvalidValue;
+    if (auto const error = r.enqueue(s, nullptr); error != cudaSuccess) return error;
+    s.recording->body->noted.push_back(e);
+    return cudaSuccess;
+  });
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t e) {

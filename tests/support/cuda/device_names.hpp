@@ -148,14 +148,18 @@ template <class T>
 concept ordered_word = atomic_word<T> || std::same_as<T, long long>;
 template <class T>
 concept atomic_number = atomic_word<T> || any_of<T, float, double>;
+template <class T>
+concept subtracted_word = any_of<T, int, unsigned>;
+template <class T>
+concept exchanged_word = atomic_word<T> || std::same_as<T, float>;
 
 /// Replaces *p by next(*p) in one step; returns what it was.
-template <class T, class Next> T update(T* p, Next next) {
+template <int Order = __ATOMIC_RELAXED, class T, class Next> T update(T* p, Next next) {
   T seen;
   __atomic_load(p, &seen, __ATOMIC_RELAXED);
   for (;;) {
     T wanted = next(seen);
-    if (__atomic_compare_exchange(p, &seen, &wanted, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) return seen;
+    if (__atomic_compare_exchange(p, &seen, &wanted, false, Order, __ATOMIC_RELAXED)) return seen;
   }
 }
 
@@ -171,33 +175,35 @@ template <class T> T sum(T a, T b) {
 
 }  // namespace cuda_sim
 
-template <cuda_sim::atomic_number T> T atomicAdd(T* p, std::type_identity_t<T> v) {
-  return cuda_sim::update(p, [v](T old) { return cuda_sim::sum(old, v); });
-}
-template <cuda_sim::any_of<int, unsigned> T> T atomicSub(T* p, std::type_identity_t<T> v) {
-  return cuda_sim::update(p,
-                          [v](T old) { return static_cast<T>(static_cast<unsigned>(old) - static_cast<unsigned>(v)); });
-}
-template <cuda_sim::ordered_word T> T atomicMax(T* p, std::type_identity_t<T> v) {
-  return cuda_sim::update(p, [v](T old) { return old < v ? v : old; });
-}
-template <cuda_sim::ordered_word T> T atomicMin(T* p, std::type_identity_t<T> v) {
-  return cuda_sim::update(p, [v](T old) { return v < old ? v : old; });
-}
-template <cuda_sim::atomic_word T> T atomicOr(T* p, std::type_identity_t<T> v) {
-  return cuda_sim::update(p, [v](T old) { return old | v; });
-}
-template <cuda_sim::atomic_word T> T atomicAnd(T* p, std::type_identity_t<T> v) {
-  return cuda_sim::update(p, [v](T old) { return old & v; });
-}
-template <cuda_sim::atomic_word T> T atomicXor(T* p, std::type_identity_t<T> v) {
-  return cuda_sim::update(p, [v](T old) { return old ^ v; });
-}
-template <cuda_sim::any_of<int, unsigned, unsigned long long, float> T> T atomicExch(T* p, std::type_identity_t<T> v) {
-  return cuda_sim::update(p, [v](T) { return v; });
-}
-template <cuda_sim::atomic_word T> T atomicCAS(T* p, std::type_identity_t<T> compare, std::type_identity_t<T> v) {
+// atomicX(p, v) is of the device's scope, atomicX_system(p, v) of the system's.
+#define CUDA_SIM_ATOMIC(name, words, next)                                                       \
+  template <words T> T name(T* p, std::type_identity_t<T> v, CUDA_SIM_HERE) {                    \
+    ::cuda_sim::expect_own_word(p, at);                                                          \
+    return ::cuda_sim::update(p, [v](T old) { return static_cast<T>(next); });                   \
+  }                                                                                              \
+  template <words T> T name##_system(T* p, std::type_identity_t<T> v) {                          \
+    ::cuda_sim::note_system_atomic(p);                                                           \
+    return ::cuda_sim::update<__ATOMIC_ACQ_REL>(p, [v](T old) { return static_cast<T>(next); }); \
+  }
+CUDA_SIM_ATOMIC(atomicAdd, cuda_sim::atomic_number, cuda_sim::sum(old, v))
+CUDA_SIM_ATOMIC(atomicSub, cuda_sim::subtracted_word, static_cast<unsigned>(old) - static_cast<unsigned>(v))
+CUDA_SIM_ATOMIC(atomicMax, cuda_sim::ordered_word, old < v ? v : old)
+CUDA_SIM_ATOMIC(atomicMin, cuda_sim::ordered_word, v < old ? v : old)
+CUDA_SIM_ATOMIC(atomicOr, cuda_sim::atomic_word, old | v)
+CUDA_SIM_ATOMIC(atomicAnd, cuda_sim::atomic_word, old& v)
+CUDA_SIM_ATOMIC(atomicXor, cuda_sim::atomic_word, old ^ v)
+CUDA_SIM_ATOMIC(atomicExch, cuda_sim::exchanged_word, (static_cast<void>(old), v))
+#undef CUDA_SIM_ATOMIC
+template <cuda_sim::atomic_word T>
+T atomicCAS(T* p, std::type_identity_t<T> compare, std::type_identity_t<T> v, CUDA_SIM_HERE) {
+  cuda_sim::expect_own_word(p, at);
   __atomic_compare_exchange_n(p, &compare, v, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+  return compare;
+}
+template <cuda_sim::atomic_word T>
+T atomicCAS_system(T* p, std::type_identity_t<T> compare, std::type_identity_t<T> v) {
+  cuda_sim::note_system_atomic(p);
+  __atomic_compare_exchange_n(p, &compare, v, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
   return compare;
 }
 

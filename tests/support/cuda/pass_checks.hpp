@@ -75,17 +75,21 @@ template <class R, class C, class T> void check_passes(C const& c, std::vector<T
   CHECK(encode_feedback(ex, c, in.span(), rest.span(), fed.span(), device_ws, here, 0.75f) == bytes);
   decode(ex, c, coded.span(), out.span(), device_ws, here);
   decode_accumulate(ex, c, coded.span(), onto.span(), device_ws, here);
-  device_ws.check();
+  std::size_t const overflowed = device_ws.check();
 
   host_bytes payload(bytes), with_residual(bytes);
-  encode(host, c, x, payload.span(), ws, here);
+  std::size_t used = encode(host, c, x, payload.span(), ws, here);
+  auto const stages = detail::stages_of(c);
+  std::size_t expected = detail::overflow(stages, payload.span().data(), used, n, element_type_of<T>);
   CHECK(same_bytes(coded.values(), payload.copy()));
   std::vector<T> decoded(n);
   decode(host, c, payload.span(), decoded, ws, here);
   CHECK(same_bytes(out.values(), decoded));
   decode_accumulate(host, c, payload.span(), accumulated, ws, here);
   CHECK(same_bytes(onto.values(), accumulated));
-  encode_feedback(host, c, x, std::span(residual), with_residual.span(), ws, here, 0.75f);
+  used = encode_feedback(host, c, x, std::span(residual), with_residual.span(), ws, here, 0.75f);
+  expected += detail::overflow(stages, with_residual.span().data(), used, n, element_type_of<T>);
+  CHECK(overflowed == expected);
   CHECK(same_bytes(fed.values(), with_residual.copy()));
   CHECK(same_bytes(rest.values(), residual));
 }
@@ -134,9 +138,9 @@ template <class C, class T> void check_sums(C const& c, std::vector<T> const& x)
   detail::run_on_device<device_pass::reduce>(ex, c, k, device_ws);
   device_ws.check();
 
-  detail::scratch const memory(ws.reserve(detail::reduce_scratch_bytes(stages, n)));
-  detail::reduce_and_encode(stages, from, to, payloads, bytes, n, type, {residual.data(), element_type::float32, 1.0f},
-                            result.span(), memory);
+  detail::scratch const memory(ws.reserve(detail::reduce_scratch_bytes(stages, stages, n)));
+  detail::reduce_and_encode(stages, stages, from, to, payloads, bytes, n, type,
+                            {residual.data(), element_type::float32, 1.0f}, result.span(), memory);
   CHECK(same_bytes(again.values(), result.copy()));
   CHECK(same_bytes(rest.values(), residual));
   std::vector<T> sum(n);

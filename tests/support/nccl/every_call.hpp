@@ -78,6 +78,9 @@ class call_site {
     return bytes;
   }
 
+  /// The step of calls with a wrapper, which may come again and again only from device memory.
+  [[nodiscard]] ccomp::step at_seven() const { return ccomp::step::from_device(seven_.data()); }
+
   // Wrappers, made at their first use.
   auto& feedback() { return made(kept_, by_blocks, all); }
   auto& feedback_of_part() { return made(kept_, by_blocks, part); }
@@ -114,6 +117,7 @@ class call_site {
     return *w;
   }
 
+  on_gpu<std::uint64_t> seven_{std::vector<std::uint64_t>{7}};
   std::unique_ptr<on_gpu<std::byte>> held_[memories];
   mutable std::optional<wrapper<blocks>> kept_;
   mutable std::optional<wrapper<sparse>> kept_sparse_;
@@ -137,6 +141,13 @@ struct public_call {
 };
 
 namespace rows {
+
+template <class C> ccomp::step step_of(call_site const& f, C const&) {
+  if constexpr (requires(C const& c) { c.inner(); })
+    return f.at_seven();
+  else
+    return 7;
+}
 
 template <class C> void add_passes(std::vector<public_call>& table, char const* what, C const& c) {
   using s = call_site;
@@ -188,7 +199,10 @@ inline std::vector<public_call> make_public_calls() {
   };
   auto const reduce = [&](char const* what, auto strategy, auto compressor) {
     meet("allreduce", what,
-         [=](s& f) { allreduce(f.ex, *f.comm, compressor(f), f.values(s::input), f.ws, {.at = 7}, strategy); },
+         [=](s& f) {
+           allreduce(f.ex, *f.comm, compressor(f), f.values(s::input), f.ws, {.at = step_of(f, compressor(f))},
+                     strategy);
+         },
          {{s::input, "the tensor"}});
   };
   auto const just = [](auto c) { return [c](s&) { return c; }; };
@@ -210,7 +224,9 @@ inline std::vector<public_call> make_public_calls() {
       "power_sgd, error_feedback", automatic{}, [](s & f) -> auto& { return f.low_rank_feedback(); });
   auto const several = [&](char const* what, auto strategy, auto compressor) {
     meet("allreduce", what,
-         [=](s& f) { allreduce(f.ex, *f.comm, compressor(f), f.tensors(), f.ws, {.at = 7}, strategy); },
+         [=](s& f) {
+           allreduce(f.ex, *f.comm, compressor(f), f.tensors(), f.ws, {.at = step_of(f, compressor(f))}, strategy);
+         },
          {{s::input, "the tensor"}});
   };
   several("several tensors, gather", gather{}, just(s::by_blocks));
@@ -225,7 +241,8 @@ inline std::vector<public_call> make_public_calls() {
   meet(
       "allgather", "error_feedback",
       [](s& f) {
-        allgather(f.ex, *f.comm, f.feedback_of_part(), f.shard(s::input), f.values(s::output), f.ws, {.at = 7});
+        allgather(f.ex, *f.comm, f.feedback_of_part(), f.shard(s::input), f.values(s::output), f.ws,
+                  {.at = f.at_seven()});
       },
       both);
   meet(
@@ -237,14 +254,15 @@ inline std::vector<public_call> make_public_calls() {
   meet(
       "reduce_scatter", "error_feedback, places",
       [](s& f) {
-        reduce_scatter(f.ex, *f.comm, f.sparse_feedback(), f.values(s::input), f.shard(s::output), f.ws, {.at = 7});
+        reduce_scatter(f.ex, *f.comm, f.sparse_feedback(), f.values(s::input), f.shard(s::output), f.ws,
+                       {.at = f.at_seven()});
       },
       both);
   meet("broadcast", "places",
        [](s& f) { broadcast(f.ex, *f.comm, s::by_places, f.values(s::input), 0, f.ws, {.at = 7}); },
        {{s::input, "the tensor"}});
   meet("broadcast", "error_feedback",
-       [](s& f) { broadcast(f.ex, *f.comm, f.feedback(), f.values(s::input), 0, f.ws, {.at = 7}); },
+       [](s& f) { broadcast(f.ex, *f.comm, f.feedback(), f.values(s::input), 0, f.ws, {.at = f.at_seven()}); },
        {{s::input, "the tensor"}});
   return table;
 }

@@ -30,7 +30,7 @@ struct block_call : block_part {
   device_random random{};
   device_transforms transforms{};
   float decay = 1;
-  float prescale = 1;    // of float16 that is summed in flight
+  float prescale = 1;    // of float16 carriers of sums over ranks; not of what a reduce pass reads
   int source_count = 0;  // payloads, `source_stride` bytes apart, are summed
   std::uint64_t source_stride = 0;
   float divisor = 1;
@@ -189,7 +189,8 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) deco
       for (int c = 0; c < 4; ++c) x.v[r][c] = add(x.v[r][c], old[c]);
     }
   }
-  bool const finish = k.source_count > 1 || k.divisor != 1.0f || k.add_to_out || mixed;
+  // A payload's own values have one kind of NaN; what arithmetic makes of them has another.
+  bool const finish = k.source_count > 1 || k.divisor != 1.0f || k.add_to_out || mixed || p.layout.prescale != 1.0f;
   CCOMP_UNROLL
   for (int r = 0; r < Team::rows; ++r) {
     if (finish) finish_sum(x.v[r], k.divisor);
@@ -201,11 +202,14 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) deco
 /// residual.
 template <class Coder, class Team>
 __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) reduce_kernel(Coder coder, block_call k) {
-  block_part const p = part_of(k);
+  block_part p = part_of(k);
   tile_place const at = place_of<Team>(p);
   if (at.team >= at.n) return;
   warp_tile<Team> x;
+  float const prescale = p.layout.prescale;
+  p.layout.prescale = 1;
   sum_sources(coder, k, p, at, false, x);
+  p.layout.prescale = prescale;
   typename Coder::coded c;
   coder.encode(p.layout, k.random, p.first, k.phase, at, x, c);
   coder.store(p.layout, at, c, p.payload);

@@ -7,6 +7,7 @@
 #include <ccomp/engine/cuda/protocol.cuh>
 #include <ccomp/engine/host/collectives.hpp>
 #include <cmath>
+#include <optional>
 
 CCOMP_BEGIN
 namespace detail {
@@ -27,12 +28,20 @@ template <class Call> __global__ void write_headers_kernel(Call k) {
   unsigned const i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < k.count) *k.of(i) = k.header();
 }
+/// One warp, of which one lane reports: the first slot that is wrong.
 template <class Call> __global__ void check_headers_kernel(Call k) {
-  unsigned const i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= k.count) return;
-  slot_header const found = *k.of(i), want = k.header();
-  if (found.fingerprint != want.fingerprint || found.sequence != want.sequence)
-    report_other_call(k.status, {k.first_rank + i, found.fingerprint, found.sequence, want.fingerprint, want.sequence});
+  slot_header const want = k.header();
+  for (unsigned first = 0; first < k.count; first += 32) {
+    unsigned const i = first + threadIdx.x;
+    slot_header const found = i < k.count ? *k.of(i) : want;
+    bool const wrong = found.fingerprint != want.fingerprint || found.sequence != want.sequence;
+    unsigned const all = __ballot_sync(full_warp, wrong);
+    if (all == 0) continue;
+    if (threadIdx.x == static_cast<unsigned>(__ffs(static_cast<int>(all)) - 1))
+      report_other_call(k.status,
+                        {k.first_rank + i, found.fingerprint, found.sequence, want.fingerprint, want.sequence});
+    return;
+  }
 }
 
 /// `Feedback`: residuals join, so that encode_feedback is compiled instead of encode.
@@ -42,7 +51,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
 
  public:
   using exec = cuda_exec;
-  static constexpr bool may_fly = linear<C> || run_time, must_fly = linear<C>;
+  static constexpr bool may_fly = linear<C> || run_time, must_fly = linear<C> && !Feedback;
   static constexpr bool may_have_rounds = has_rounds<C>, must_have_rounds = may_have_rounds;
 
   device_engine(cuda_exec const& ex, Comm& comm, C const& c, collective_call const& call, char const* name,
@@ -50,6 +59,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
       : ex_(ex), comm_(comm), compressor_(c), call_(call), name_(name), ws_(ws) {
     expect_device(ex, name);
     ws.expect_stream(ex, name);
+    queued_.emplace(ex, ws);
     if constexpr (requires { comm.device(); })
       expects(comm.device() == ex.device(), [&] {
         return std::string(name) + ": the communicator belongs to device " + std::to_string(comm.device()) +
@@ -62,6 +72,10 @@ template <class C, class Comm, bool Feedback> class device_engine {
     }
     expect_device_memory(ex, call.at.on_device, name, "the step");
     headers_.status = ws.status(name);
+    for (auto const& j : call.jobs) {
+      ws.note_use(j.residual.data);
+      ws.note_use(j.state.data());
+    }
   }
 
   [[nodiscard]] std::size_t rank() const { return static_cast<std::size_t>(comm_.rank()); }
@@ -77,7 +91,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
       comm_.agree(ex_, headers_.fingerprint, &identity, &call_identity::describe);
     else if constexpr (can_agree<Comm>)
       comm_.agree(headers_.fingerprint, &identity, &call_identity::describe);
-    mark_in_use(call_);
+    if (!loading_kernels()) mark_in_use(call_);
   }
   /// For calls that exchange no headers otherwise.
   [[nodiscard]] std::size_t step_bytes() const {
@@ -96,16 +110,17 @@ template <class C, class Comm, bool Feedback> class device_engine {
       check_headers({all.data(), slot, ranks()});
     }
   }
-  /// float16 carriers hold x * 2^log2.
+  /// From now on float16 carriers hold x * 2^log2; those that `reduce` reads still hold x.
   void prescale(int log2) { prescale_ = std::ldexp(1.0f, log2); }
 
   void expect_output(values const& out) const { expect_device_memory(ex_, out.data, name_, "the output"); }
   void write_headers(slot_row const& slots) const {
-    launch_headers("write_headers", write_headers_kernel<header_call>, slots, 0);
+    launch_headers("write_headers", write_headers_kernel<header_call>, (static_cast<unsigned>(slots.count) + 127) / 128,
+                   128, slots, 0);
   }
   /// Slot i comes from rank first_rank + i.
   void check_headers(slot_row const& slots, std::size_t first_rank = 0) const {
-    launch_headers("check_headers", check_headers_kernel<header_call>, slots, first_rank);
+    launch_headers("check_headers", check_headers_kernel<header_call>, slots.count > 0 ? 1 : 0, 32, slots, first_rank);
   }
 
   /// Piece i into slot i; returns the bytes that this may take.
@@ -116,14 +131,14 @@ template <class C, class Comm, bool Feedback> class device_engine {
     run<encode_pass>(k, spare);
     return cut.count * capacity(call_.stages, cut.size, j.data.type);
   }
-  /// Slot i into piece i of `out`.
-  void decode(tensor_job const& j, values const& out, pieces const& cut, slot_row const& from, std::size_t,
-              scratch const& spare) const {
+  /// Slot i, a payload of `coded`, into piece i of `out`.
+  void decode(tensor_job const& j, program coded, values const& out, pieces const& cut, slot_row const& from,
+              std::size_t, scratch const& spare) const {
     block_call k = decode_call(j, cut);
     k.sources = from.data;
     k.chunk_source_stride = from.stride;
     k.out = {out.data, out.type};
-    run<device_pass::decode>(k, spare);
+    run<device_pass::decode>(k, spare, coded);
   }
   /// All slots, in their order, into `out`; `first`: where its random bits begin.
   void sum(tensor_job const& j, values const& out, std::uint64_t first, slot_row const& from, std::size_t,
@@ -135,30 +150,34 @@ template <class C, class Comm, bool Feedback> class device_engine {
     k.out = {out.data, out.type};
     run<device_pass::decode>(k, spare);
   }
-  /// The owner's half of two_shot: sums all slots, encodes the sum of its piece, whose error joins its residual.
-  void reduce(tensor_job const& j, pieces const& cut, std::size_t piece, slot_row const& from, std::size_t,
-              slot_row const& to, scratch const& spare) const {
+  /// The owner's half of two_shot: sums all slots, encodes the sum of its piece by `sums`; what that leaves out joins
+  /// its residual.
+  void reduce(tensor_job const& j, program sums, pieces const& cut, std::size_t piece, slot_row const& from,
+              std::size_t, slot_row const& to, scratch const& spare) const {
     block_call k = reduce_call_of(j, cut.length(piece), from.count);
     k.first = piece * cut.first_stride;
     k.residual = advanced(k.residual, cut.first(piece));
     k.sources = from.data;
     k.source_stride = from.stride;
     k.payload = to.data;
-    run<device_pass::reduce>(k, spare);
+    run<device_pass::reduce>(k, spare, call_.stages, sums);
   }
 
   [[nodiscard]] std::size_t encode_scratch(tensor_job const& j, pieces const& cut) const {
     return scratch_of<encode_pass>(encode_call(j, cut));
   }
-  [[nodiscard]] std::size_t decode_scratch(tensor_job const& j, pieces const& cut) const {
-    return scratch_of<device_pass::decode>(decode_call(j, cut));
+  [[nodiscard]] std::size_t decode_scratch(tensor_job const& j, program coded, pieces const& cut) const {
+    return scratch_of<device_pass::decode>(decode_call(j, cut), coded);
   }
   [[nodiscard]] std::size_t sum_scratch(tensor_job const& j, std::size_t n, std::size_t sources) const {
     return scratch_of<device_pass::decode>(sum_call(j, n, sources));
   }
-  [[nodiscard]] std::size_t reduce_scratch(tensor_job const& j, std::size_t n, std::size_t sources) const {
-    return scratch_of<device_pass::reduce>(reduce_call_of(j, n, sources));
+  [[nodiscard]] std::size_t reduce_scratch(tensor_job const& j, program sums, std::size_t n,
+                                           std::size_t sources) const {
+    return scratch_of<device_pass::reduce>(reduce_call_of(j, n, sources), call_.stages, sums);
   }
+  /// The stream knows when it has come so far: `workspace::check` tells.
+  [[nodiscard]] static std::size_t overflowed() { return 0; }
 
   void all_gather(std::span<std::byte const> send, std::span<std::byte> receive) {
     comm_.all_gather(ex_, send, receive);
@@ -225,19 +244,33 @@ template <class C, class Comm, bool Feedback> class device_engine {
 
   static constexpr device_pass encode_pass = Feedback ? device_pass::encode_feedback : device_pass::encode;
 
+  /// A pass of the call's chain, or of one with its types.
   template <device_pass Pass> void run(block_call const& k, scratch const& spare) const {
-    run_pass(Pass, ex_, device_program_of<Pass>(compressor_, call_.stages), k, spare, ws_);
+    run<Pass>(k, spare, call_.stages);
+  }
+  template <device_pass Pass>
+  void run(block_call const& k, scratch const& spare, program stages, program sums = {}) const {
+    run_pass(Pass, ex_, program_for<Pass>(stages, sums), k, spare, ws_);
   }
   template <device_pass Pass> std::size_t scratch_of(block_call const& k) const {
-    return device_scratch_bytes(Pass, device_program_of<Pass>(compressor_, call_.stages), k, ws_);
+    return scratch_of<Pass>(k, call_.stages);
   }
-  void launch_headers(char const* name, void (*kernel)(header_call), slot_row const& slots, std::size_t first) const {
+  template <device_pass Pass> std::size_t scratch_of(block_call const& k, program stages, program sums = {}) const {
+    return device_scratch_bytes(Pass, program_for<Pass>(stages, sums), k, ws_);
+  }
+  template <device_pass Pass> device_program program_for(program stages, program sums) const {
+    device_program p = device_program_of<Pass>(compressor_, stages);
+    p.sums = sums;
+    return p;
+  }
+  void launch_headers(char const* name, void (*kernel)(header_call), unsigned blocks, unsigned threads,
+                      slot_row const& slots, std::size_t first) const {
     header_call k = headers_;
     k.slots = slots.data;
     k.stride = slots.stride;
     k.count = static_cast<unsigned>(slots.count);
     k.first_rank = static_cast<unsigned>(first);
-    launch(ex_, name, kernel, dim3((k.count + 127) / 128), 128, k);
+    launch(ex_, name, kernel, dim3(blocks), threads, k);
   }
 
   [[nodiscard]] block_call call_of(tensor_job const& j, std::size_t n) const {
@@ -289,6 +322,7 @@ template <class C, class Comm, bool Feedback> class device_engine {
   collective_call const& call_;
   char const* name_;
   workspace<cuda_exec>& ws_;
+  std::optional<queued_call> queued_;
   header_call headers_{};
   float prescale_ = 1;
 };

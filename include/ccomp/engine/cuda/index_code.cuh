@@ -109,9 +109,9 @@ struct index_read_call {
   __device__ std::uint32_t const* row(std::uint64_t bytes) const {
     return reinterpret_cast<std::uint32_t const*>(payload.mine(sources) + header + bytes);
   }
+  /// The first to find a list bad reports it.
   __device__ void refuse() const {
-    atomicOr(&list.mine(sources)->bad, 1u);
-    report_bad_payload(status);
+    if (atomicOr(&list.mine(sources)->bad, 1u) == 0) report_bad_payload(status);
   }
   /// How many indices there are, as far as can be told without reading them.
   __device__ index_list announced() const {
@@ -194,7 +194,8 @@ template <class = void> __global__ void __launch_bounds__(vector_threads) read_o
 }
 template <class = void> __global__ void __launch_bounds__(vector_threads) check_indices(index_read_call k) {
   std::uint64_t const i = std::uint64_t{blockIdx.x} * vector_threads + threadIdx.x;
-  if (i < k.list.mine(k.sources)->count && !k.ascends(k.indices(), i)) k.refuse();
+  bool const wrong = i < k.list.mine(k.sources)->count && !k.ascends(k.indices(), i);
+  if (__syncthreads_or(wrong) && threadIdx.x == 0) k.refuse();
 }
 
 /// All of these for a list that one thread block reads.

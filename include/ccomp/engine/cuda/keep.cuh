@@ -14,19 +14,29 @@ __device__ inline unsigned long long pair_of(unsigned above, unsigned ties) {
 __device__ inline std::uint64_t start_place(vector_source const& source) {
   return hash64(hash64(0, source.random.now()), source.random.tensor) % source.n;
 }
-/// Decides which are kept of `found` values that reach the bound; `split` of them stand before the start.
-__device__ inline void settle_reaching(selection_call const& k, std::uint32_t found, std::uint32_t split,
+/// Decides which are kept of `found` values that reach the bound; `split` of them stand before the start. Both as
+/// pairs: of all, and of those that are not finite, which alone are kept where more are found than fit.
+__device__ inline void settle_reaching(selection_call const& k, unsigned long long found, unsigned long long split,
                                        select_state& s) {
-  std::uint32_t const most = s.kept;
-  if (found > most) {  // the first from the start on, going on at the front
-    s.split = split;
-    s.head = std::uint64_t{split} + most > found ? static_cast<std::uint32_t>(std::uint64_t{split} + most - found) : 0;
+  std::uint32_t const most = s.kept, reached = static_cast<std::uint32_t>(found);
+  auto count = reached, before = static_cast<std::uint32_t>(split);
+  if (reached > most && found >> 32 > 0) {
+    s.only_bad = 1;
+    s.low = inf_bits - 1;
+    count = static_cast<std::uint32_t>(found >> 32);
+    before = static_cast<std::uint32_t>(split >> 32);
+  }
+  if (count > most) {  // the first from the start on, going on at the front
+    s.split = before;
+    s.head =
+        std::uint64_t{before} + most > count ? static_cast<std::uint32_t>(std::uint64_t{before} + most - count) : 0;
   } else {
-    s.kept = found;
+    s.kept = count;
   }
   auto* const header = k.header.mine();
   header[0] = s.kept;
-  header[1] = found - s.kept;
+  header[1] = reached - s.kept;
+  report_overflow(k.status, reached - s.kept);
 }
 /// Writes value i if it is kept: `above` and `ties` such values come before it.
 __device__ inline void keep_value(selection_call const& k, select_state const& s, bool is_above, bool is_tie,
@@ -60,24 +70,28 @@ __device__ inline void keep_row(selection_call const& k, select_state const& s, 
   ties += row_equal.total;
 }
 
-/// A lane's share of what a tile holds.
+/// A lane's share of what a tile holds. A bound has no ties to break: in their place it counts what is not finite.
 struct tile_counts {
-  unsigned above = 0, ties = 0, before_start = 0;
+  unsigned above = 0, ties = 0, above_early = 0, ties_early = 0;
 
-  __device__ void add(float v, std::uint32_t low, bool early) {
+  __device__ void add(float v, std::uint32_t low, bool reaching, bool early) {
     std::uint32_t const key = magnitude_key(v);
-    above += key > low;
-    ties += key == low;
-    before_start += key > low && early;
+    bool const is_above = key > low, second = reaching ? key >= inf_bits : key == low;
+    above += is_above;
+    ties += second;
+    above_early += is_above && early;
+    ties_early += second && early;
   }
   /// Of the whole warp.
   __device__ tile_counts sum() const {
     tile_counts all;
     all.above = __reduce_add_sync(full_warp, above);
     all.ties = __reduce_add_sync(full_warp, ties);
-    all.before_start = __reduce_add_sync(full_warp, before_start);
+    all.above_early = __reduce_add_sync(full_warp, above_early);
+    all.ties_early = __reduce_add_sync(full_warp, ties_early);
     return all;
   }
+  __device__ unsigned long long early() const { return pair_of(above_early, ties_early); }
 };
 
 /// Counts each tile's values that are kept for sure, and its ties; the last block finds where all of them go.
@@ -94,7 +108,7 @@ template <class = void> __global__ void __launch_bounds__(vector_threads) count_
     if (s.pooled) {
       pool_tile const t = k.tiles.mine()[tile];
       auto const* const value = k.pool_value.mine() + t.start;
-      for (unsigned j = lane; j < t.count; j += 32) here.add(value[j], s.low, false);
+      for (unsigned j = lane; j < t.count; j += 32) here.add(value[j], s.low, false, false);
     } else {
       tile_place const at = source.place(tile * select_values);
       CCOMP_UNROLL
@@ -103,13 +117,13 @@ template <class = void> __global__ void __launch_bounds__(vector_threads) count_
         source.load(at, r, v);
         CCOMP_UNROLL
         for (unsigned c = 0; c < 4; ++c)
-          if (c < at.count(r)) here.add(v[c], s.low, at.index(r) + c < start);
+          if (c < at.count(r)) here.add(v[c], s.low, reaching, at.index(r) + c < start);
       }
     }
     here = here.sum();
     if (lane == 0) {
       k.counts.mine()[tile] = pair_of(here.above, here.ties);
-      if (reaching && tile == start / select_values) s.split = here.before_start;
+      if (reaching && tile == start / select_values) s.early = here.early();
     }
   }
   if (lane == 0) counts[warp] = pair_of(here.above, here.ties);
@@ -122,14 +136,12 @@ template <class = void> __global__ void __launch_bounds__(vector_threads) count_
   }
   if (!arrives_last(&s.arrived[4], gridDim.x)) return;
 
-  auto const found = static_cast<std::uint32_t>(scan_array(totals, gridDim.x));
+  unsigned long long const found = scan_array(totals, gridDim.x);
   __syncthreads();
   if (threadIdx.x != 0 || !reaching) return;
   std::uint64_t const middle = start / select_values, block = middle / vector_warps;
-  auto split = static_cast<std::uint32_t>(totals[block]) + s.split;
-  for (std::uint64_t t = block * vector_warps; t < middle; ++t)
-    split += static_cast<std::uint32_t>(__ldcg(k.counts.mine() + t));
-  s.split = 0;
+  unsigned long long split = totals[block] + s.early;
+  for (std::uint64_t t = block * vector_warps; t < middle; ++t) split += __ldcg(k.counts.mine() + t);
   settle_reaching(k, found, split, s);
 }
 
@@ -143,8 +155,12 @@ template <class = void> __global__ void __launch_bounds__(vector_threads, 2) kee
   auto const* const counts = k.counts.mine();
   unsigned long long before = k.totals.mine()[blockIdx.x];
   for (unsigned w = 0; w < warp; ++w) before += counts[tile - warp + w];
+  unsigned long long here = counts[tile];
+  if (s.only_bad) {  // counted in the ties' place
+    before >>= 32;
+    here >>= 32;
+  }
   auto above = static_cast<std::uint32_t>(before), ties = static_cast<std::uint32_t>(before >> 32);
-  unsigned long long const here = counts[tile];
   bool const any = static_cast<std::uint32_t>(here) > 0 || (here >> 32 > 0 && ties < s.ties);
   if (s.pooled) {
     if (!any) return;

@@ -4,6 +4,7 @@
 
 #include <ccomp/config.hpp>
 #include <ccomp/exec/cuda.hpp>
+#include <ccomp/exec/loading.hpp>
 #include <type_traits>
 
 #if !defined(__CUDACC__) && !defined(CCOMP_CUDA_SIM)
@@ -28,19 +29,32 @@
 CCOMP_BEGIN
 namespace detail {
 
+/// Launches, and returns what the launch itself says: the runtime's last error may be the caller's, who polls an event,
+/// say, and then it stays his.
+template <class... P>
+cudaError_t launch_now(cuda_exec const& ex, char const* name, void (*kernel)(P...), dim3 grid, unsigned block,
+                       std::type_identity_t<P>... parameters) {
+#if defined(__CUDACC__)
+  static_cast<void>(name);
+  void* pointers[] = {static_cast<void*>(&parameters)..., nullptr};
+  return cudaLaunchKernel(reinterpret_cast<void const*>(kernel), grid, dim3(block), pointers, 0, ex.stream());
+#else
+  return ::cuda_sim::launch(ex.stream(), name, kernel, grid, block, parameters...);
+#endif
+}
+
 /// Queues `kernel<<<grid, block>>>(args...)` on the stream; a grid of 0 blocks is no launch. Throws cuda_error with
-/// `name` when the runtime refuses it.
+/// `name` when the runtime refuses it. Within load_kernels the kernel is loaded, and not launched.
 template <class... P, class... A>
 void launch(cuda_exec const& ex, char const* name, void (*kernel)(P...), dim3 grid, unsigned block, A const&... args) {
   static_assert(sizeof...(P) == sizeof...(A),
                 "ccomp: a kernel is launched with as many arguments as it has parameters");
   if (grid.x == 0 || grid.y == 0) return;
-#if defined(__CUDACC__)
-  kernel<<<grid, block, 0, ex.stream()>>>(args...);
-#else
-  ::cuda_sim::launch(ex.stream(), name, kernel, grid, block, args...);
-#endif
-  check_cuda(cudaGetLastError(), name);
+  if (loading_kernels()) {
+    cudaFuncAttributes asked{};
+    return check_cuda(cudaFuncGetAttributes(&asked, reinterpret_cast<void const*>(kernel)), name);
+  }
+  check_cuda(launch_now(ex, name, kernel, grid, block, args...), name);
 }
 
 }  // namespace detail

@@ -74,6 +74,7 @@ struct device_program {
   std::array<stage_table, device_passes> ops{};
   std::array<device_raw_run, device_passes> raw{};
   device_vector_runs const* vector = nullptr;
+  program sums{};  // of a reduce pass: the chain, of the same types, that encodes the sum; none: this one
 
   [[nodiscard]] device_ops const* of(device_pass pass, std::size_t stage) const {
     return ops[static_cast<std::size_t>(pass)][stage];
@@ -81,7 +82,7 @@ struct device_program {
   [[nodiscard]] device_raw_run raw_of(device_pass pass) const { return raw[static_cast<std::size_t>(pass)]; }
   /// Without its first `skip` stages.
   [[nodiscard]] device_program tail(std::size_t skip) const {
-    device_program p{stages.subspan(skip), {}, raw, vector};
+    device_program p{stages.subspan(skip), {}, raw, vector, {}};
     for (std::size_t pass = 0; pass < device_passes; ++pass)
       for (std::size_t i = skip; i < most_stages; ++i) p.ops[pass][i - skip] = ops[pass][i];
     return p;
@@ -133,7 +134,7 @@ inline void describe_segment(device_pass pass, device_program const& p, block_ca
                 .seed = q->seed(s.end.stage)};
     return;
   }
-  k.layout.raw = s.cast() ? *s.cast() : after_transforms(s, k.type);
+  k.layout.raw = s.cast() ? *s.cast() : carried_type(s, k.type);
   if (k.layout.raw == element_type::float16) k.layout.prescale = k.prescale;
 }
 

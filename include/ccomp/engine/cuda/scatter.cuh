@@ -18,7 +18,7 @@ struct drawn_places {
   /// What place i gets of a carrier.
   __device__ float term(float const* carrier, std::uint64_t i) const {
     float const v = carrier[entry(i)];
-    return scale ? mul(v, scale[i]) : v;
+    return scale ? saturating_mul(v, scale[i]) : v;
   }
 };
 

@@ -48,19 +48,20 @@ template <class = void> __global__ void __launch_bounds__(vector_threads, 2) sel
   for (int r = 0; r < select_team::rows; ++r) {
     CCOMP_UNROLL
     for (unsigned c = 0; c < 4; ++c)
-      if (c < at.count(r)) here.add(x.v[r][c], s.low, at.index(r) + c < first);
+      if (c < at.count(r)) here.add(x.v[r][c], s.low, reaching, at.index(r) + c < first);
   }
   here = here.sum();
   if (lane == 0) {
     counts[warp] = pair_of(here.above, here.ties);
-    bins[warp] = here.before_start;
+    bins[2 * warp] = here.above_early;
+    bins[2 * warp + 1] = here.ties_early;
   }
   __syncthreads();
   if (reaching && threadIdx.x == 0) {
-    std::uint32_t found = 0, split = 0;
+    unsigned long long found = 0, split = 0;
     for (unsigned w = 0; w < vector_warps; ++w) {
-      found += static_cast<std::uint32_t>(counts[w]);
-      split += bins[w];
+      found += counts[w];
+      split += pair_of(bins[2 * w], bins[2 * w + 1]);
     }
     settle_reaching(k, found, split, s);
     *k.state.mine() = s;
@@ -68,6 +69,7 @@ template <class = void> __global__ void __launch_bounds__(vector_threads, 2) sel
   __syncthreads();
   unsigned long long before = 0;
   for (unsigned w = 0; w < warp; ++w) before += counts[w];
+  if (s.only_bad) before >>= 32;  // counted in the ties' place
   auto above = static_cast<std::uint32_t>(before), ties = static_cast<std::uint32_t>(before >> 32);
   CCOMP_UNROLL
   for (int r = 0; r < select_team::rows; ++r) {

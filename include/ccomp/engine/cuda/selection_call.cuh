@@ -3,6 +3,7 @@
 
 #include <ccomp/engine/cuda/block_scan.cuh>
 #include <ccomp/engine/cuda/residual.cuh>
+#include <ccomp/engine/cuda/status.cuh>
 #include <ccomp/sparsify/selection.hpp>
 
 CCOMP_BEGIN
@@ -63,6 +64,8 @@ struct select_state {
   std::uint32_t pooled;         // the candidates are in the pool
   std::uint32_t pool_used;
   std::uint32_t kept, split, head;  // kept, by rank: the first `head`, and from `split` on, `kept` in all
+  std::uint32_t only_bad;           // of more values than fit, those that are not finite are kept
+  unsigned long long early;         // of the tile where an overflow begins to keep: counts before that place
   std::uint32_t arrived[5];
 };
 /// Where a tile's candidates lie in the pool.
@@ -88,6 +91,7 @@ struct selection_call {
   per_item<std::uint32_t> index{};   // the result: `kept` places,
   per_item<float> carrier{};         // and the values there
   per_item<std::uint32_t> header{};  // of the payload, or null
+  device_status* status = nullptr;
 };
 
 }  // namespace detail

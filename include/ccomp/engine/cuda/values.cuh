@@ -39,8 +39,9 @@ __device__ inline float widen_bits(element_type type, std::uint16_t bits) {
   return type == element_type::float16 ? static_cast<float>(float16::from_bits(bits))
                                        : static_cast<float>(bfloat16::from_bits(bits));
 }
+/// Saturates, as on the host: finite values stay finite.
 __device__ inline std::uint16_t narrow_bits(element_type type, float x) {
-  return type == element_type::float16 ? float16(x).bits : bfloat16(x).bits;
+  return type == element_type::float16 ? float16::saturated(x).bits : bfloat16::saturated(x).bits;
 }
 
 __device__ inline float load_value(device_values const& m, std::uint64_t i) {

@@ -54,7 +54,7 @@ struct vector_call {
         k(call),
         items(call.chunks),
         n(call.chunks > 1 ? call.chunk : call.n),
-        carrier_type(after_transforms(s, call.type)),
+        carrier_type(carried_type(s, call.type)),
         raw(s.tail.empty() && carrier_type == element_type::float32) {
     front.stages = s.transforms;
     auto const name = [&] { return "CUDA: " + s.end.ops->text(s.end.stage); };

@@ -117,6 +117,7 @@ template <class Kernels> class vector_runner {
     bool const largest = c.what.kind == selection_kind::largest, one_block = c.n <= block_values;
     selection_call s;
     s.what = c.what;
+    s.status = c.k.status;
     s.source = source;
     s.index = kept.index;
     s.carrier = kept.carrier;
@@ -388,18 +389,21 @@ template <class Kernels> class vector_runner {
     block_call t = c.k;
     t.out = {sum, element_type::float32};
     t.divisor = 1;
+    t.prescale = 1;
     t.add_to_out = false;
     run(device_pass::decode, p, t, memory);
     t = c.k;
     t.in = {sum, element_type::float32};
+    device_program coded = p;
+    if (!p.sums.empty()) coded.stages = p.sums;
     bool const keeps = !ex_ || c.k.residual.data;
-    if (!keeps) return run(device_pass::encode, p, t, memory);
+    if (!keeps) return run(device_pass::encode, coded, t, memory);
     // Encoding with an empty residual leaves exactly what was left out in it.
     auto* const left = memory.take<float>(c.n * c.items);
-    if (ex_) check_cuda(cudaMemsetAsync(left, 0, c.n * c.items * sizeof(float), ex_->stream()), "cudaMemsetAsync");
+    if (ex_) ex_->fill_zero(left, c.n * c.items * sizeof(float));
     t.residual = {left, element_type::float32};
     t.decay = 1;
-    run(device_pass::encode_feedback, p, t, memory);
+    run(device_pass::encode_feedback, coded, t, memory);
     vector_source whole = c.source();
     whole.residual = c.k.residual;
     update_residual(whole, residual_step::add, left, c.items);

@@ -145,10 +145,7 @@ inline void store_streaming(instruction_set isa, float const* x, std::size_t n, 
 class block_codec {
  public:
   block_codec(segment const& s, pass_context const& c, std::size_t n, element_type type)
-      : segment_(s),
-        context_(c),
-        quantizer_(s.quantizer()),
-        raw_type_(s.cast() ? *s.cast() : after_transforms(s, type)) {
+      : segment_(s), context_(c), quantizer_(s.quantizer()), raw_type_(s.cast() ? *s.cast() : carried_type(s, type)) {
     if (quantizer_) {
       layout_ = layout_of(s.end, n);
       block_ = quantizer_->block(s.end.stage);
@@ -252,7 +249,7 @@ inline void zero_padding(segment const& s, std::size_t n, element_type type, std
     zero_padding(payload, ceil_div(n, q->block(s.end.stage)) * q->parameter_bytes(s.end.stage));
     zero_padding(payload + layout_of(s.end, n).side, packed_bytes(n, q->bits));
   } else {
-    zero_padding(payload, n * element_bytes(s.cast() ? *s.cast() : after_transforms(s, type)));
+    zero_padding(payload, n * element_bytes(s.cast() ? *s.cast() : carried_type(s, type)));
   }
 }
 

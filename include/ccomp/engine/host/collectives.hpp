@@ -34,7 +34,7 @@ class host_engine {
   /// `begin` compares the steps, too.
   [[nodiscard]] static std::size_t step_bytes() { return 0; }
   void compare_steps(std::span<std::byte>) const {}
-  /// float16 carriers hold x * 2^log2.
+  /// From now on float16 carriers hold x * 2^log2; those that `reduce` reads still hold x.
   void prescale(int log2) { prescale_log2_ = log2; }
 
   void expect_output(values const& out) const { expect_host_memory(out.data, name_, "the output"); }
@@ -56,21 +56,25 @@ class host_engine {
   }
 
   /// Piece i into slot i; returns the bytes used.
-  std::size_t encode(tensor_job const& j, pieces const& cut, slot_row const& to, scratch const& spare) const {
+  std::size_t encode(tensor_job const& j, pieces const& cut, slot_row const& to, scratch const& spare) {
     std::size_t const room = capacity(call_.stages, cut.size, j.data.type);
     std::size_t used = 0;
-    for (std::size_t i = 0; i < cut.count; ++i)
-      used += detail::encode(call_.stages, context(j, i * cut.first_stride),
-                             detail::part(const_values(j.data), cut.first(i), cut.length(i)), j.data.type,
-                             detail::part(j.residual, cut.first(i)), {to.of(i), room}, spare);
+    for (std::size_t i = 0; i < cut.count; ++i) {
+      std::size_t const bytes =
+          detail::encode(call_.stages, context(j, i * cut.first_stride),
+                         detail::part(const_values(j.data), cut.first(i), cut.length(i)), j.data.type,
+                         detail::part(j.residual, cut.first(i)), {to.of(i), room}, spare);
+      overflowed_ += overflow(call_.stages, to.of(i), bytes, cut.length(i), j.data.type);
+      used += bytes;
+    }
     return used;
   }
-  /// Slot i into piece i of `out`; `room`: bytes of each payload.
-  void decode(tensor_job const& j, values const& out, pieces const& cut, slot_row const& from, std::size_t room,
-              scratch const& spare) const {
+  /// Slot i, a payload of `coded`, into piece i of `out`; `room`: bytes of each payload.
+  void decode(tensor_job const& j, program coded, values const& out, pieces const& cut, slot_row const& from,
+              std::size_t room, scratch const& spare) const {
     for (std::size_t i = 0; i < cut.count; ++i) {
       std::byte const* const one[] = {from.of(i)};
-      sum_decoded(call_.stages, context(j, i * cut.first_stride), one, room, j.data.type,
+      sum_decoded(coded, context(j, i * cut.first_stride), one, room, j.data.type,
                   detail::part(out, cut.first(i), cut.length(i)), divisor(), spare);
     }
   }
@@ -79,28 +83,34 @@ class host_engine {
            scratch const& spare) {
     sum_decoded(call_.stages, context(j, first), sources(from), room, j.data.type, out, divisor(), spare);
   }
-  /// The owner's half of two_shot: sums all slots, encodes the sum of its piece, whose error joins its residual.
-  void reduce(tensor_job const& j, pieces const& cut, std::size_t piece, slot_row const& from, std::size_t room,
-              slot_row const& to, scratch const& spare) {
-    pass_context const decode_at = context(j, piece * cut.first_stride);
-    pass_context encode_at = decode_at;
+  /// The owner's half of two_shot: sums all slots, encodes the sum of its piece by `sums`; what that leaves out joins
+  /// its residual.
+  void reduce(tensor_job const& j, program sums, pieces const& cut, std::size_t piece, slot_row const& from,
+              std::size_t room, slot_row const& to, scratch const& spare) {
+    pass_context encode_at = context(j, piece * cut.first_stride), decode_at = encode_at;
+    decode_at.prescale_log2 = 0;
     encode_at.phase = 1;
-    reduce_and_encode(call_.stages, decode_at, encode_at, sources(from), room, cut.length(piece), j.data.type,
-                      detail::part(j.residual, cut.first(piece)), {to.data, room}, spare);
+    std::size_t const n = cut.length(piece);
+    std::size_t const used = reduce_and_encode(call_.stages, sums, decode_at, encode_at, sources(from), room, n,
+                                               j.data.type, detail::part(j.residual, cut.first(piece)),
+                                               {to.data, capacity(sums, cut.size, j.data.type)}, spare);
+    overflowed_ += overflow(sums, to.data, used, n, j.data.type);
   }
 
   [[nodiscard]] std::size_t encode_scratch(tensor_job const&, pieces const& cut) const {
     return scratch_bytes(call_.stages, cut.size);
   }
-  [[nodiscard]] std::size_t decode_scratch(tensor_job const&, pieces const& cut) const {
-    return scratch_bytes(call_.stages, cut.size);
+  [[nodiscard]] std::size_t decode_scratch(tensor_job const&, program coded, pieces const& cut) const {
+    return scratch_bytes(coded, cut.size);
   }
   [[nodiscard]] std::size_t sum_scratch(tensor_job const&, std::size_t n, std::size_t) const {
     return scratch_bytes(call_.stages, n);
   }
-  [[nodiscard]] std::size_t reduce_scratch(tensor_job const&, std::size_t n, std::size_t) const {
-    return reduce_scratch_bytes(call_.stages, n);
+  [[nodiscard]] std::size_t reduce_scratch(tensor_job const&, program sums, std::size_t n, std::size_t) const {
+    return reduce_scratch_bytes(call_.stages, sums, n);
   }
+  /// Values that found no room in the payloads that this rank has encoded.
+  [[nodiscard]] std::size_t overflowed() const { return overflowed_; }
 
   void all_gather(std::span<std::byte const> send, std::span<std::byte> receive) {
     comm_.all_gather(ex_, send, receive);
@@ -157,6 +167,7 @@ class host_engine {
   char const* name_;
   slot_header header_{};
   int prescale_log2_ = 0;
+  std::size_t overflowed_ = 0;
   std::vector<std::byte const*> sources_;
 };
 

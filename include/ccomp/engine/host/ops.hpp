@@ -58,6 +58,9 @@ struct vector_ops {
                      std::span<float const> carrier, std::span<float> out, float sign, pass_options const&);
   double (*contraction)(void const* stage, std::size_t n);
   bool counted;  // how many carrier values there are depends on the input, and stands in the side bytes
+  bool floats;   // the carrier is float32 whatever the tensor's type: its values are not the tensor's
+  /// The values that found no room, as the side bytes tell. Null: all fit.
+  std::size_t (*overflow)(std::span<std::byte const> side);
 };
 
 struct stage_ref;
@@ -100,6 +103,10 @@ struct stage_ops {
   stage_state (*make_state)(void const* stage, std::size_t n) = nullptr;
   /// False where the error may exceed the input, so that error feedback would grow without bound.
   bool (*contracts)(void const* stage, std::size_t n) = nullptr;
+  /// Whether it draws random bits, which depend on the step.
+  bool (*stochastic)(void const* stage) = nullptr;
+  /// The stage that has room for all that so many payloads of this one hold. Null: this one has.
+  std::shared_ptr<void const> (*sum_of)(void const* stage, std::size_t payloads) = nullptr;
 };
 
 struct stage_ref {
@@ -177,6 +184,19 @@ inline constexpr quantizer_ops quantizer_ops_of = {
     }};
 
 template <class S>
+concept has_carrier_count = requires(S const& s, std::span<std::byte const> side, std::size_t n) {
+  s.carrier_count(side, n);
+};
+template <class S>
+concept carries_floats = requires {
+  requires S::carries_floats;
+};
+template <class S>
+concept has_overflow = requires(std::span<std::byte const> side) {
+  { S::overflow(side) } -> std::convertible_to<std::size_t>;
+};
+
+template <class S>
 inline constexpr vector_ops vector_ops_of = {
     [](void const* s, std::size_t n) { return as<S>(s).side_bytes(n); },
     [](void const* s, std::size_t n) { return as<S>(s).carrier_size(n); },
@@ -190,7 +210,7 @@ inline constexpr vector_ops vector_ops_of = {
        std::span<float> carrier, std::span<std::byte> scratch,
        pass_options const& at) { return as<S>(s).encode(ex, in, side, carrier, scratch, at); },
     [](void const* s, std::span<std::byte const> side, std::size_t n) -> std::size_t {
-      if constexpr (requires { as<S>(s).carrier_count(side, n); })
+      if constexpr (has_carrier_count<S>)
         return as<S>(s).carrier_count(side, n);
       else
         return as<S>(s).carrier_size(n);
@@ -215,10 +235,15 @@ inline constexpr vector_ops vector_ops_of = {
       else
         return 0;
     },
-    requires(S const& s, std::span<std::byte const> side, std::size_t n){s.carrier_count(side, n);
-}
-}
-;
+    has_carrier_count<S>,
+    carries_floats<S>,
+    [] {
+      using overflow_t = decltype(vector_ops::overflow);
+      if constexpr (has_overflow<S>)
+        return overflow_t{[](std::span<std::byte const> side) -> std::size_t { return S::overflow(side); }};
+      else
+        return overflow_t{};
+    }()};
 
 template <class S>
 concept has_reduce = requires(S const& s, host_exec const& ex, communicator_ref& comm, reduce_call const& call) {
@@ -241,6 +266,10 @@ concept has_contracts = requires(S const& s) {
 template <class S>
 concept has_state = requires(S const& s, std::size_t n) {
   { s.make_state(n) } -> std::same_as<stage_state>;
+};
+template <class S>
+concept has_sum_of = requires(S const& s, std::size_t payloads) {
+  { s.sum_of(payloads) } -> std::same_as<S>;
 };
 
 template <class S> constexpr stage_ops make_stage_ops() {
@@ -266,11 +295,21 @@ template <class S> constexpr stage_ops make_stage_ops() {
     else
       return true;
   };
+  ops.stochastic = [](void const* s) {
+    if constexpr (quantizer_stage<S>)
+      return quantizer_ops_of<S>.stochastic(s);
+    else
+      return needs_random<S>;
+  };
   if constexpr (quantizer_stage<S>) ops.quantizer = &quantizer_ops_of<S>;
   if constexpr (cast_stage<S>) ops.cast = &cast_type_of<S>;
   if constexpr (transform_stage<S>) ops.transform = &transform_ops_of<S>;
   if constexpr (vector_stage<S>) ops.vector = &vector_ops_of<S>;
   if constexpr (has_reduce<S>) ops.protocol = &protocol_ops_of<S>;
+  if constexpr (has_sum_of<S>)
+    ops.sum_of = [](void const* s, std::size_t payloads) -> std::shared_ptr<void const> {
+      return std::make_shared<S const>(as<S>(s).sum_of(payloads));
+    };
   if constexpr (has_state<S>) ops.make_state = [](void const* s, std::size_t n) { return as<S>(s).make_state(n); };
   return ops;
 }

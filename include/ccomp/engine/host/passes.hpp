@@ -115,7 +115,8 @@ struct vector_payload {
     });
     rest = payload + side_bytes;
     rest_bytes = bytes - side_bytes;
-    std::size_t const needed = capacity(s.tail, carrier_values, type);
+    // Another vector stage judges what follows by itself: it may count its values, too, and need less than its capacity.
+    std::size_t const needed = first_segment(s.tail).vector() ? 0 : capacity(s.tail, carrier_values, type);
     expects<payload_error>(needed <= rest_bytes, [&] {
       return "decode: the payload has " + std::to_string(bytes) + " bytes and needs " +
              std::to_string(side_bytes + needed);
@@ -127,9 +128,19 @@ struct vector_payload {
 inline std::size_t extent(program p, std::byte const* payload, std::size_t bytes, std::size_t n, element_type type) {
   segment const s = first_segment(p);
   if (!s.vector()) return capacity(p, n, type);
-  type = after_transforms(s, type);
+  type = carried_type(s, type);
   vector_payload const v(s, payload, bytes, n, type);
   return (bytes - v.rest_bytes) + extent(s.tail, v.rest, v.rest_bytes, v.carrier_values, type);
+}
+
+/// The values that found no room in this payload, which encode has just written.
+inline std::size_t overflow(program p, std::byte const* payload, std::size_t bytes, std::size_t n, element_type type) {
+  segment const s = first_segment(p);
+  if (!s.vector()) return 0;
+  type = carried_type(s, type);
+  vector_payload const v(s, payload, bytes, n, type);
+  return (s.vector()->overflow ? s.vector()->overflow(v.side) : 0) +
+         overflow(s.tail, v.rest, v.rest_bytes, v.carrier_values, type);
 }
 
 /// The carrier of one payload as floats.
@@ -146,7 +157,7 @@ inline std::size_t encode_vector(segment const& s, pass_context const& c, const_
                                  residual_ref r, std::span<std::byte> payload, scratch memory) {
   auto const& ops = *s.vector();
   std::size_t const n = in.n;
-  element_type const carrier_type = after_transforms(s, type);
+  element_type const carrier_type = carried_type(s, type);
   vector_scratch m(s, n, memory);
   float* v = m.values;
   float const* source = v;
@@ -225,7 +236,7 @@ inline void sum_vectors(segment const& s, pass_context const& c, std::span<std::
                         bool add_to_out) {
   auto const& ops = *s.vector();
   std::size_t const n = out.n;
-  element_type const carrier_type = after_transforms(s, type);
+  element_type const carrier_type = carried_type(s, type);
   vector_scratch m(s, n, memory);
   bool const in_place = out.type == element_type::float32 && !add_to_out;
   float* const acc = in_place ? static_cast<float*>(out.data) : m.values;
@@ -272,10 +283,12 @@ inline void sum_decoded(program p, pass_context const& c, std::span<std::byte co
   decode_blocks(s, c, payloads, type, out, divisor, add_to_out);
 }
 
-/// Sums the payloads of one chunk and encodes the sum; the owner's residual takes what that leaves out. Returns bytes.
-inline std::size_t reduce_and_encode(program p, pass_context const& decode_at, pass_context const& encode_at,
-                                     std::span<std::byte const* const> payloads, std::size_t bytes, std::size_t chunk,
-                                     element_type type, residual_ref r, std::span<std::byte> result, scratch memory) {
+/// Sums the payloads of one chunk and encodes the sum by `sums`; the owner's residual takes what that leaves out.
+/// Returns bytes.
+inline std::size_t reduce_and_encode(program p, program sums, pass_context const& decode_at,
+                                     pass_context const& encode_at, std::span<std::byte const* const> payloads,
+                                     std::size_t bytes, std::size_t chunk, element_type type, residual_ref r,
+                                     std::span<std::byte> result, scratch memory) {
   segment const s = first_segment(p);
   if (!s.vector()) {
     zero_padding(s, chunk, type, result.data());
@@ -291,7 +304,7 @@ inline std::size_t reduce_and_encode(program p, pass_context const& decode_at, p
     std::memset(left + first, 0, n * sizeof(float));
   });
   std::size_t const used =
-      encode(p, encode_at, as_floats, type, r ? residual_ref{left} : residual_ref{}, result, memory);
+      encode(sums, encode_at, as_floats, type, r ? residual_ref{left} : residual_ref{}, result, memory);
   if (r)
     for_each_tile(encode_at, chunk, [&](std::size_t first, std::size_t n, tile_buffers& b) {
       residual_tile const rest(encode_at, r, first, n, b);
@@ -300,8 +313,8 @@ inline std::size_t reduce_and_encode(program p, pass_context const& decode_at, p
     });
   return used;
 }
-inline std::size_t reduce_scratch_bytes(program p, std::size_t chunk) {
-  return 2 * scratch::bytes_for<float>(chunk) + scratch_bytes(p, chunk);
+inline std::size_t reduce_scratch_bytes(program p, program sums, std::size_t chunk) {
+  return 2 * scratch::bytes_for<float>(chunk) + std::max(scratch_bytes(p, chunk), scratch_bytes(sums, chunk));
 }
 
 }  // namespace detail

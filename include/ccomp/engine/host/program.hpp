@@ -40,6 +40,12 @@ inline bool is_linear(program p) {
   return true;
 }
 
+/// Whether a stage draws random bits, so that the bytes depend on the step.
+inline bool is_stochastic(program p) {
+  for (auto const& s : p)
+    if (s.ops->stochastic(s.stage)) return true;
+  return false;
+}
 /// Settings are in range and nothing follows a stage that leaves no values.
 inline void validate(program p) {
   expects(!p.empty(), "compressor: the chain has no stage");
@@ -67,6 +73,19 @@ inline std::string text(program p) {
   return t;
 }
 
+/// More values than any memory holds. Below that no size in bytes can wrap.
+inline constexpr std::size_t most_values = std::size_t{1} << 56;
+inline void expect_countable(std::size_t n, char const* call) {
+  expects(n <= most_values,
+          [&] { return std::string(call) + ": a tensor may have up to 2^56 values, got " + std::to_string(n); });
+}
+
+/// Calls that are made once per step need one where the chain draws: with none given all would draw the same bits.
+inline void expect_step(char const* call, program p, step at) {
+  expects(at.given || !is_stochastic(p),
+          [&] { return std::string(call) + ": " + text(p) + " draws random bits by the step; pass {.at = step}"; });
+}
+
 /// Values that must stay together when a tensor is cut for several ranks. Blocks are powers of two, so the largest
 /// divides into all; 256 is the group that shares random counters.
 inline std::size_t granule(program p) {
@@ -77,8 +96,9 @@ inline std::size_t granule(program p) {
   return g;
 }
 
-inline element_type after_transforms(segment const& s, element_type type) {
-  return s.transforms.empty() ? type : element_type::float32;
+/// The element type of what the segment's end leaves: transforms compute in float, and so do some vector stages.
+inline element_type carried_type(segment const& s, element_type type) {
+  return s.transforms.empty() && !(s.vector() && s.vector()->floats) ? type : element_type::float32;
 }
 
 /// Where the parts of a quantizer's payload lie.
@@ -93,7 +113,7 @@ inline quantizer_layout layout_of(stage_ref q, std::size_t n) {
 
 inline std::size_t capacity(program p, std::size_t n, element_type type) {
   auto const s = first_segment(p);
-  type = after_transforms(s, type);
+  type = carried_type(s, type);
   if (s.quantizer()) return layout_of(s.end, n).total();
   if (auto const* cast = s.cast()) return pad16(n * element_bytes(*cast));
   if (auto const* v = s.vector())
@@ -108,11 +128,32 @@ struct linear_carrier {
 };
 inline linear_carrier carrier_of(program p, std::size_t n, element_type type) {
   auto const s = first_segment(p);
-  type = after_transforms(s, type);
+  type = carried_type(s, type);
   if (auto const* cast = s.cast()) return {n, *cast};
   if (auto const* v = s.vector()) return carrier_of(s.tail, v->carrier_size(s.end.stage, n), type);
   return {n, type};
 }
+
+/// The chain that encodes a sum of payloads: what was selected once is not selected again.
+class sum_program {
+ public:
+  sum_program(program p, std::size_t payloads) {
+    for (auto s : p) {
+      if (payloads > 1 && s.ops->sum_of) {
+        owned_.push_back(s.ops->sum_of(s.stage, payloads));
+        s.stage = owned_.back().get();
+      }
+      stages_.push_back(s);
+    }
+  }
+  sum_program(sum_program const&) = delete;
+  sum_program& operator=(sum_program const&) = delete;
+  operator program() const { return stages_; }
+
+ private:
+  std::vector<stage_ref> stages_;
+  std::vector<std::shared_ptr<void const>> owned_;
+};
 
 /// Scratch for any one pass over a tensor of n values, feedback included.
 inline std::size_t scratch_bytes(program p, std::size_t n) {

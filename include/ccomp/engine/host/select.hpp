@@ -294,13 +294,27 @@ struct reaching {
   std::size_t kept = 0, left_out = 0;
 };
 
-/// The values with keys from `bound` on, by index; of more than `most`, the first from index `start` on, around the
-/// end.
+/// The values with keys from `bound` on, by index; of more than `most`, those that are not finite if there are any, and
+/// the first from index `start` on, around the end.
 inline reaching select_reaching(host_exec const& ex, std::span<float const> in, std::uint32_t bound, std::size_t most,
                                 std::size_t start, scratch memory, std::uint32_t* out_index, float* out_value) {
   instruction_set const isa = resolve_isa(ex);
   candidates const c(memory, in.size(), most);
-  std::size_t const found = collect(ex, isa, in, bound, false, c).count;
+  std::size_t found = collect(ex, isa, in, bound, false, c).count;
+  std::size_t const reached = found;
+  if (found > most) {
+    std::atomic<std::size_t> bad{0};
+    parallel_ranges(ex, c.tile_count, tile_values, [&](std::size_t begin, std::size_t end) {
+      std::size_t const first = begin * tile_values, n = std::min(end * tile_values, in.size()) - first;
+      std::size_t here = 0;
+      run(isa, [&] { here = count_above(in.data() + first, n, inf_bits - 1); });
+      bad.fetch_add(here, std::memory_order_relaxed);
+    });
+    if (bad.load() > 0) {
+      bound = inf_bits;
+      found = collect(ex, isa, in, bound, false, c).count;
+    }
+  }
 
   // In the order of preference the tile of `start` comes twice: its later candidates first, its earlier ones last.
   std::size_t const middle = start / tile_values;
@@ -349,7 +363,7 @@ inline reaching select_reaching(host_exec const& ex, std::span<float const> in, 
       }
     }
   });
-  return {place, found - place};
+  return {place, reached - place};
 }
 
 }  // namespace detail

@@ -1,0 +1,29 @@
+#pragma once
+/// What the CUDA runtime answers, as exceptions.
+
+#include <cuda_runtime_api.h>
+
+#include <ccomp/config.hpp>
+#include <ccomp/error.hpp>
+#include <string>
+
+CCOMP_BEGIN
+namespace detail {
+
+/// Throws cuda_error that names the call; clears the runtime's sticky-until-read error, so that the next call is not
+/// blamed for it.
+inline void check_cuda(cudaError_t status, char const* call, source at = source::current()) {
+  if (status == cudaSuccess) [[likely]]
+    return;
+  static_cast<void>(cudaGetLastError());
+  fail<cuda_error>(std::string(call) + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ')', at);
+}
+
+/// For answers that nobody waits for, of destructors and of polling: left behind, they would be blamed on the caller's
+/// next call.
+inline void ignore_error(cudaError_t status) noexcept {
+  if (status != cudaSuccess) static_cast<void>(cudaGetLastError());
+}
+
+}  // namespace detail
+CCOMP_END

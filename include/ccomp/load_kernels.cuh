@@ -1,0 +1,75 @@
+#pragma once
+/// Loading kernels before they are needed.
+
+#include <ccomp/comm/thread.hpp>
+#include <ccomp/engine/cuda/typed_sum.cuh>
+
+CCOMP_BEGIN
+namespace detail {
+
+class kernel_loading {
+ public:
+  kernel_loading() : before_(std::exchange(loading_kernels(), true)) {}
+  kernel_loading(kernel_loading const&) = delete;
+  kernel_loading& operator=(kernel_loading const&) = delete;
+  ~kernel_loading() { loading_kernels() = before_; }
+
+ private:
+  bool before_;
+};
+
+template <class Comm> struct asks_like {};
+template <class Comm>
+requires requires { Comm::agrees_once; }
+struct asks_like<Comm> {
+  static constexpr bool agrees_once = Comm::agrees_once;
+};
+
+/// Stands for a communicator while kernels are loaded: the same rank of as many, and nothing is sent.
+template <class Comm> class silent_ranks : public asks_like<Comm> {
+ public:
+  explicit silent_ranks(Comm& comm) : rank_(comm.rank()), size_(comm.size()) {}
+  [[nodiscard]] int rank() const noexcept { return rank_; }
+  [[nodiscard]] int size() const noexcept { return size_; }
+
+  void all_gather(cuda_exec const&, std::span<std::byte const>, std::span<std::byte>) {}
+  void all_to_all(cuda_exec const&, std::span<std::byte const>, std::span<std::byte>) {}
+  void broadcast(cuda_exec const&, std::span<std::byte>, int) {}
+  void all_reduce(cuda_exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
+    if constexpr (std::same_as<Comm, thread_communicator>)
+      typed_sum(ex, {static_cast<std::byte const*>(data), 0, 1, data, n, type, op});
+  }
+
+ private:
+  int rank_, size_;
+};
+
+}  // namespace detail
+
+/// Loads the kernels of the calls in `calls`, which are made as they will be made later: with the same chain, sizes,
+/// workspace and wrapper. Nothing is queued or sent, no tensor or residual changes; the workspace takes the memory that
+/// the calls need. `calls` gets a stand-in for the communicator.
+///
+///   load_kernels(ex, comm, [&](auto& ranks) { allreduce(ex, ranks, feedback, gradient, ws, {.at = 0}); });
+///
+/// Why:    unless CUDA_MODULE_LOADING=EAGER, CUDA loads a kernel at its first launch, which may wait for all that runs on
+///         the device. Where ranks are threads of one process, it may wait for a rank that waits for this one: for ever
+/// When:   each rank, once, before the first call of any rank
+/// Not:    what NCCL and cuBLAS load themselves; decompress, and compress with a threshold, which look at bytes
+/// Throws: invalid_argument while the stream records, and what the calls throw
+template <class Comm, class Calls> void load_kernels(cuda_exec const& ex, Comm& comm, Calls const& calls) {
+  detail::expect_device(ex, "load_kernels");
+  detail::expects(!ex.capturing(), "load_kernels: the stream records a graph; load before recording");
+  detail::silent_ranks<Comm> ranks(comm);
+  detail::kernel_loading const loading;
+  calls(ranks);
+}
+/// The same for calls without ranks: `load_kernels(ex, [&] { encode(ex, c, x, payload, ws); });`
+template <class Calls> void load_kernels(cuda_exec const& ex, Calls const& calls) {
+  detail::expect_device(ex, "load_kernels");
+  detail::expects(!ex.capturing(), "load_kernels: the stream records a graph; load before recording");
+  detail::kernel_loading const loading;
+  calls();
+}
+
+CCOMP_END
