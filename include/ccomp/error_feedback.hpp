@@ -336,9 +336,9 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
   void discard() {
     detail::expects(options_.transactional, "error_feedback_set: discard needs {.transactional = true}");
     detail::expects(called_, "error_feedback_set: there is no call to discard");
-    for (auto const& [id, call] : last_)
-      detail::expects(wrappers_.at(id).calls_ == call, [&] {
-        return "error_feedback_set: tensor " + std::to_string(id) +
+    for (auto const& one : last_) // no structured binding: clang 16 cannot capture one under OpenMP
+      detail::expects(wrappers_.at(one.id).calls_ == one.call, [&] {
+        return "error_feedback_set: tensor " + std::to_string(one.id) +
                " had a call of its own after the last call of the set, which can no longer be discarded";
       });
     for (auto const& one : last_) wrappers_.at(one.id).undo();
