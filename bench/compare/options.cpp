@@ -40,30 +40,23 @@ std::string footer() {
   return part("What is compared:",
               "Without --compressor one of every kind; with it, what it names and nothing else, such as "
               "\"top_k(0.01)|uniform_quantize<8>\". --list prints the stages.") +
-         part(
-             "How a file is read:",
-             "A shape [ranks, n] is one rank per row if --ranks is given or if it has at most 64 rows; any other shape "
-             "is "
-             "one rank's tensor. The output says which. Without --ranks there are as many ranks as rows, and 4 for one "
-             "row. With fewer rows than ranks, rank r takes row r mod rows, each value times a factor in [0.5, 1) "
-             "drawn "
-             "from a hash of (r, index).") +
+         part("How a file is read:",
+              "A shape [ranks, n] is one rank per row if --ranks is given or if it has at most 64 rows; any other "
+              "shape is one rank's tensor. The output says which. Without --ranks there are as many ranks as rows, and "
+              "4 for one row. With fewer rows than ranks, rank r takes row r mod rows, each value times a factor in "
+              "[0.5, 1) drawn from a hash of (r, index).") +
          part("Errors and ratios:",
               "They are of the input as given, ratios with the bytes of its type. feedback repeats rank 0's gradient "
-              "for "
-              "--feedback-steps steps through error_feedback and compares the mean of the outputs with it.") +
-         part("Speeds:",
-              "They are measured on the input as float32, repeated to " + std::to_string(own.timed_mib) +
-                  " MiB per rank (copy i scaled by 1 - i/256, i counted modulo 256), " + own.speeds +
-                  " Spread: (highest - lowest) / median of the yardstick over the run, each value that of three "
-                  "repetitions in a row, by their median; above 25 % the machine was not quiet.") +
+              "for --feedback-steps steps through error_feedback and compares the mean of the outputs with it.") +
+         part("Speeds:", "They are measured on the input as float32, repeated to " + std::to_string(own.timed_mib) +
+                             " MiB per rank (copy i scaled by 1 - i/256, i counted modulo 256), " + own.speeds +
+                             " Spread: (highest - lowest) / median of the yardstick over the run, each value that of "
+                             "three repetitions in a row, by their median; above 25 % the machine was not quiet.") +
          part("Predictions:",
               "predicted_ms is for one allreduce of the repeated input: the time rank 0 works on it, " + own.work +
                   ", plus the bytes that a rank sends divided by the link. Dense float32 works for nothing, dense bf16 "
-                  "for "
-                  "the measured casts (for a float16 file: dense float16, for nothing). Latency, and work done while "
-                  "bytes "
-                  "travel, are left out. The links: --link, otherwise " +
+                  "for the measured casts (for a float16 file: dense float16, for nothing). Latency, and work done "
+                  "while bytes travel, are left out. The links: --link, otherwise " +
                   own.links + ". The report draws error against time for the first speed of --link, otherwise " +
                   own.chosen_link + ".") +
          "Wrong input ends with one sentence on stderr and exit code 2.";

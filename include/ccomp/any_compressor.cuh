@@ -49,8 +49,10 @@ using usual_device_stages =
 
 /// Whether there is a vector stage, whose passes are made of others, shows only when it runs.
 template <device_pass Pass, class List> device_program make_run_time_program(program stages) {
-  expects(stages.size() <= device_program::most_stages,
-          [&] { return "CUDA: a chain has at most 16 stages, this one " + std::to_string(stages.size()); });
+  expects(stages.size() <= most_stages, [&] {
+    return "CUDA: a chain has at most " + std::to_string(most_stages) + " stages, this one " +
+           std::to_string(stages.size());
+  });
   device_program p{stages};
   List::template add_pass<Pass>(p);
   if constexpr (Pass == device_pass::encode_feedback || Pass == device_pass::reduce) {

@@ -11,7 +11,7 @@ namespace detail {
 /// setting: value | key '=' value. White space is free. At most 16 stages, words of at most 64 characters.
 class compressor_text {
  public:
-  static constexpr std::size_t most_stages = 16, longest_word = 64;
+  static constexpr std::size_t longest_word = 64;
 
   explicit compressor_text(std::string_view text) : text_(text) {}
 

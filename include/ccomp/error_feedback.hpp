@@ -9,6 +9,7 @@
 #include <ccomp/fields.hpp>
 #include <ccomp/storage.hpp>
 #include <ccomp/types.hpp>
+#include <cstddef>
 #include <cstring>
 #include <map>
 #include <vector>
@@ -41,6 +42,11 @@ inline void scale_values(host_exec const&, values const& v, float factor) {
     using T = std::remove_pointer_t<decltype(x)>;
     for (std::size_t i = 0; i < v.n; ++i) x[i] = T(static_cast<float>(x[i]) * factor);
   });
+}
+
+/// Whether the bytes of a call depend on its step: bfloat16 residuals are rounded at random.
+inline bool draws(program stages, feedback_options const& options) {
+  return options.residual != element_type::float32 || is_stochastic(stages);
 }
 
 /// The last step whose random bits a wrapper has used.
@@ -94,7 +100,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
                " is no contraction (its error may exceed its input), so its residual would grow without bound; use it "
                "without feedback";
       });
-    draws_ = options.residual != element_type::float32 || detail::is_stochastic(stages);
+    draws_ = detail::draws(stages, options);
     now_ = memory(ex, n * element_bytes(options.residual), initial_state().size());
     reset();
   }
@@ -236,7 +242,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     std::uint64_t checksum = 0;           // of all that follows
     std::uint64_t stepped = 0, step = 0;  // whether a step is committed, and the last one
   };
-  static constexpr std::size_t checked_from = 8 * sizeof(std::uint64_t);
+  static constexpr std::size_t checked_from = offsetof(header, checksum) + sizeof(header::checksum);
 
   static void keep_copy(void* self) {
     auto& me = *static_cast<error_feedback*>(self);
@@ -336,7 +342,7 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
   void discard() {
     detail::expects(options_.transactional, "error_feedback_set: discard needs {.transactional = true}");
     detail::expects(called_, "error_feedback_set: there is no call to discard");
-    for (auto const& one : last_) // no structured binding: clang 16 cannot capture one under OpenMP
+    for (auto const& one : last_)  // no structured binding: clang 16 cannot capture one under OpenMP
       detail::expects(wrappers_.at(one.id).calls_ == one.call, [&] {
         return "error_feedback_set: tensor " + std::to_string(one.id) +
                " had a call of its own after the last call of the set, which can no longer be discarded";
@@ -370,9 +376,7 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
   void finish(step now) noexcept {
     for (auto const& one : last_) wrappers_.find(one.id)->second.finish(now);
   }
-  [[nodiscard]] bool draws() const {
-    return options_.residual != element_type::float32 || detail::is_stochastic(detail::stages_of(inner_));
-  }
+  [[nodiscard]] bool draws() const { return detail::draws(detail::stages_of(inner_), options_); }
   /// The step of a call that is given none: after the last one of each tensor of the call.
   [[nodiscard]] step next_step() const noexcept {
     detail::committed_step last;
@@ -402,15 +406,15 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
 namespace detail {
 template <class X> struct feedback_traits {
   using compressor_type = X;
-  static constexpr bool single = false, set = false;
+  static constexpr bool wrapper = false, set = false;
 };
 template <class C, class Exec> struct feedback_traits<error_feedback<C, Exec>> {
   using compressor_type = C;
-  static constexpr bool single = true, set = false;
+  static constexpr bool wrapper = true, set = false;
 };
 template <class C, class Exec> struct feedback_traits<error_feedback_set<C, Exec>> {
   using compressor_type = C;
-  static constexpr bool single = false, set = true;
+  static constexpr bool wrapper = true, set = true;
 };
 }  // namespace detail
 

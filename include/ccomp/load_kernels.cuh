@@ -3,13 +3,18 @@
 
 #include <ccomp/comm/thread.hpp>
 #include <ccomp/engine/cuda/typed_sum.cuh>
+#include <concepts>
 
 CCOMP_BEGIN
 namespace detail {
 
 class kernel_loading {
  public:
-  kernel_loading() : before_(std::exchange(loading_kernels(), true)) {}
+  explicit kernel_loading(cuda_exec const& ex) : before_(loading_kernels()) {
+    expect_device(ex, "load_kernels");
+    expects(!ex.capturing(), "load_kernels: the stream records a graph; load before recording");
+    loading_kernels() = true;
+  }
   kernel_loading(kernel_loading const&) = delete;
   kernel_loading& operator=(kernel_loading const&) = delete;
   ~kernel_loading() { loading_kernels() = before_; }
@@ -58,17 +63,13 @@ template <class Comm> class silent_ranks : public asks_like<Comm> {
 /// Not:    what NCCL and cuBLAS load themselves; decompress, and compress with a threshold, which look at bytes
 /// Throws: invalid_argument while the stream records, and what the calls throw
 template <class Comm, class Calls> void load_kernels(cuda_exec const& ex, Comm& comm, Calls const& calls) {
-  detail::expect_device(ex, "load_kernels");
-  detail::expects(!ex.capturing(), "load_kernels: the stream records a graph; load before recording");
   detail::silent_ranks<Comm> ranks(comm);
-  detail::kernel_loading const loading;
+  detail::kernel_loading const loading(ex);
   calls(ranks);
 }
 /// The same for calls without ranks: `load_kernels(ex, [&] { encode(ex, c, x, payload, ws); });`
 template <class Calls> void load_kernels(cuda_exec const& ex, Calls const& calls) {
-  detail::expect_device(ex, "load_kernels");
-  detail::expects(!ex.capturing(), "load_kernels: the stream records a graph; load before recording");
-  detail::kernel_loading const loading;
+  detail::kernel_loading const loading(ex);
   calls();
 }
 

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <span>
 #include <type_traits>
+#include <utility>
 
 CCOMP_BEGIN
 namespace detail {

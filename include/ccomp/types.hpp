@@ -55,6 +55,13 @@ inline constexpr std::uint32_t float_nan = 0x7fc00000u;
   return a < limit ? a : limit;
 }
 
+/// The float, or the one with magnitude bits `largest` and its sign if it is finite and beyond that.
+[[gnu::always_inline]] CCOMP_HD constexpr float clamped(float x, std::uint32_t largest) {
+  std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x), a = u & 0x7fffffffu;
+  std::uint32_t const finite = at_most(a, largest), magnitude = a < float_inf ? finite : a;
+  return __builtin_bit_cast(float, magnitude | (u & 0x80000000u));
+}
+
 }  // namespace formats
 
 /// IEEE 754 binary16 as storage: the same bits as CUDA's `__half`.
@@ -73,10 +80,7 @@ struct float16 {
   }
   /// As from float, but finite numbers stay finite: beyond the largest number, 65504, they become it.
   [[gnu::always_inline]] CCOMP_HD static constexpr float16 saturated(float x) {
-    std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x), a = u & 0x7fffffffu;
-    std::uint32_t const top = 0x7c00u - (formats::mask_below(a, formats::float_inf) & 1u);
-    std::uint32_t const code = formats::at_most(formats::small_float<10, 15>::narrow(a), top) | ((u >> 16) & 0x8000u);
-    return from_bits(static_cast<std::uint16_t>(a > formats::float_inf ? 0x7fffu : code));
+    return float16(formats::clamped(x, 0x477fe000u));
   }
   [[gnu::always_inline]] CCOMP_HD explicit constexpr operator float() const {
     std::uint32_t const a = bits & 0x7fffu, sign = (bits & 0x8000u) << 16;
@@ -107,10 +111,7 @@ struct bfloat16 {
   }
   /// As from float, but finite numbers stay finite: beyond the largest number, (2 - 2^-7) 2^127, they become it.
   [[gnu::always_inline]] CCOMP_HD static constexpr bfloat16 saturated(float x) {
-    std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x), a = u & 0x7fffffffu;
-    std::uint32_t const top = 0x7f80u - (formats::mask_below(a, formats::float_inf) & 1u);
-    std::uint32_t const code = formats::at_most((a + 0x7fffu + ((a >> 16) & 1u)) >> 16, top) | ((u >> 16) & 0x8000u);
-    return from_bits(static_cast<std::uint16_t>(a > formats::float_inf ? 0x7fffu : code));
+    return bfloat16(formats::clamped(x, 0x7f7f0000u));
   }
   [[gnu::always_inline]] CCOMP_HD explicit constexpr operator float() const {
     std::uint32_t const u = static_cast<std::uint32_t>(bits) << 16;

@@ -21,6 +21,29 @@ struct boom : std::runtime_error {
   boom() : std::runtime_error("boom") {}
 };
 
+/// An execution whose all_gather reads a byte of every rank, late on rank 0, and fails on rank 1.
+struct reading_exec {
+  std::atomic<int>* reading;
+};
+
+}  // namespace
+
+template <> struct ccomp::detail::thread_transport<reading_exec> {
+  static void all_gather(thread_communicator& comm, reading_exec const& ex, std::span<std::byte const> send,
+                         std::span<std::byte> receive) {
+    ++*ex.reading;
+    comm.exchange(send, [&] {
+      if (comm.rank() == 1) throw boom();
+      std::this_thread::sleep_for(50ms);
+      for (int r = 0; r < comm.size(); ++r)
+        receive[static_cast<std::size_t>(r)] = *static_cast<std::byte const*>(comm.post(r).send);
+      --*ex.reading;
+    });
+  }
+};
+
+namespace {
+
 /// One of the collectives, with little work to do.
 constexpr int collectives = 6;
 void collective(int which, thread_communicator& comm, workspace& ws, std::size_t n = 700) {
@@ -257,6 +280,29 @@ TEST_CASE("random ranks fail at random times, alone or together: every round end
       else
         REQUIRE(a.rethrown == "boom");
     }
+    expect_usable(group);
+  }
+}
+TEST_CASE("a rank that fails while it reads goes on only when nobody reads what it shows; the others are stopped") {
+  support::watchdog const guard("fails while reading");
+  for (bool const again : {false, true}) {
+    int const ranks = again ? 2 : 5;
+    thread_group group(ranks);
+    std::atomic<int> reading = 0, still_reading = -1;
+    auto const a = run(group, [&](thread_communicator& comm) {
+      std::vector<std::byte> mine(1, std::byte{7}), all(static_cast<std::size_t>(ranks));
+      try {
+        comm.all_gather(reading_exec{&reading}, mine, all);
+      } catch (boom const&) {
+        still_reading = reading - 1;
+        if (!again) throw;
+        workspace ws;
+        collective(0, comm, ws);
+      }
+    });
+    CHECK(still_reading == 0);
+    CHECK(a.stopped == (again ? ranks : ranks - 1));
+    CHECK(a.rethrown == (again ? "communicator_error" : "boom"));
     expect_usable(group);
   }
 }

@@ -58,12 +58,12 @@ template <class X> class job_list {
     } else {
       tensors.emplace_back(data, tensor);
     }
-    if constexpr (traits::single) {
+    if constexpr (traits::set) {
+      jobs_ = wrapper_.begin(tensors);
+    } else if constexpr (traits::wrapper) {
       expects(tensors.size() == 1,
               "error_feedback: one wrapper keeps the residual of one tensor; use error_feedback_set for several");
       jobs_.push_back(wrapper_.begin(tensors[0].data));
-    } else if constexpr (traits::set) {
-      jobs_ = wrapper_.begin(tensors);
     } else {
       for (auto const& t : tensors) jobs_.push_back({.data = t.data, .id = t.id});
     }
@@ -73,7 +73,7 @@ template <class X> class job_list {
   /// The step of the call. Random bits must not repeat unnoticed: wrappers count by themselves where none is given, and
   /// refuse one that is not new; without a wrapper one must be given.
   template <class Exec> [[nodiscard]] step step_of(char const* name, Exec const& ex, program stages, step asked) const {
-    if constexpr (traits::single || traits::set) {
+    if constexpr (traits::wrapper) {
       if (!wrapper_.draws()) return asked;
       if (asked.given) {
         wrapper_.expect_new(asked);
@@ -92,7 +92,7 @@ template <class X> class job_list {
     }
   }
   void finish(step at) {
-    if constexpr (traits::single || traits::set) wrapper_.finish(at);
+    if constexpr (traits::wrapper) wrapper_.finish(at);
   }
 
  private:
@@ -112,12 +112,11 @@ template <class X> class job_list {
 /// may change and lives on after the call, or no wrapper.
 template <class C> constexpr bool keeps_residual() {
   using traits = feedback_traits<std::remove_cvref_t<C>>;
-  return !(traits::single || traits::set) ||
-         (std::is_lvalue_reference_v<C> && !std::is_const_v<std::remove_reference_t<C>>);
+  return !traits::wrapper || (std::is_lvalue_reference_v<C> && !std::is_const_v<std::remove_reference_t<C>>);
 }
 
 template <class X> auto const& compressor_of(X const& x) {
-  if constexpr (feedback_traits<X>::single || feedback_traits<X>::set)
+  if constexpr (feedback_traits<X>::wrapper)
     return x.inner();
   else
     return x;
@@ -141,7 +140,7 @@ collective_report run_collective(char const* name, Exec const& ex, Comm& comm, C
   [[maybe_unused]] auto const own_residual = use_of(c, name, traits::set ? "error_feedback_set" : "error_feedback");
   auto const stages = stages_of(compressor_of(c));
   validate(stages);
-  constexpr bool feedback = traits::single || traits::set;
+  constexpr bool feedback = traits::wrapper;
   job_list<C> jobs(c, data, options.tensor);
   step const at = jobs.step_of(name, ex, stages, options.at);
   collective_call const call{stages, jobs.jobs(), options.op == reduction::mean, at, feedback, reselect};

@@ -135,32 +135,37 @@ collective_report allreduce_two_shot(Engine& e, collective_call const& call, cal
   scratch const spare(memory.subspan(chunks + sum_slot + receive.size()));
   slot_row const sent{send.data(), slot, ranks}, received{receive.data(), slot, ranks},
       owned{result.data(), sum_slot, 1}, all{receive.data(), sum_slot, ranks};
+  struct part {  // of a slot: what it holds of one job
+    std::size_t at = sizeof(slot_header), room = 0;
+  };
   auto const each_job = [&](auto const& f) {
-    std::size_t at = sizeof(slot_header), sum_at = at;
+    part chunk, sum;
     for (auto const& j : call.jobs) {
       pieces const cut = chunks_for(call.stages, j.data.n, ranks);
-      std::size_t const room = capacity(call.stages, cut.size, j.data.type);
-      std::size_t const sum_room = capacity(sums, cut.size, j.data.type);
-      f(j, cut, at, room, sum_at, sum_room);
-      at += room;
-      sum_at += sum_room;
+      chunk.room = capacity(call.stages, cut.size, j.data.type);
+      sum.room = capacity(sums, cut.size, j.data.type);
+      f(j, cut, chunk, sum);
+      chunk.at += chunk.room;
+      sum.at += sum.room;
     }
   };
 
   std::size_t used = 0;
   e.write_headers({send.data(), slot, ranks + 1});  // the result's, too: on a GPU every kernel more costs latency
-  each_job([&](tensor_job const& j, pieces const& cut, std::size_t at, std::size_t, std::size_t, std::size_t) {
-    used += e.encode(j, cut, sent.part(at), spare);
+  each_job([&](tensor_job const& j, pieces const& cut, part const& chunk, part const&) {
+    used += e.encode(j, cut, sent.part(chunk.at), spare);
   });
   e.all_to_all(send, receive.first(chunks));
   e.check_headers(received);
   e.prescale(-log2_ceil(ranks));  // of the sums: numbers of a float16 carrier may add up to more than it holds
-  each_job([&](tensor_job const& j, pieces const& cut, std::size_t at, std::size_t room, std::size_t sum_at,
-               std::size_t) { e.reduce(j, sums, cut, me, received.part(at), room, owned.part(sum_at), spare); });
+  each_job([&](tensor_job const& j, pieces const& cut, part const& chunk, part const& sum) {
+    e.reduce(j, sums, cut, me, received.part(chunk.at), chunk.room, owned.part(sum.at), spare);
+  });
   e.all_gather(result, receive.first(all_sums));
   e.check_headers(all);
-  each_job([&](tensor_job const& j, pieces const& cut, std::size_t, std::size_t, std::size_t sum_at,
-               std::size_t sum_room) { e.decode(j, sums, j.data, cut, all.part(sum_at), sum_room, spare); });
+  each_job([&](tensor_job const& j, pieces const& cut, part const&, part const& sum) {
+    e.decode(j, sums, j.data, cut, all.part(sum.at), sum.room, spare);
+  });
   return {two_shot::name, (ranks - 1) * (slot + sum_slot), used, ws.size()};
 }
 

@@ -10,7 +10,6 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -100,10 +99,18 @@ class thread_group {
   void stop_reading() {
     if (--readers_ == 0) changed_.notify_all();
   }
-  /// A rank whose reading failed does not come to the second meeting.
+  /// A rank whose reading failed does not come to the second meeting. It goes on only when nobody reads what it shows.
   void fail_reading() {
-    std::lock_guard const lock(mutex_);
+    std::unique_lock lock(mutex_);
     stop_reading();
+    changed_.wait(lock, [&] { return readers_ == 0; });
+  }
+  /// The others wait at a meeting that this rank did not come to: no other can follow.
+  [[noreturn]] void refuse_failed(int rank) {
+    std::unique_lock lock(mutex_);
+    if (broken_.empty()) broken_ = "rank " + std::to_string(rank) + " failed in an exchange";
+    changed_.notify_all();
+    throw_broken(lock);
   }
   [[noreturn]] void throw_broken(std::unique_lock<std::mutex>& lock) {
     changed_.wait(lock, [&] { return readers_ == 0; });
@@ -247,10 +254,12 @@ class thread_communicator {
   }
   /// Meets the other ranks, reads what they show, and meets them again.
   template <class F> void meet(F const& read) {
+    if (failed_) group_->refuse_failed(rank_);
     group_->arrive(rank_, thread_group::meeting::before_reading);
     try {
       read();
     } catch (...) {
+      failed_ = true;
       group_->fail_reading();
       throw;
     }
@@ -284,6 +293,7 @@ class thread_communicator {
   thread_group* group_;
   int rank_;
   int outer_ranks_;
+  bool failed_ = false;
   std::shared_ptr<void> transport_;
   detail::in_use in_use_;
 };
@@ -306,8 +316,8 @@ template <class F> void thread_group::run(F const& f) {
             if (!first) first = std::current_exception();
           }
         });
-      } catch (std::system_error const& e) {
-        not_started = "the thread of rank " + std::to_string(r) + " cannot be started (" + e.code().message() + ")";
+      } catch (std::exception const& e) {
+        not_started = "the thread of rank " + std::to_string(r) + " cannot be started (" + e.what() + ")";
         std::lock_guard const lock(mutex_);
         broken_ = not_started;  // those that run must not wait for the others
         changed_.notify_all();

@@ -89,10 +89,10 @@ struct threshold {
     return detail::kept_of_sum(detail::kept_values(capacity_ratio, 0, n, name), payloads, n);
   }
   /// Keeps all that so many payloads hold, added up: whatever is not zero.
-  [[nodiscard]] threshold sum_of(std::size_t n) const {
+  [[nodiscard]] threshold sum_of(std::size_t number) const {
     threshold wide = *this;
     wide.value = 0x1p-149f;
-    wide.payloads = n;
+    wide.payloads = number;
     return wide;
   }
   [[nodiscard]] std::size_t side_bytes(std::size_t n) const { return n == 0 ? 0 : header_bytes + layout(n).bytes(); }

@@ -42,10 +42,10 @@ struct top_k {
   [[nodiscard]] std::size_t carrier_size(std::size_t n) const {
     return detail::kept_of_sum(detail::kept_values(ratio, count, n, name), payloads, n);
   }
-  /// Keeps all that so many payloads of n values each hold, added up.
-  [[nodiscard]] top_k sum_of(std::size_t n) const {
+  /// Keeps all that so many payloads hold, added up.
+  [[nodiscard]] top_k sum_of(std::size_t number) const {
     top_k wide = *this;
-    wide.payloads = n;
+    wide.payloads = number;
     return wide;
   }
   [[nodiscard]] std::size_t side_bytes(std::size_t n) const { return layout(n).bytes(); }

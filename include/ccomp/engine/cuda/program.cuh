@@ -67,7 +67,6 @@ template <device_pass Pass> void run_raw(cuda_exec const& ex, block_call const& 
 }
 
 struct device_program {
-  static constexpr std::size_t most_stages = 16;
   using stage_table = std::array<device_ops const*, most_stages>;
 
   program stages;
@@ -98,7 +97,7 @@ template <device_pass Pass, class... S> void add_pass(device_program& p) {
 }
 /// A vector stage makes its passes of others: its carrier is encoded, and what was sent is decoded again.
 template <device_pass Pass, class... S> device_program make_device_program(program stages) {
-  static_assert(sizeof...(S) <= device_program::most_stages, "ccomp: a chain on a GPU has at most 16 stages");
+  static_assert(sizeof...(S) <= most_stages, "ccomp: a chain on a GPU has at most 16 stages");
   device_program p{stages};
   if constexpr ((runs_on_device<S> || ...)) p.vector = &device_vector_runs_of<void>;
   if constexpr ((vector_stage<S> || ...)) {

@@ -73,6 +73,9 @@ inline std::string text(program p) {
   return t;
 }
 
+/// Stages of a chain that text or a GPU's kernels describe.
+inline constexpr std::size_t most_stages = 16;
+
 /// More values than any memory holds. Below that no size in bytes can wrap.
 inline constexpr std::size_t most_values = std::size_t{1} << 56;
 inline void expect_countable(std::size_t n, char const* call) {
