@@ -15,12 +15,19 @@ namespace detail {
 #define CCOMP_VARIANT gnu::flatten, gnu::noinline, gnu::optimize("O3", "fp-contract=off")
 #endif
 
+#if defined(__clang__)  // it blames these functions for a loop that it was asked to vectorise and could not
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wpass-failed"
+#endif
 template <class F> [[CCOMP_VARIANT]] void run_baseline(F const& f) { f(); }
 #if CCOMP_X86_VARIANTS
 #define CCOMP_TARGET_AVX2 "avx2,fma,bmi,bmi2,f16c"
 #define CCOMP_TARGET_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi,bmi2,f16c"
 template <class F> [[CCOMP_VARIANT, gnu::target(CCOMP_TARGET_AVX2)]] void run_avx2(F const& f) { f(); }
 template <class F> [[CCOMP_VARIANT, gnu::target(CCOMP_TARGET_AVX512)]] void run_avx512(F const& f) { f(); }
+#endif
+#if defined(__clang__)
+#pragma clang diagnostic pop
 #endif
 
 /// `f` must be a leaf: loops over plain memory, nothing that throws or allocates.
