@@ -132,6 +132,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
 
   /// Forgets everything: residual zero, stage state as new.
   void reset() {
+    auto const alone = use("error_feedback::reset");
     now_.residual.clear();
     auto const state = initial_state();
     now_.state.load(state.data());
@@ -140,12 +141,14 @@ template <compressor C, class Exec = host_exec> class error_feedback {
   /// Multiplies the residual, for a changed loss scale or learning rate. Refused, and nothing changes, where a value
   /// would become infinite.
   void scale(float factor) {
+    auto const alone = use("error_feedback::scale");
     expect_scalable(factor);
     scale_values(ex_, residual_values(), factor);  // found by its second argument
   }
   /// Transactional wrappers only: undoes the last call and nothing else, for a step whose update was skipped. The step
   /// is free again. A last call that was refused has changed nothing, so that there is nothing to undo.
   void discard() {
+    auto const alone = use("error_feedback::discard");
     detail::expects(options_.transactional, "error_feedback: discard needs {.transactional = true}");
     detail::expects(last_ != last_call::none, "error_feedback: there is no call to discard");
     undo();
@@ -153,6 +156,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
 
   /// Everything that `load` needs to go on bit for bit, after a header that names the compressor and the size.
   [[nodiscard]] std::vector<std::byte> save() const {
+    auto const alone = use("error_feedback::save");
     require_valid();
     std::vector<std::byte> bytes(sizeof(header) + now_.bytes());
     auto* at = bytes.data() + sizeof(header);
@@ -166,6 +170,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
   }
   /// Throws payload_error and changes nothing if the bytes are not what `save` of an equal wrapper returned.
   void load(std::span<std::byte const> bytes) {
+    auto const alone = use("error_feedback::load");
     header h;
     header const mine = describe();
     auto check = [](bool ok, char const* what) {
@@ -227,6 +232,8 @@ template <compressor C, class Exec = host_exec> class error_feedback {
 
  private:
   template <compressor, class> friend class error_feedback_set;
+
+  [[nodiscard]] detail::exclusive_use use(char const* call) const { return {in_use_, call, "error_feedback"}; }
 
   enum class last_call { none, changed_nothing, changed };
   struct memory {
@@ -307,7 +314,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
   std::uint64_t calls_ = 0;
   bool draws_ = false;
   bool valid_ = true;
-  detail::in_use in_use_;
+  mutable detail::in_use in_use_;
 };
 
 /// Error feedback for a model: one wrapper a tensor, made when its id is first seen.
@@ -322,6 +329,7 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
   [[nodiscard]] std::size_t size() const noexcept { return wrappers_.size(); }
   /// The wrapper of a tensor; made if new. Throws invalid_argument if its size has changed.
   error_feedback<C, Exec>& at(std::uint64_t id, std::size_t n) {
+    auto const alone = use("error_feedback_set::at");
     auto const found = wrappers_.find(id);
     if (found != wrappers_.end()) return found->second;
     feedback_options options = options_;
@@ -329,17 +337,20 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
     return wrappers_.try_emplace(id, inner_, n, ex_, options).first->second;
   }
   void reset() {
+    auto const alone = use("error_feedback_set::reset");
     for (auto& [id, w] : wrappers_) w.reset();
     called_ = false;
   }
   /// All residuals, or none of them.
   void scale(float factor) {
+    auto const alone = use("error_feedback_set::scale");
     for (auto& [id, w] : wrappers_) w.expect_scalable(factor);
     for (auto& [id, w] : wrappers_) scale_values(ex_, w.residual_values(), factor);
   }
   /// Transactional sets only: undoes the last call of the set, in the tensors that it was about and in no other. A
   /// tensor that had a call of its own since then is refused, and nothing is undone.
   void discard() {
+    auto const alone = use("error_feedback_set::discard");
     detail::expects(options_.transactional, "error_feedback_set: discard needs {.transactional = true}");
     detail::expects(called_, "error_feedback_set: there is no call to discard");
     for (auto const& one : last_)  // no structured binding: clang 16 cannot capture one under OpenMP
@@ -391,6 +402,8 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
   }
 
  private:
+  [[nodiscard]] detail::exclusive_use use(char const* call) const { return {in_use_, call, "error_feedback_set"}; }
+
   C inner_;
   Exec ex_{};
   feedback_options options_;
@@ -400,7 +413,7 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
   };
   std::vector<called_tensor> last_;
   bool called_ = false;
-  detail::in_use in_use_;
+  mutable detail::in_use in_use_;
 };
 
 namespace detail {

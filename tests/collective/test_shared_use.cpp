@@ -54,13 +54,35 @@ TEST_CASE("a second thread is refused a workspace or wrapper that a call uses, a
     held_communicator held;
     check_refused(
         held, [&] { ccomp::allreduce({1}, held, ef, x, ws, {.at = 0}, ccomp::gather{}); },
-        [&] { ccomp::allreduce({1}, quiet, ef, y, other, {.at = 1}); }, "using this error_feedback at the same time");
+        [&] {
+          auto const refused = [](auto const& f) {
+            CHECK_THROWS_WITH_AS(f(), doctest::Contains("using this error_feedback at the same time"),
+                                 ccomp::invalid_argument);
+          };
+          refused([&] { ef.reset(); });
+          refused([&] { ef.scale(0.5f); });
+          refused([&] { ef.discard(); });
+          refused([&] { ef.load({}); });
+          refused([&] { static_cast<void>(ef.save()); });
+          ccomp::allreduce({1}, quiet, ef, y, other, {.at = 1});
+        },
+        "using this error_feedback at the same time");
   }
   SUBCASE("set") {
     held_communicator held;
     check_refused(
         held, [&] { ccomp::allreduce({1}, held, set, x, ws, {.at = 0}, ccomp::gather{}); },
-        [&] { ccomp::allreduce({1}, quiet, set, y, other, {.at = 1}); }, "using this error_feedback_set");
+        [&] {
+          auto const refused = [](auto const& f) {
+            CHECK_THROWS_WITH_AS(f(), doctest::Contains("using this error_feedback_set"), ccomp::invalid_argument);
+          };
+          refused([&] { set.reset(); });
+          refused([&] { set.scale(0.5f); });
+          refused([&] { set.discard(); });
+          refused([&] { set.at(7, 10); });
+          ccomp::allreduce({1}, quiet, set, y, other, {.at = 1});
+        },
+        "using this error_feedback_set");
   }
   SUBCASE("workspace, in every call") {
     for (int call = 0; call < 8; ++call) {

@@ -32,9 +32,9 @@ using support::own_stream;
 namespace {
 
 #if defined(__CUDACC__)
-constexpr bool on_gpu = true;
+constexpr bool on_hardware = true;
 #else
-constexpr bool on_gpu = false;
+constexpr bool on_hardware = false;
 #endif
 
 using clock = std::chrono::steady_clock;
@@ -135,7 +135,7 @@ TEST_CASE("cuda hardware: NaN of a sum in flight has the host's bits") {
 
 TEST_CASE("cuda hardware: a payload of bad indices alone is reported once, and costs no more than a good one") {
   // A report crosses the bus: one for each index would take seconds.
-  std::size_t const n = std::size_t{1} << (on_gpu ? 24 : 13);
+  std::size_t const n = std::size_t{1} << (on_hardware ? 24 : 13);
   top_k const c{.ratio = 0.25, .indices = index_coding::raw};
   cuda_exec const ex;
   workspace ws{ex};
@@ -159,7 +159,7 @@ TEST_CASE("cuda hardware: a payload of bad indices alone is reported once, and c
   double const bad = time_of_decode();
   CHECK_THROWS_AS(ws.check(), payload_error);
   CHECK_NOTHROW(ws.check());
-  if (on_gpu) {
+  if (on_hardware) {
     std::printf("note: %zu bad indices take %.2f ms to decode, as many good ones %.2f ms\n", n / 4, bad, good);
     CHECK(bad < 20 * good + 10);
   }
@@ -173,7 +173,7 @@ TEST_CASE("cuda hardware: a report arrives whole, once, and while the kernel sti
     report(ex, status, 1'000'000'000ll);  // half a second
     auto const begin = clock::now();
     std::optional<detail::other_call_report> seen;
-    if (on_gpu) {
+    if (on_hardware) {
       while (!seen && cudaStreamQuery(stream.get()) == cudaErrorNotReady) seen = status->take_other_call();
       CHECK_MESSAGE(seen.has_value(), "no report arrived before the kernel's end");
       CHECK(milliseconds_since(begin) < 400);
@@ -193,8 +193,8 @@ TEST_CASE("cuda hardware: reports that the host takes while others arrive are no
   auto* const status = detail::status_pool::instance().take();
   own_stream const stream;
   cuda_exec const ex(stream.get());
-  unsigned const blocks = on_gpu ? 10000 : 20;
-  report(ex, status, on_gpu ? 2000 : 0, blocks);
+  unsigned const blocks = on_hardware ? 10000 : 20;
+  report(ex, status, on_hardware ? 2000 : 0, blocks);
   unsigned taken = 0;
   auto const take = [&] {
     if (auto const seen = status->take_other_call()) {
@@ -203,7 +203,7 @@ TEST_CASE("cuda hardware: reports that the host takes while others arrive are no
     }
     static_cast<void>(status->take_bad_payload());
   };
-  while (on_gpu && cudaStreamQuery(stream.get()) == cudaErrorNotReady) take();
+  while (on_hardware && cudaStreamQuery(stream.get()) == cudaErrorNotReady) take();
   ex.synchronize();
   take();
   CHECK((taken >= 1 && taken <= blocks));
@@ -231,7 +231,7 @@ TEST_CASE("cuda hardware: a call is not blamed for the caller's polling, nor for
 }
 
 // On a GPU the two that may take the process with them run in one of their own.
-TEST_CASE("cuda hardware alone: a workspace that outlives its stream goes quietly" * doctest::skip(on_gpu)) {
+TEST_CASE("cuda hardware alone: a workspace that outlives its stream goes quietly" * doctest::skip(on_hardware)) {
   cudaStream_t stream = nullptr;
   REQUIRE(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) == cudaSuccess);
   {
@@ -247,7 +247,7 @@ TEST_CASE("cuda hardware alone: a workspace that outlives its stream goes quietl
 }
 
 TEST_CASE("cuda hardware alone: a workspace of the legacy stream may go while another stream records" *
-          doctest::skip(on_gpu)) {
+          doctest::skip(on_hardware)) {
   cudaStream_t stream = nullptr;
   REQUIRE(cudaStreamCreate(&stream) == cudaSuccess);  // blocking: tied to the legacy stream
   auto ws = std::make_unique<workspace<cuda_exec>>(cuda_exec{});

@@ -8,10 +8,13 @@
 #include <ccomp/sparsify/threshold.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/sign_flip.hpp>
+#include <functional>
+#include <latch>
 #include <support/nccl/nccl_checks.hpp>
 #include <support/ranks.hpp>
 #include <support/text_checks.hpp>
 #include <support/typed_cases.hpp>
+#include <thread>
 
 using namespace ccomp;
 using support::all_well;
@@ -114,4 +117,40 @@ TEST_CASE("cuda refusals: a group that could not be made whole is given up whole
   nccl_sim::fail_next("ncclCommCuDevice", ncclSystemError);
   CHECK_THROWS_AS(static_cast<void>(nccl_communicator::init_all(devices)), nccl_error);
   CHECK(nccl_sim::communicators() == 0);
+}
+
+TEST_CASE("cuda refusals: a communicator that another thread uses, by each of its calls; it may be looked at") {
+  all_well(on_ranks(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
+    on_gpu<float> const x(std::vector<float>(8, 1.0f)), y(std::vector<float>(8, 0.0f));
+    auto const from = std::as_bytes(std::span(x.data(), x.size()));
+    auto const to = std::as_writable_bytes(std::span(y.data(), y.size()));
+    std::string (*const describe)(void const*) = [](void const*) { return std::string("a call"); };
+    std::vector<std::function<void()>> const calls = {
+        [&] { comm.all_gather(ex, from, to); },
+        [&] { comm.all_to_all(ex, from, to); },
+        [&] { comm.all_reduce(ex, y.data(), 8, wire_type::float32, wire_op::sum); },
+        [&] { comm.reduce_scatter(ex, x.data(), y.data(), 8, wire_type::float32, wire_op::sum); },
+        [&] { comm.broadcast(ex, to, 0); },
+        [&] { comm.send(ex, from, 0); },
+        [&] { comm.receive(ex, to, 0); },
+        [&] { comm.agree(1, nullptr, describe); },
+        [&] { comm.agree(ex, 1, nullptr, describe); },
+        [&] { comm.prepare(1, nullptr, describe); }};
+    std::latch used(1), done(1);
+    std::jthread const other([&] {
+      detail::exclusive_use const use(comm.usage(), "a call", "nccl_communicator");
+      used.count_down();
+      done.wait();
+    });
+    used.wait();
+    for (auto const& call : calls) try {
+        call();
+        FAIL_CHECK("not refused");
+      } catch (invalid_argument const& e) {
+        has(e.what(), "another thread is using this nccl_communicator at the same time");
+      }
+    comm.check();
+    comm.wait(ex, std::chrono::seconds(10));
+    done.count_down();
+  }));
 }

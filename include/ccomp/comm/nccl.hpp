@@ -86,6 +86,7 @@ class nccl_communicator {
   void all_gather(cuda_exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
     constexpr auto call = "nccl_communicator::all_gather";
     auto& comm = usable(ex, call);
+    auto const alone = use(call);
     expect_bytes(call, "receive", receive.size(), send.size(), times(comm));
     if (send.empty()) return;
     expect_device(ex, call, send, receive);
@@ -104,6 +105,7 @@ class nccl_communicator {
   void all_reduce(cuda_exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
     constexpr auto call = "nccl_communicator::all_reduce";
     auto& comm = usable(ex, call);
+    auto const alone = use(call);
     auto const wire = detail::nccl_type(type, call);
     if (n == 0) return;
     expect_device(ex, call, {data, n, "data"});
@@ -113,6 +115,7 @@ class nccl_communicator {
   void reduce_scatter(cuda_exec const& ex, void const* send, void* receive, std::size_t n, wire_type type, wire_op op) {
     constexpr auto call = "nccl_communicator::reduce_scatter";
     auto& comm = usable(ex, call);
+    auto const alone = use(call);
     auto const wire = detail::nccl_type(type, call);
     if (n == 0) return;
     expect_device(ex, call, {send, n, "send"}, {receive, n, "receive"});
@@ -123,6 +126,7 @@ class nccl_communicator {
   void broadcast(cuda_exec const& ex, std::span<std::byte> data, int root) {
     constexpr auto call = "nccl_communicator::broadcast";
     auto& comm = usable(ex, call);
+    auto const alone = use(call);
     expect_rank(comm, call, "root", root);
     if (data.empty()) return;
     expect_device(ex, call, {data.data(), data.size(), "data"});
@@ -133,6 +137,7 @@ class nccl_communicator {
   void send(cuda_exec const& ex, std::span<std::byte const> data, int to) {
     constexpr auto call = "nccl_communicator::send";
     auto& comm = usable(ex, call);
+    auto const alone = use(call);
     expect_rank(comm, call, "the receiver", to);
     if (data.empty()) return;
     expect_device(ex, call, {data.data(), data.size(), "data"});
@@ -141,6 +146,7 @@ class nccl_communicator {
   void receive(cuda_exec const& ex, std::span<std::byte> data, int from) {
     constexpr auto call = "nccl_communicator::receive";
     auto& comm = usable(ex, call);
+    auto const alone = use(call);
     expect_rank(comm, call, "the sender", from);
     if (data.empty()) return;
     expect_device(ex, call, {data.data(), data.size(), "data"});
@@ -170,6 +176,7 @@ class nccl_communicator {
   void agree(cuda_exec const& ex, std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*)) {
     constexpr auto call = "nccl_communicator::agree";
     usable(ex, call);
+    auto const alone = use(call);
     if (agreement_->knows(fingerprint)) return;
     detail::expects(!ex.capturing(), [&] {
       return std::string(call) + ": the stream records a graph, and the ranks have not agreed on " + describe(what) +
@@ -228,6 +235,8 @@ class nccl_communicator {
     });
     return comm;
   }
+  /// By this thread alone; check() and wait(), which look at a communicator, may be another's.
+  [[nodiscard]] detail::exclusive_use use(char const* call) { return {in_use_, call, "nccl_communicator"}; }
   static std::size_t times(detail::nccl_handle const& comm) { return static_cast<std::size_t>(comm.size()); }
 
   static void expect_bytes(char const* call, char const* what, std::size_t got, std::size_t each, std::size_t ranks) {
@@ -270,6 +279,7 @@ class nccl_communicator {
   }
   void ask(std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*), char const* call) {
     auto& comm = usable(call);
+    auto const alone = use(call);
     if (agreement_->knows(fingerprint)) return;
     expect_no_group(call);
     agreement_->ask(comm, fingerprint, describe(what), call);
@@ -339,6 +349,7 @@ inline void nccl_communicator::all_to_all(cuda_exec const& ex, std::span<std::by
                                           std::span<std::byte> receive) {
   constexpr auto call = "nccl_communicator::all_to_all";
   auto& comm = usable(ex, call);
+  auto const alone = use(call);
   std::size_t const ranks = times(comm), slot = send.size() / ranks;
   expect_bytes(call, "send", send.size(), slot, ranks);
   expect_bytes(call, "receive", receive.size(), slot, ranks);
