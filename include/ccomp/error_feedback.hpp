@@ -75,8 +75,9 @@ struct committed_step {
 ///            after it. save, load and residual_copy wait for it, and so do making and reset where the stage has a
 ///            state, and scale by a factor above 1
 /// Guarantee: with a contraction the mean of T outputs for a constant input converges as 1/T. The error of a re-encoding
-///            (two_shot) joins the residual of the rank that did it. One exception: in_flight, when it is asked for and
-///            the carrier has 16 bits. The communicator then rounds the sum, and no rank can keep that error
+///            (two_shot) joins the residual of the rank that did it. Two exceptions, whose error no rank can keep:
+///            in_flight, when it is asked for and the carrier has 16 bits, since the communicator then rounds the sum;
+///            and a decoded value that saturates as it is written to a 16-bit tensor
 /// NaN, Inf:  a block that is not finite is sent as NaN and its residual stays as it was. A call that throws leaves the
 ///            residual marked invalid: the next call throws until `reset`, `load`, or (transactional) `discard`
 /// Throws:    invalid_argument for another tensor size, an invalid residual, a step that is not new, a decay outside
