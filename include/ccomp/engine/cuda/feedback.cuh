@@ -29,7 +29,7 @@ __global__ void find_infinite_kernel(Values v, std::uint64_t n, float factor, st
     float const scaled = mul(each, factor);
     good = good && is_finite(v.type == element_type::bfloat16 ? static_cast<float>(bfloat16(scaled)) : scaled);
   }
-  if (!good) *found = 1;  // all write the same
+  if (!good) atomicMax(found, 1u);
 }
 /// Waits for the answer.
 inline bool stays_finite(cuda_exec const& ex, values const& v, float factor) {
