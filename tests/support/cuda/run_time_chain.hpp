@@ -1,5 +1,5 @@
 #pragma once
-/// A chain on the (simulated) GPU, typed or chosen at run time: everything that it codes.
+/// A chain chosen at run time, on the (simulated) GPU and on the host: everything that it codes.
 
 #include <ccomp/passes.cuh>
 #include <support/cuda/device_array.hpp>
@@ -13,7 +13,7 @@ struct coded_chain {
   bool operator==(coded_chain const&) const = default;
 };
 
-template <class C> coded_chain code_with_feedback(C const& c, std::vector<float> const& x) {
+template <class C> coded_chain code_on_gpu(C const& c, std::vector<float> const& x) {
   using namespace ccomp;
   cuda_exec const ex;
   workspace ws{ex};
@@ -23,6 +23,16 @@ template <class C> coded_chain code_with_feedback(C const& c, std::vector<float>
   decode(ex, c, std::span<std::byte const>(payload.span()), out.span(), ws, {.at = 3});
   ex.synchronize();
   return {payload.values(), rest.values(), out.values()};
+}
+template <class C> coded_chain code_on_host(C const& c, std::vector<float> const& x) {
+  using namespace ccomp;
+  host_exec const ex;
+  workspace ws{ex};
+  coded_chain coded{std::vector<std::byte>(payload_bytes(c, x.size())), std::vector<float>(x.size(), 0.25f),
+                    std::vector<float>(x.size())};
+  encode_feedback(ex, c, x, coded.residual, coded.payload, ws, {.at = 3});
+  decode(ex, c, coded.payload, coded.values, ws, {.at = 3});
+  return coded;
 }
 
 }  // namespace support
