@@ -105,6 +105,11 @@ collect() {
   rm -f "$gpu_kit/$part."*
   for program in "$@"; do
     basename "$program" >>"$gpu_kit/$part.programs"
+    file=$(basename "$program")
+    if ! grep -qw -e "${file#ccomp-test-gpu-}" cmake/gpu_kit/steps; then
+      echo "gpu-kit: no step of cmake/gpu_kit/steps runs $file" >&2
+      code=1
+    fi
     if [ -x "$program" ]; then
       strip -o "$bin/$(basename "$program")" "$program"
     else

@@ -25,6 +25,8 @@ struct device_stage_entry {
 };
 
 template <class... S> struct device_stage_list {
+  static constexpr bool has_vector = (vector_stage<S> || ...);
+
   template <device_pass Pass> static void add_pass(device_program& p) {
     static constexpr std::array<device_stage_entry, sizeof...(S)> known{{{&ops_of<S>, &device_ops_of<Pass, S>}...}};
     constexpr auto pass = static_cast<std::size_t>(Pass);
@@ -39,7 +41,7 @@ template <class... S> struct device_stage_list {
       p.ops[pass][i] = found->ops;
     }
     p.raw[pass] = &run_raw<Pass>;
-    if constexpr ((runs_on_device<S> || ...)) p.vector = &device_vector_runs_of<void>;
+    if constexpr ((runs_on_device<S> || ...)) p.vector = &device_vector_runs_of<kernels_of<S...>>;
   }
 };
 /// What any_compressor itself is compiled with: the usual choices.
@@ -47,7 +49,7 @@ using usual_device_stages =
     device_stage_list<cast<bfloat16>, cast<float16>, uniform_quantize<8>, uniform_quantize<4>, sign_quantize,
                       hadamard_rotate, sign_flip, scale, top_k, threshold, random_k, random_block>;
 
-/// Whether there is a vector stage, whose passes are made of others, shows only when it runs.
+/// Whether a chain has a vector stage, whose passes are made of others, shows only when it runs.
 template <device_pass Pass, class List> device_program make_run_time_program(program stages) {
   expects(stages.size() <= most_stages, [&] {
     return "CUDA: a chain has at most " + std::to_string(most_stages) + " stages, this one " +
@@ -55,7 +57,7 @@ template <device_pass Pass, class List> device_program make_run_time_program(pro
   });
   device_program p{stages};
   List::template add_pass<Pass>(p);
-  if constexpr (Pass == device_pass::encode_feedback || Pass == device_pass::reduce) {
+  if constexpr (List::has_vector && (Pass == device_pass::encode_feedback || Pass == device_pass::reduce)) {
     List::template add_pass<device_pass::encode>(p);
     List::template add_pass<device_pass::decode>(p);
   }

@@ -8,9 +8,10 @@
 using namespace ccomp;
 
 TEST_CASE("cuda: run-time chains with a sparsifier give the host's bytes") {
-  using few = any_compressor_of<top_k, hadamard_rotate, natural>;
+  using few = any_compressor_of<top_k, hadamard_rotate, cast<bfloat16>>;
   auto const x = support::same_gaussian_values(3000, 8);
-  for (char const* const text : {"top_k(0.1)", "top_k(0.1) | natural", "hadamard_rotate(64) | top_k(0.1) | natural"}) {
+  for (char const* const text :
+       {"top_k(0.1)", "top_k(0.1) | cast<bfloat16>", "hadamard_rotate(64) | top_k(0.1) | cast<bfloat16>"}) {
     CAPTURE(text);
     CHECK(support::code_on_gpu(few(text), x) == support::code_on_host(few(text), x));
   }

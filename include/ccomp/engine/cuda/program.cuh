@@ -6,6 +6,7 @@
 #include <ccomp/chain.hpp>
 #include <ccomp/engine/cuda/block_launch.cuh>
 #include <ccomp/engine/cuda/vector_stage.cuh>
+#include <type_traits>
 
 CCOMP_BEGIN
 namespace detail {
@@ -25,6 +26,8 @@ struct device_vector_runs {
 };
 template <class Kernels>
 inline constexpr device_vector_runs device_vector_runs_of = {&vector_scratch_bytes<Kernels>, &run_vector<Kernels>};
+/// void, but known only once the stages are: nvcc compiles what does not depend on them even where it is discarded.
+template <class... S> using kernels_of = std::conditional_t<sizeof...(S) != 0, void, void>;
 
 /// What the CUDA engine has for a stage in one pass; null: nothing.
 struct device_ops {
@@ -99,7 +102,7 @@ template <device_pass Pass, class... S> void add_pass(device_program& p) {
 template <device_pass Pass, class... S> device_program make_device_program(program stages) {
   static_assert(sizeof...(S) <= most_stages, "ccomp: a chain on a GPU has at most 16 stages");
   device_program p{stages};
-  if constexpr ((runs_on_device<S> || ...)) p.vector = &device_vector_runs_of<void>;
+  if constexpr ((runs_on_device<S> || ...)) p.vector = &device_vector_runs_of<kernels_of<S...>>;
   if constexpr ((vector_stage<S> || ...)) {
     if constexpr (Pass != device_pass::decode) add_pass<device_pass::encode, S...>(p);
     if constexpr (Pass != device_pass::encode) add_pass<device_pass::decode, S...>(p);

@@ -1,0 +1,29 @@
+// uniform_quantize, with and without transforms, on the (simulated) GPU.
+#include <doctest/doctest.h>
+
+#include <ccomp/quantize/uniform.hpp>
+#include <ccomp/transform/hadamard.hpp>
+#include <ccomp/transform/sign_flip.hpp>
+#include <support/cuda/chain_checks.hpp>
+
+using namespace ccomp;
+using support::check_chain;
+
+TEST_CASE("cuda: uniform codes of every width, range and rounding") {
+  check_chain(uniform_quantize<1>{});
+  check_chain(uniform_quantize<2>{.block = 16});
+  check_chain(uniform_quantize<3>{.block = 64, .round = rounding::stochastic, .range = code_range::min_max});
+  check_chain(uniform_quantize<4>{.round = rounding::stochastic, .seed = 3});
+  check_chain(uniform_quantize<5>{.block = 1024});
+  check_chain(uniform_quantize<6>{.block = 128});
+  check_chain(uniform_quantize<7>{.block = 2048});
+  check_chain(uniform_quantize<8>{});
+  check_chain(uniform_quantize<8>{.block = 4096, .range = code_range::min_max});
+}
+
+TEST_CASE("cuda: transforms before uniform codes") {
+  check_chain(hadamard_rotate{} | uniform_quantize<4>{});
+  check_chain(hadamard_rotate{.block = 4} | uniform_quantize<2>{.block = 16});
+  check_chain(hadamard_rotate{.block = 64, .seed = 9} | sign_flip{.seed = 2} |
+              uniform_quantize<8>{.round = rounding::stochastic});
+}
