@@ -59,7 +59,7 @@ macro(both_refuse regex)
 endmacro()
 
 string(ASCII 27 escape)
-both_refuse("no stage 'no_such_stage' .known: .*top_k" --compressor no_such_stage)
+both_refuse("no stage 'no_such_stage'.*known.*top_k" --compressor no_such_stage)
 both_refuse("no setting 'no_such_key'" --compressor "top_k(no_such_key=1)")
 both_refuse("ratio must be above 0 and at most 1, got 7" --compressor "top_k(7)")
 both_refuse("many" --compressor "top_k(ratio=many)")
