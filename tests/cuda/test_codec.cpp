@@ -15,12 +15,12 @@ using support::device_array;
 
 namespace {
 
-constexpr pass_options here{.at = 12, .tensor = (5ull << 32) + 1, .rank = 3};
+constexpr pass_options sender{.at = 12, .tensor = (5ull << 32) + 1, .rank = 3};
 
 template <class C, class T> std::vector<std::byte> host_frame(C const& c, std::vector<T> const& x) {
   workspace ws{host_exec{1}};
   std::vector<std::byte> frame(max_compressed_bytes<T>(c, x.size()));
-  frame.resize(compress(host_exec{1}, c, x, frame, ws, here));
+  frame.resize(compress(host_exec{1}, c, x, frame, ws, sender));
   return frame;
 }
 template <class T> std::span<T> span_of(device_array<T> const& a, std::size_t skip = 0) {
@@ -34,7 +34,7 @@ template <class C, class T> void check_frame(C const& c, std::vector<T> const& x
   workspace ws{ex};
   device_array<T> const in(x), out(x.size());
   device_array<std::byte> const frame(skip + max_compressed_bytes<T>(c, x.size()));
-  std::size_t const bytes = compress(ex, c, span_of(in), span_of(frame, skip), ws, here);
+  std::size_t const bytes = compress(ex, c, span_of(in), span_of(frame, skip), ws, sender);
   ex.synchronize();
   auto all = frame.values();
   all.erase(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(skip));
@@ -43,7 +43,7 @@ template <class C, class T> void check_frame(C const& c, std::vector<T> const& x
 
   auto const info = decompress(ex, c, span_of(frame, skip).first(bytes), span_of(out), ws);
   CHECK(info.n == x.size());
-  CHECK(info.tensor == here.tensor);
+  CHECK(info.tensor == sender.tensor);
   workspace host_ws{host_exec{1}};
   std::vector<T> y(x.size());
   decompress(host_exec{1}, c, expected, y, host_ws);

@@ -32,16 +32,16 @@ static_assert(std::is_nothrow_move_assignable_v<nccl_communicator>);
 
 namespace {
 
-using bytes = std::vector<std::byte>;
+using byte_vector = std::vector<std::byte>;
 
 std::size_t index(int r) { return static_cast<std::size_t>(r); }
-bytes random_bytes(std::size_t n, int seed) {
+byte_vector random_bytes(std::size_t n, int seed) {
   support::generator g(static_cast<std::uint64_t>(seed) + 1);
-  bytes b(n);
+  byte_vector b(n);
   for (auto& x : b) x = static_cast<std::byte>(g.next());
   return b;
 }
-bytes slot(bytes const& all, std::size_t r, std::size_t n) {
+byte_vector slot(byte_vector const& all, std::size_t r, std::size_t n) {
   auto const at = all.begin() + static_cast<std::ptrdiff_t>(r * n);
   return {at, at + static_cast<std::ptrdiff_t>(n)};
 }
@@ -183,7 +183,7 @@ TEST_CASE("wrong arguments are refused by a sentence, and nothing is called") {
   clean_sim const sim;
   all_well(on_ranks(2, [](nccl_communicator& comm, cuda_exec const& ex) {
     on_gpu<std::byte> const a(64), b(128);
-    bytes host(64);
+    byte_vector host(64);
     auto const nothing = std::span<std::byte>{};
     auto refused = [](std::string const& text, std::string const& part) {
       has(text, "invalid_argument: ccomp: nccl_communicator::");

@@ -31,7 +31,7 @@ namespace {
 
 std::size_t rank_index(int r) { return static_cast<std::size_t>(r); }
 
-template <class T> std::span<std::byte> bytes(device_array<T> const& x) {
+template <class T> std::span<std::byte> bytes_of(device_array<T> const& x) {
   return std::as_writable_bytes(std::span(x.data(), x.size()));
 }
 template <class T> std::vector<T> bits(std::size_t n, std::uint64_t seed) {
@@ -117,9 +117,9 @@ TEST_CASE("cuda threads: bytes move where they belong") {
         auto const r = rank_index(comm.rank());
         device_array<std::uint8_t> const mine(bits<std::uint8_t>(n, r)), slots(bits<std::uint8_t>(n * w, 100 + r)),
             all(n * w), to_me(n * w), data(bits<std::uint8_t>(n, 200 + r));
-        comm.all_gather(ex, bytes(mine), bytes(all));
-        comm.all_to_all(ex, bytes(slots), bytes(to_me));
-        comm.broadcast(ex, bytes(data), ranks - 1);
+        comm.all_gather(ex, bytes_of(mine), bytes_of(all));
+        comm.all_to_all(ex, bytes_of(slots), bytes_of(to_me));
+        comm.broadcast(ex, bytes_of(data), ranks - 1);
         ex.synchronize();
         gathered[r] = all.values();
         swapped[r] = to_me.values();
@@ -179,8 +179,8 @@ TEST_CASE("cuda threads: calls wait on the streams, not on the host, and allocat
     count(allocations, syncs, 0);
     cudart_sim::hold_stream held(ex.stream());
     for (int i = 0; i < 2; ++i) comm.all_reduce(ex, x.data(), n, wire_type::float32, wire_op::sum);
-    comm.all_gather(ex, bytes(x), bytes(all));
-    comm.broadcast(ex, bytes(x), 1);
+    comm.all_gather(ex, bytes_of(x), bytes_of(all));
+    comm.broadcast(ex, bytes_of(x), 1);
     comm.agree(1, nullptr, nullptr);
     count(allocations, syncs, 1);
     held.release();
@@ -198,7 +198,7 @@ TEST_CASE("cuda threads: what a rank queues after a call waits until the others 
   std::vector<int> got(2);
   on_ranks(2, 1, [&](thread_communicator& comm, cuda_exec const& ex) {
     device_array<int> const mine(std::vector<int>(1, 7 + comm.rank())), all(2);
-    comm.all_gather(ex, bytes(mine), bytes(all));
+    comm.all_gather(ex, bytes_of(mine), bytes_of(all));
     // Rank 1 is told to read late; by then rank 0 has long asked for its buffer to be cleared.
     detail::check_cuda(cudaMemsetAsync(mine.data(), 0, sizeof(int), ex.stream()), "cudaMemsetAsync");
     if (comm.rank() == 0) ex.synchronize();
@@ -241,7 +241,7 @@ TEST_CASE("cuda threads: a rank that throws, is late, or disagrees leaves nobody
                       [](thread_communicator& comm, cuda_exec const& ex) {
                         device_array<float> const x(100);
                         if (comm.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(200));
-                        comm.broadcast(ex, bytes(x), 0);
+                        comm.broadcast(ex, bytes_of(x), 0);
                       },
                       std::chrono::milliseconds(30)),
                   timeout);
@@ -249,7 +249,7 @@ TEST_CASE("cuda threads: a rank that throws, is late, or disagrees leaves nobody
   auto const sizes = all_throw<rank_mismatch>(3, [](thread_communicator& comm, cuda_exec const& ex) {
     device_array<std::byte> const x(100), all(300);
     std::size_t const n = comm.rank() == 2 ? 99 : 100;
-    comm.all_gather(ex, bytes(x).first(n), bytes(all).first(3 * n));
+    comm.all_gather(ex, bytes_of(x).first(n), bytes_of(all).first(3 * n));
   });
   has(sizes[0], "rank 2 brought 99 bytes, rank 0 100");
   has(sizes[1], "rank 2 brought 99 bytes, rank 1 100");
@@ -259,7 +259,7 @@ TEST_CASE("cuda threads: a rank that throws, is late, or disagrees leaves nobody
     device_array<std::byte> const x(64);
     std::vector<std::byte> host(64);
     if (comm.rank() == 0)
-      comm.broadcast(ex, bytes(x), 0);
+      comm.broadcast(ex, bytes_of(x), 0);
     else
       comm.broadcast(host_exec{1}, host, 0);
   });
@@ -281,17 +281,17 @@ TEST_CASE("cuda threads: wrong arguments are refused in one sentence") {
     }
     return "nothing was thrown";
   };
-  has(refusal([&] { comm.all_gather(ex, host, bytes(x)); }),
+  has(refusal([&] { comm.all_gather(ex, host, bytes_of(x)); }),
       "thread_communicator::all_gather: send must be device memory for a cuda_exec, got pageable host memory");
-  has(refusal([&] { comm.all_to_all(ex, bytes(x), bytes(x).first(60)); }), "a buffer has 60 bytes and needs 64");
-  has(refusal([&] { comm.broadcast(ex, bytes(x), 1); }), "root is rank 1 of a group of 1");
+  has(refusal([&] { comm.all_to_all(ex, bytes_of(x), bytes_of(x).first(60)); }), "a buffer has 60 bytes and needs 64");
+  has(refusal([&] { comm.broadcast(ex, bytes_of(x), 1); }), "root is rank 1 of a group of 1");
   has(refusal([&] { comm.all_reduce(ex, nullptr, 8, wire_type::int8, wire_op::sum); }),
       "data is null and should hold 8");
   has(refusal([&] { comm.all_reduce(ex, x.data(), 8, wire_type::float32, wire_op::max); }),
       "the maximum is defined for integers");
 
   REQUIRE(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
-  has(refusal([&] { comm.broadcast(ex, bytes(x), 0); }),
+  has(refusal([&] { comm.broadcast(ex, bytes_of(x), 0); }),
       "thread_communicator::broadcast: the stream records a graph, in which the threads of a group cannot meet");
   cudaGraph_t graph = nullptr;
   REQUIRE(cudaStreamEndCapture(stream.get(), &graph) == cudaSuccess);  // and the capture is not spoilt
@@ -299,8 +299,9 @@ TEST_CASE("cuda threads: wrong arguments are refused in one sentence") {
 
   if (cudart_sim::set_device_count(2)) {
     REQUIRE(cudaSetDevice(1) == cudaSuccess);
-    has(refusal([&] { comm.broadcast(ex, bytes(x), 0); }), "the stream belongs to device 0, but device 1 is current");
-    has(refusal([&] { comm.broadcast(cuda_exec{}, bytes(x), 0); }), "data lies on device 0, the stream belongs to");
+    has(refusal([&] { comm.broadcast(ex, bytes_of(x), 0); }),
+        "the stream belongs to device 0, but device 1 is current");
+    has(refusal([&] { comm.broadcast(cuda_exec{}, bytes_of(x), 0); }), "data lies on device 0, the stream belongs to");
     REQUIRE(cudaSetDevice(0) == cudaSuccess);
     cudart_sim::set_device_count(1);
   }
