@@ -98,22 +98,22 @@ build_for_kit() {
 
 # collect <part> <program>...: strips and packs those that are there. 1 if one is missing, or the folder too large.
 collect() {
-  local part=$1 program library file code=0 bin size
+  local part=$1 program name library file code=0 bin size
   shift
   bin=$(mktemp -d)
   mkdir -p "$gpu_kit/lib" "$gpu_kit/fallback"
   rm -f "$gpu_kit/$part."*
   for program in "$@"; do
-    basename "$program" >>"$gpu_kit/$part.programs"
-    file=$(basename "$program")
-    if ! grep -qw -e "${file#ccomp-test-gpu-}" cmake/gpu_kit/steps; then
-      echo "gpu-kit: no step of cmake/gpu_kit/steps runs $file" >&2
+    name=$(basename "$program")
+    echo "$name" >>"$gpu_kit/$part.programs"
+    if ! grep -qw -e "${name#ccomp-test-gpu-}" cmake/gpu_kit/steps; then
+      echo "gpu-kit: no step of cmake/gpu_kit/steps runs $name" >&2
       code=1
     fi
     if [ -x "$program" ]; then
-      strip -o "$bin/$(basename "$program")" "$program"
+      strip -o "$bin/$name" "$program"
     else
-      echo "gpu-kit: $(basename "$program") did not build and is left out" >&2
+      echo "gpu-kit: $name did not build and is left out" >&2
       code=1
     fi
   done

@@ -122,8 +122,7 @@ TEST_CASE("cuda refusals: a group that could not be made whole is given up whole
 TEST_CASE("cuda refusals: a communicator that another thread uses, by each of its calls; it may be looked at") {
   all_well(on_ranks(1, [&](nccl_communicator& comm, cuda_exec const& ex) {
     on_gpu<float> const x(std::vector<float>(8, 1.0f)), y(std::vector<float>(8, 0.0f));
-    auto const from = std::as_bytes(std::span(x.data(), x.size()));
-    auto const to = std::as_writable_bytes(std::span(y.data(), y.size()));
+    auto const from = x.bytes(), to = y.bytes();
     std::string (*const describe)(void const*) = [](void const*) { return std::string("a call"); };
     std::vector<std::function<void()>> const calls = {
         [&] { comm.all_gather(ex, from, to); },
