@@ -1,5 +1,5 @@
 #pragma once
-/// A chain chosen at run time, on the (simulated) GPU and on the host: everything that it codes.
+/// A chain, typed or chosen at run time, on the (simulated) GPU and on the host: everything that it codes.
 
 #include <ccomp/passes.cuh>
 #include <support/cuda/device_array.hpp>
