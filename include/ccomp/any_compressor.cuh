@@ -25,10 +25,11 @@ struct device_stage_entry {
 };
 
 template <class... S> struct device_stage_list {
-  static constexpr bool has_vector = (vector_stage<S> || ...);
+  static constexpr bool has_vector = (vector_stage<S> || ...), has_transform = (has_steps<S> || ...);
 
   template <device_pass Pass> static void add_pass(device_program& p) {
-    static constexpr std::array<device_stage_entry, sizeof...(S)> known{{{&ops_of<S>, &device_ops_of<Pass, S>}...}};
+    static constexpr std::array<device_stage_entry, sizeof...(S)> known{
+        {{&ops_of<S>, &device_ops_of<Pass, has_transform, S>}...}};
     constexpr auto pass = static_cast<std::size_t>(Pass);
     for (std::size_t i = 0; i < p.stages.size(); ++i) {
       auto const found =
@@ -40,7 +41,7 @@ template <class... S> struct device_stage_list {
       });
       p.ops[pass][i] = found->ops;
     }
-    p.raw[pass] = &run_raw<Pass>;
+    p.raw[pass] = &run_raw<Pass, has_transform>;
     if constexpr ((runs_on_device<S> || ...)) p.vector = &device_vector_runs_of<kernels_of<S...>>;
   }
 };

@@ -82,7 +82,7 @@ TEST_CASE("cuda shared_scale_quantize: as many ranks as 32-bit sums need") {
   k.layout.parameter_bytes = 4;
   k.payload = reinterpret_cast<std::byte*>(keys.data());
   detail::shared_integers integers{keys.data(), codes.data(), 4, 127};
-  detail::shared_coder<team> const coder{{{127, 128, false}}, integers};
+  detail::shared_coder<team> const coder{{{{127, 128}, false}}, integers};
   detail::launch(ex, "shared_maxima", detail::shared_kernel<team>, 1, 128, coder, detail::shared_step::maxima, k);
   detail::launch(ex, "shared_encode", detail::shared_kernel<team>, 1, 128, coder, detail::shared_step::encode, k);
   ex.synchronize();

@@ -1,9 +1,7 @@
-// uniform_quantize, with and without transforms, on the (simulated) GPU.
+// uniform_quantize on the (simulated) GPU.
 #include <doctest/doctest.h>
 
 #include <ccomp/quantize/uniform.hpp>
-#include <ccomp/transform/hadamard.hpp>
-#include <ccomp/transform/sign_flip.hpp>
 #include <support/cuda/chain_checks.hpp>
 
 using namespace ccomp;
@@ -19,11 +17,4 @@ TEST_CASE("cuda: uniform codes of every width, range and rounding") {
   check_chain(uniform_quantize<7>{.block = 2048});
   check_chain(uniform_quantize<8>{});
   check_chain(uniform_quantize<8>{.block = 4096, .range = code_range::min_max});
-}
-
-TEST_CASE("cuda: transforms before uniform codes") {
-  check_chain(hadamard_rotate{} | uniform_quantize<4>{});
-  check_chain(hadamard_rotate{.block = 4} | uniform_quantize<2>{.block = 16});
-  check_chain(hadamard_rotate{.block = 64, .seed = 9} | sign_flip{.seed = 2} |
-              uniform_quantize<8>{.round = rounding::stochastic});
 }

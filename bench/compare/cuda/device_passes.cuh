@@ -14,7 +14,7 @@ namespace compare {
 template <ccomp::detail::device_pass Pass, int Part, std::size_t I, class S>
 ccomp::detail::device_ops const* ops_if_of_part(ccomp::detail::stage_ops const* stage) {
   if constexpr (I % device_stages::parts == Part) {
-    if (stage == &ccomp::detail::ops_of<S>) return &ccomp::detail::device_ops_of<Pass, S>;
+    if (stage == &ccomp::detail::ops_of<S>) return &ccomp::detail::device_ops_of<Pass, true, S>;
   }
   return nullptr;
 }
@@ -36,5 +36,5 @@ ccomp::detail::device_ops const* compare::device_stages::ops_of(ccomp::detail::s
   return ops_of_part<Pass, Part>(of_library::stages{}, indices_of(of_library::stages{}), stage);
 }
 template <ccomp::detail::device_pass Pass> void compare::device_stages::add_raw(ccomp::detail::device_program& p) {
-  p.raw[static_cast<std::size_t>(Pass)] = &ccomp::detail::run_raw<Pass>;
+  p.raw[static_cast<std::size_t>(Pass)] = &ccomp::detail::run_raw<Pass, true>;
 }

@@ -65,7 +65,7 @@ template <int Bits> struct qsgd {
   template <class F> void specialise(F const& f) const {
     constexpr std::int32_t bias = 1 << (Bits - 1);
     using max_pieces = detail::symmetric_pieces<rounding::stochastic>;
-    norm == level_norm::max ? f(max_pieces{bias - 1, bias}) : f(detail::l2_pieces{{bias - 1, bias}});
+    norm == level_norm::max ? f(max_pieces{{bias - 1, bias}}) : f(detail::l2_pieces{{{bias - 1, bias}}});
   }
 };
 

@@ -18,7 +18,8 @@ template <int Bits> struct device_protocol<shared_scale_quantize<Bits>> {
   static std::size_t reduce(stage const& s, cuda_exec const& ex, Comm& comm, workspace<cuda_exec>&,
                             device_reduce_call const& call) {
     constexpr std::int32_t levels = (1 << (Bits - 1)) - 1;
-    return shared_sum_on_device({levels, levels + 1, s.round == rounding::stochastic}, s.block, s.seed, ex, comm, call);
+    return shared_sum_on_device({{levels, levels + 1}, s.round == rounding::stochastic}, s.block, s.seed, ex, comm,
+                                call);
   }
 };
 

@@ -49,8 +49,8 @@ template <int Bits> struct shared_scale_quantize {
   [[nodiscard]] bool contracts() const { return Bits > 2 || round == rounding::nearest; }
 
   template <class F> void specialise(F const& f) const {
-    round == rounding::nearest ? f(detail::symmetric_pieces<rounding::nearest>{levels, levels + 1})
-                               : f(detail::symmetric_pieces<rounding::stochastic>{levels, levels + 1});
+    round == rounding::nearest ? f(detail::symmetric_pieces<rounding::nearest>{{levels, levels + 1}})
+                               : f(detail::symmetric_pieces<rounding::stochastic>{{levels, levels + 1}});
   }
 
   [[nodiscard]] std::size_t reduce_scratch_bytes(detail::reduce_shape const& shape) const {

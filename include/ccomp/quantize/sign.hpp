@@ -31,6 +31,7 @@ struct signed_scale_pieces {
   CCOMP_HD float value(std::uint32_t code, parameters p) const {
     return bits_float(float_bits(p.scale) ^ (code << 31));
   }
+  CCOMP_HD signed_scale_pieces decoder() const { return *this; }
 };
 struct l1_mean_pieces : signed_scale_pieces {
   using statistic = sum_abs;

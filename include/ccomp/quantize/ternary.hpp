@@ -55,7 +55,7 @@ struct ternary {
       return "ternary: clip must be 0 (none) or from 0.01 to 1e6, got " + detail::print_value(clip);
     });
   }
-  template <class F> void specialise(F const& f) const { f(detail::ternary_pieces{{1, 2}, clip}); }
+  template <class F> void specialise(F const& f) const { f(detail::ternary_pieces{{{1, 2}}, clip}); }
   /// A value may move by the whole scale: error feedback could grow without bound.
   [[nodiscard]] bool contracts() const { return false; }
   [[nodiscard]] bool is_unbiased() const { return clip == 0; }

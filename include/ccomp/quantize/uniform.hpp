@@ -17,15 +17,22 @@ constexpr auto setting_names(code_range) { return std::array<std::string_view, 2
 
 namespace detail {
 
-/// Scalar pieces of symmetric codes: -levels .. levels, stored with `bias` = levels + 1 added.
-template <rounding Round> struct symmetric_pieces {
-  static constexpr bool stochastic = Round == rounding::stochastic;
+/// Symmetric codes: -levels .. levels, stored with `bias` = levels + 1 added.
+struct symmetric_codes {
   std::int32_t levels, bias;
 
-  using statistic = max_abs;
   struct parameters {
     float scale;
   };
+  CCOMP_HD float value(std::uint32_t code, parameters p) const {
+    return mul(static_cast<float>(static_cast<std::int32_t>(code) - bias), p.scale);
+  }
+  CCOMP_HD symmetric_codes decoder() const { return *this; }
+};
+template <rounding Round> struct symmetric_pieces : symmetric_codes {
+  static constexpr bool stochastic = Round == rounding::stochastic;
+
+  using statistic = max_abs;
   CCOMP_HD parameters fit(max_abs m, std::size_t) const {
     return {m.key < tiny_bits ? 0.0f : scale_for(m.value(), static_cast<float>(levels))};
   }
@@ -39,23 +46,27 @@ template <rounding Round> struct symmetric_pieces {
       return round_bits(mul(x, inverse), bias) & static_cast<std::uint32_t>(2 * bias - 1);
     }
   }
-  CCOMP_HD float value(std::uint32_t code, parameters p) const {
-    return mul(static_cast<float>(static_cast<std::int32_t>(code) - bias), p.scale);
-  }
 };
 
-/// Scalar pieces of min-max codes: 0 .. levels, counted from the low end and placed about the middle, so that no
-/// difference or product exceeds half the block's range, which itself may exceed the largest float.
-template <rounding Round> struct min_max_pieces {
-  static constexpr bool stochastic = Round == rounding::stochastic;
-  static constexpr std::uint32_t least_scale_bits = 0x00800000u;  // 2^-126: the inverse of a smaller one would overflow
+/// Min-max codes: 0 .. levels, counted from the low end and placed about the middle, so that no difference or product
+/// exceeds half the block's range, which itself may exceed the largest float.
+struct min_max_codes {
   std::int32_t levels;
 
-  using statistic = min_max;
   struct parameters {
     float middle, scale;
   };
   CCOMP_HD float half() const { return mul(static_cast<float>(levels), 0.5f); }
+  CCOMP_HD float value(std::uint32_t code, parameters p) const {
+    return add(p.middle, mul(sub(static_cast<float>(static_cast<std::int32_t>(code)), half()), p.scale));
+  }
+  CCOMP_HD min_max_codes decoder() const { return *this; }
+};
+template <rounding Round> struct min_max_pieces : min_max_codes {
+  static constexpr bool stochastic = Round == rounding::stochastic;
+  static constexpr std::uint32_t least_scale_bits = 0x00800000u;  // 2^-126: the inverse of a smaller one would overflow
+
+  using statistic = min_max;
   CCOMP_HD parameters fit(min_max m, std::size_t) const {
     if (m.key < tiny_bits) return {0.0f, 0.0f};
     float const low = mul(m.low(), 0.5f), high = mul(m.high(), 0.5f), middle = add(low, high);
@@ -76,9 +87,6 @@ template <rounding Round> struct min_max_pieces {
       std::uint32_t const c = round_bits(reached) & 0x1ffu;
       return c > static_cast<std::uint32_t>(levels) ? static_cast<std::uint32_t>(levels) : c;
     }
-  }
-  CCOMP_HD float value(std::uint32_t code, parameters p) const {
-    return add(p.middle, mul(sub(static_cast<float>(static_cast<std::int32_t>(code)), half()), p.scale));
   }
 };
 
@@ -130,11 +138,11 @@ template <int Bits> struct uniform_quantize {
   template <class F> void specialise(F const& f) const {
     constexpr std::int32_t steps = (1 << Bits) - 1, bias = 1 << (Bits - 1);
     if (range == code_range::symmetric)
-      round == rounding::nearest ? f(detail::symmetric_pieces<rounding::nearest>{bias - 1, bias})
-                                 : f(detail::symmetric_pieces<rounding::stochastic>{bias - 1, bias});
+      round == rounding::nearest ? f(detail::symmetric_pieces<rounding::nearest>{{bias - 1, bias}})
+                                 : f(detail::symmetric_pieces<rounding::stochastic>{{bias - 1, bias}});
     else
-      round == rounding::nearest ? f(detail::min_max_pieces<rounding::nearest>{steps})
-                                 : f(detail::min_max_pieces<rounding::stochastic>{steps});
+      round == rounding::nearest ? f(detail::min_max_pieces<rounding::nearest>{{steps}})
+                                 : f(detail::min_max_pieces<rounding::stochastic>{{steps}});
   }
 };
 

@@ -9,34 +9,50 @@
 
 namespace support {
 
-template <class C, class T, class R> void check_four_passes(C const& c, std::vector<T> const& x, std::size_t skip) {
-  std::size_t const launches = cudart_sim::count().launches;
-  check_passes<R>(c, x, skip);
-  CHECK(cudart_sim::count().launches == launches + (x.empty() ? 0 : 4));  // one kernel each
-}
-
-template <class C> void check_chain(C const& c) {
+/// Calls f with values of all kinds, with how far from a boundary they start, and with the type of a residual.
+template <class F> void with_chain_cases(F const& f) {
   using ccomp::float16, ccomp::bfloat16;
-  auto const name = text(c);
-  CAPTURE(name);
   for (std::size_t const n : {0u, 1u, 5u, 127u, 513u, 1024u, 4097u, 9219u}) {
     CAPTURE(n);
-    auto const x = same_gaussian_values(n, 1);
-    check_four_passes<C, float, float>(c, x, n % 3);
-    if (n > 0) check_sums(c, x);
+    f(same_gaussian_values(n, 1), n % 3, 0.0f);
   }
-  check_four_passes<C, float16, bfloat16>(c, narrowed<float16>(same_gaussian_values(1500, 2)), 1);
-  check_four_passes<C, bfloat16, float>(c, narrowed<bfloat16>(same_gaussian_values(1500, 3)), 0);
-  check_sums(c, narrowed<bfloat16>(same_gaussian_values(1111, 3)));
+  f(narrowed<float16>(same_gaussian_values(1500, 2)), 1, bfloat16{});
+  f(narrowed<bfloat16>(same_gaussian_values(1500, 3)), 0, 0.0f);
   for (auto const& each : finite_typed_cases<float>(700)) {
     auto const kind = each.name;
     CAPTURE(kind);
-    check_four_passes<C, float, bfloat16>(c, each.values, 0);
+    f(each.values, 0, bfloat16{});
   }
-  for (auto const& each : spoilt_cases<float>(5000, 64)) {
-    check_four_passes<C, float, float>(c, each.values, 0);
-    check_sums(c, each.values);
-  }
+  for (auto const& each : spoilt_cases<float>(5000, 64)) f(each.values, 0, 0.0f);
+}
+
+/// Two passes, one kernel each.
+template <class T, class F> void check_two_passes(std::vector<T> const& x, F const& check) {
+  std::size_t const launches = cudart_sim::count().launches;
+  check();
+  CHECK(cudart_sim::count().launches == launches + (x.empty() ? 0 : 2));
+}
+
+template <class C> void check_chain_encodes(C const& c) {
+  auto const name = text(c);
+  CAPTURE(name);
+  with_chain_cases([&]<class T, class R>(std::vector<T> const& x, std::size_t skip, R) {
+    check_two_passes(x, [&] { check_encodes<R>(c, x, skip); });
+  });
+}
+template <class C> void check_chain_decodes(C const& c) {
+  auto const name = text(c);
+  CAPTURE(name);
+  with_chain_cases([&]<class T, class R>(std::vector<T> const& x, std::size_t skip, R) {
+    check_two_passes(x, [&] { check_decodes(c, x, skip); });
+    if constexpr (std::is_same_v<T, R>)
+      if (!x.empty()) check_sums(c, x);
+  });
+  check_sums(c, narrowed<ccomp::bfloat16>(same_gaussian_values(1111, 3)));
+}
+template <class C> void check_chain(C const& c) {
+  check_chain_encodes(c);
+  check_chain_decodes(c);
 }
 
 }  // namespace support

@@ -56,8 +56,8 @@ class host_bytes {
 
 inline constexpr ccomp::pass_options here{.at = 41, .tensor = (7ull << 32) + 3, .rank = 2};
 
-/// All four public passes; the residual has type R.
-template <class R, class C, class T> void check_passes(C const& c, std::vector<T> const& x, std::size_t skip) {
+/// encode and encode_feedback; the residual has type R.
+template <class R, class C, class T> void check_encodes(C const& c, std::vector<T> const& x, std::size_t skip) {
   using namespace ccomp;
   std::size_t const n = x.size(), bytes = payload_bytes<T>(c, n);
   cuda_exec const ex;
@@ -65,16 +65,13 @@ template <class R, class C, class T> void check_passes(C const& c, std::vector<T
   workspace ws{host};
   workspace device_ws{ex};
   auto residual = narrowed<R>(same_gaussian_values(n, 6));
-  auto accumulated = narrowed<T>(same_gaussian_values(n, 7));
   std::vector<std::byte> const junk(bytes, std::byte{0x5a});
 
-  fenced<T> in(x, skip), out(std::vector<T>(n), skip), onto(accumulated, skip);
+  fenced<T> in(x, skip);
   fenced<R> rest(residual, skip);
   fenced<std::byte> coded(junk), fed(junk);
   CHECK(encode(ex, c, in.span(), coded.span(), device_ws, here) == bytes);
   CHECK(encode_feedback(ex, c, in.span(), rest.span(), fed.span(), device_ws, here, 0.75f) == bytes);
-  decode(ex, c, coded.span(), out.span(), device_ws, here);
-  decode_accumulate(ex, c, coded.span(), onto.span(), device_ws, here);
   std::size_t const overflowed = device_ws.check();
 
   host_bytes payload(bytes), with_residual(bytes);
@@ -82,16 +79,42 @@ template <class R, class C, class T> void check_passes(C const& c, std::vector<T
   auto const stages = detail::stages_of(c);
   std::size_t expected = detail::overflow(stages, payload.span().data(), used, n, element_type_of<T>);
   CHECK(same_bytes(coded.values(), payload.copy()));
-  std::vector<T> decoded(n);
-  decode(host, c, payload.span(), decoded, ws, here);
-  CHECK(same_bytes(out.values(), decoded));
-  decode_accumulate(host, c, payload.span(), accumulated, ws, here);
-  CHECK(same_bytes(onto.values(), accumulated));
   used = encode_feedback(host, c, x, std::span(residual), with_residual.span(), ws, here, 0.75f);
   expected += detail::overflow(stages, with_residual.span().data(), used, n, element_type_of<T>);
   CHECK(overflowed == expected);
   CHECK(same_bytes(fed.values(), with_residual.copy()));
   CHECK(same_bytes(rest.values(), residual));
+}
+
+/// decode and decode_accumulate of the host's payload.
+template <class C, class T> void check_decodes(C const& c, std::vector<T> const& x, std::size_t skip) {
+  using namespace ccomp;
+  std::size_t const n = x.size();
+  cuda_exec const ex;
+  host_exec const host{1};
+  workspace ws{host};
+  workspace device_ws{ex};
+  host_bytes payload(payload_bytes<T>(c, n));
+  encode(host, c, x, payload.span(), ws, here);
+  std::vector<T> decoded(n);
+  auto accumulated = narrowed<T>(same_gaussian_values(n, 7));
+
+  fenced<std::byte> coded(payload.copy());
+  fenced<T> out(decoded, skip), onto(accumulated, skip);
+  decode(ex, c, coded.span(), out.span(), device_ws, here);
+  decode_accumulate(ex, c, coded.span(), onto.span(), device_ws, here);
+  device_ws.check();
+
+  decode(host, c, payload.span(), decoded, ws, here);
+  CHECK(same_bytes(out.values(), decoded));
+  decode_accumulate(host, c, payload.span(), accumulated, ws, here);
+  CHECK(same_bytes(onto.values(), accumulated));
+}
+
+/// All four public passes; the residual has type R.
+template <class R, class C, class T> void check_passes(C const& c, std::vector<T> const& x, std::size_t skip) {
+  check_encodes<R>(c, x, skip);
+  check_decodes(c, x, skip);
 }
 
 /// Three payloads summed and encoded again, and summed and divided, as two_shot and gather do.

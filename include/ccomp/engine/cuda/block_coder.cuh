@@ -37,7 +37,7 @@ template <class S> __device__ bool draws_random(S const& pieces) {
     return true;
 }
 
-/// Scalar pieces S on tiles of whole blocks.
+/// Scalar pieces S on tiles of whole blocks. What only decodes has no statistic.
 template <class S, class Team> struct quantizer_coder {
   using parameters = typename S::parameters;
   struct coded {
@@ -110,10 +110,9 @@ template <class S, class Team> struct quantizer_coder {
     return static_cast<Byte*>(__builtin_assume_aligned(payload + i * size, aligned < 16 ? aligned : 16));
   }
 
-  using collector = lane_statistic<typename S::statistic>;
-
   /// Parameters of the block that the lane's values of row r belong to.
-  __device__ parameters fit(block_layout const& l, tile_place const& at, int r, collector const& s,
+  template <class Collector>
+  __device__ parameters fit(block_layout const& l, tile_place const& at, int r, Collector const& s,
                             unsigned lanes) const {
     auto const statistic = s.finish(lanes);
     std::uint64_t const start = at.index(r) & ~std::uint64_t{l.block - 1}, left = start < at.n ? at.n - start : 1;
@@ -123,7 +122,7 @@ template <class S, class Team> struct quantizer_coder {
   __device__ void fit_rows(block_layout const& l, tile_place const& at, warp_tile<Team> const& x, coded& c) const {
     unsigned const rows = l.block < row_values ? 1 : l.block / row_values;
     unsigned const lanes = l.block < row_values ? l.block / 4 : 32;
-    collector s;
+    lane_statistic<typename S::statistic> s;
     CCOMP_UNROLL
     for (int r = 0; r < Team::rows; ++r) {
       s.add_row(x.v[r], at.count(r));
@@ -137,6 +136,7 @@ template <class S, class Team> struct quantizer_coder {
   }
   /// Blocks of several warps: each goes on from what the warp before it collected, in the order of the values.
   __device__ void fit_wide(block_layout const& l, tile_place const& at, warp_tile<Team> const& x, coded& c) const {
+    using collector = lane_statistic<typename S::statistic>;
     static_assert(std::is_trivially_copyable_v<collector>);
     CCOMP_SHARED(shared_bytes<sizeof(collector)>[32 * Team::warps], collected);
     unsigned const warps = static_cast<unsigned>(l.block / Team::warp_values);

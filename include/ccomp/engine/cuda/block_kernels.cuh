@@ -1,6 +1,6 @@
 #pragma once
 /// The five passes of a chain that ends in a quantizer, a cast or raw values: one kernel each, one trip through memory,
-/// a warp for each tile.
+/// a warp for each tile. `Transformed`: the chain has transforms, or may have them; they are most of a kernel's code.
 
 #include <ccomp/engine/cuda/block_coder.cuh>
 #include <ccomp/engine/cuda/residual.cuh>
@@ -118,25 +118,25 @@ __device__ void keep_input_rests(block_call const& k, block_part const& p, tile_
   }
 }
 /// The same for a tile that was coded: x is what the coder saw, behind the transforms, and is used up.
-template <class Coder, class Team>
+template <bool Transformed, class Coder, class Team>
 __device__ void keep_rests(Coder const& coder, block_call const& k, block_part const& p, tile_place const& at,
                            warp_tile<Team>& x, typename Coder::coded const& c) {
-  if (k.transforms.count == 0) {
-    CCOMP_UNROLL
-    for (int r = 0; r < Team::rows; ++r) {
-      float decoded[4];
-      coder.decode_row(p.layout, c, r, decoded);
-      keep_rest(k, p, at, r, x.v[r], decoded);
+  if constexpr (Transformed)
+    if (k.transforms.count > 0) {
+      CCOMP_UNROLL
+      for (int r = 0; r < Team::rows; ++r) coder.decode_row(p.layout, c, r, x.v[r]);
+      transform_inverse(k.transforms, k.random, p.first, at, x);
+      return keep_input_rests(k, p, at, x);
     }
-    return;
-  }
   CCOMP_UNROLL
-  for (int r = 0; r < Team::rows; ++r) coder.decode_row(p.layout, c, r, x.v[r]);
-  transform_inverse(k.transforms, k.random, p.first, at, x);
-  keep_input_rests(k, p, at, x);
+  for (int r = 0; r < Team::rows; ++r) {
+    float decoded[4];
+    coder.decode_row(p.layout, c, r, decoded);
+    keep_rest(k, p, at, r, x.v[r], decoded);
+  }
 }
 
-template <class Coder, class Team, bool Feedback>
+template <class Coder, class Team, bool Transformed, bool Feedback>
 __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) encode_kernel(Coder coder, block_call k) {
   block_part const p = part_of(k);
   tile_place const at = place_of<Team>(p);
@@ -144,11 +144,11 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) enco
   warp_tile<Team> x;
   CCOMP_UNROLL
   for (int r = 0; r < Team::rows; ++r) load_input<Feedback>(k, p, at, r, x.v[r]);
-  transform_forward(k.transforms, k.random, p.first, at, x);
+  if constexpr (Transformed) transform_forward(k.transforms, k.random, p.first, at, x);
   typename Coder::coded c;
   coder.encode(p.layout, k.random, p.first, k.phase, at, x, c);
   coder.store(p.layout, at, c, p.payload);
-  if constexpr (Feedback) keep_rests(coder, k, p, at, x, c);
+  if constexpr (Feedback) keep_rests<Transformed>(coder, k, p, at, x, c);
 }
 
 /// Sums the payloads in their order, in the domain of the codes.
@@ -167,19 +167,19 @@ __device__ void sum_sources(Coder const& coder, block_call const& k, block_part 
   }
 }
 
-template <class Coder, class Team>
+template <class Coder, class Team, bool Transformed>
 __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) decode_kernel(Coder coder, block_call k) {
   block_part const p = part_of(k);
   tile_place const at = place_of<Team>(p);
   if (at.team >= at.n) return;
-  bool const mixed = k.transforms.count > 0, onto = k.add_to_out && !mixed;
+  bool const mixed = Transformed && k.transforms.count > 0, onto = k.add_to_out && !mixed;
   warp_tile<Team> x;
   if (onto) {
     CCOMP_UNROLL
     for (int r = 0; r < Team::rows; ++r) load_quad(p.out, at.index(r), at.n, x.v[r]);
   }
   sum_sources(coder, k, p, at, onto, x);
-  transform_inverse(k.transforms, k.random, p.first, at, x);
+  if constexpr (Transformed) transform_inverse(k.transforms, k.random, p.first, at, x);
   if (k.add_to_out && mixed) {
     CCOMP_UNROLL
     for (int r = 0; r < Team::rows; ++r) {
@@ -200,7 +200,7 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) deco
 
 /// The owner's half of two_shot: sums the payloads of one chunk, encodes the sum, adds what that leaves out to the
 /// residual.
-template <class Coder, class Team>
+template <class Coder, class Team, bool Transformed>
 __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) reduce_kernel(Coder coder, block_call k) {
   block_part p = part_of(k);
   tile_place const at = place_of<Team>(p);
@@ -224,7 +224,7 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks) redu
       x.v[r][j] = is_finite(decoded[j]) && is_finite(rest) ? rest : 0.0f;  // a bad block leaves no error behind
     }
   }
-  transform_inverse(k.transforms, k.random, p.first, at, x);
+  if constexpr (Transformed) transform_inverse(k.transforms, k.random, p.first, at, x);
   CCOMP_UNROLL
   for (int r = 0; r < Team::rows; ++r) {
     float sum[4];

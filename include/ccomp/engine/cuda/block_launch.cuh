@@ -13,11 +13,13 @@ enum class device_pass { encode, encode_feedback, decode, reduce };
 inline constexpr std::size_t device_passes = 4;
 
 /// Calls `f` with a team whose tile holds whole blocks, of transforms too. Few sizes: each is a kernel.
-template <class F> void with_team(block_call const& k, F const& f) {
+/// `Wide`: false where no block and no transform is longer than the smaller one.
+template <bool Wide = true, class F> void with_team(block_call const& k, F const& f) {
   std::uint32_t largest = k.layout.block;
   for (int i = 0; i < k.transforms.count; ++i) largest = std::max(largest, k.transforms.steps[i].block);
-  if (largest <= 512) return f(team_shape<4, 1>{});
-  return f(team_shape<8, warps_per_block>{});
+  if constexpr (Wide)
+    if (largest > 512) return f(team_shape<8, warps_per_block>{});
+  f(team_shape<4, 1>{});
 }
 /// Of a tensor or of its longest chunk.
 template <class Team> unsigned grid_of(block_call const& k) {
@@ -28,22 +30,22 @@ template <class Team> unsigned grid_of(block_call const& k) {
 }
 
 /// `coder_of`: called with a team, gives the coder of its tiles.
-template <device_pass Pass, class CoderOf>
+template <device_pass Pass, bool Transformed, bool Wide, class CoderOf>
 void launch_pass(cuda_exec const& ex, block_call const& k, CoderOf const& coder_of) {
-  with_team(k, [&](auto team) {
+  with_team<Wide>(k, [&](auto team) {
     using team_type = decltype(team);
     auto const coder = coder_of(team);
     using coder_type = std::remove_cv_t<decltype(coder)>;
     dim3 const grid(grid_of<team_type>(k), k.chunks);
     constexpr unsigned threads = 32 * warps_per_block;
     if constexpr (Pass == device_pass::encode)
-      launch(ex, "encode", encode_kernel<coder_type, team_type, false>, grid, threads, coder, k);
+      launch(ex, "encode", encode_kernel<coder_type, team_type, Transformed, false>, grid, threads, coder, k);
     else if constexpr (Pass == device_pass::encode_feedback)
-      launch(ex, "encode_feedback", encode_kernel<coder_type, team_type, true>, grid, threads, coder, k);
+      launch(ex, "encode_feedback", encode_kernel<coder_type, team_type, Transformed, true>, grid, threads, coder, k);
     else if constexpr (Pass == device_pass::decode)
-      launch(ex, "decode", decode_kernel<coder_type, team_type>, grid, threads, coder, k);
+      launch(ex, "decode", decode_kernel<coder_type, team_type, Transformed>, grid, threads, coder, k);
     else
-      launch(ex, "reduce", reduce_kernel<coder_type, team_type>, grid, threads, coder, k);
+      launch(ex, "reduce", reduce_kernel<coder_type, team_type, Transformed>, grid, threads, coder, k);
   });
 }
 

@@ -52,21 +52,29 @@ template <has_steps S> void append_steps(S const& stage, device_transforms& t) {
 template <class S>
 concept runs_on_device = has_selects<S> || has_device_vector<S>;
 
-template <device_pass Pass, class S> constexpr device_ops make_device_ops() {
+template <device_pass Pass, bool Transformed, class S> constexpr device_ops make_device_ops() {
   device_ops ops;
   if constexpr (quantizer_stage<S>)
     ops.run = [](void const* s, cuda_exec const& ex, block_call const& k) {
-      with_pieces(as<S>(s), [&](auto const& pieces) { launch_pass<Pass>(ex, k, coder_of_pieces(pieces)); });
+      auto const run = [&](auto const& pieces) {
+        launch_pass<Pass, Transformed, true>(ex, k, coder_of_pieces(pieces));
+      };
+      if constexpr (Pass == device_pass::decode)
+        with_decoder(as<S>(s), run);
+      else
+        with_pieces(as<S>(s), run);
     };
   if constexpr (has_steps<S>) ops.add_steps = [](void const* s, device_transforms& t) { append_steps(as<S>(s), t); };
   if constexpr (runs_on_device<S>) ops.vector = &device_vector_ops_of<S>;
   return ops;
 }
-template <device_pass Pass, class S> inline constexpr device_ops device_ops_of = make_device_ops<Pass, S>();
+/// `Transformed`: transforms may stand before the stage.
+template <device_pass Pass, bool Transformed, class S>
+inline constexpr device_ops device_ops_of = make_device_ops<Pass, Transformed, S>();
 
 /// Values as they are: casts, and chains that end in a transform or a vector stage.
-template <device_pass Pass> void run_raw(cuda_exec const& ex, block_call const& k) {
-  launch_pass<Pass>(ex, k, coder_of_raw);
+template <device_pass Pass, bool Transformed> void run_raw(cuda_exec const& ex, block_call const& k) {
+  launch_pass<Pass, Transformed, Transformed>(ex, k, coder_of_raw);
 }
 
 struct device_program {
@@ -94,9 +102,10 @@ struct device_program {
 template <device_pass Pass, class... S> void add_pass(device_program& p) {
   using last = std::tuple_element_t<sizeof...(S) - 1, std::tuple<S...>>;
   constexpr auto pass = static_cast<std::size_t>(Pass);
-  p.ops[pass] = {&device_ops_of<Pass, S>...};
+  constexpr bool transformed = (has_steps<S> || ...);
+  p.ops[pass] = {&device_ops_of<Pass, transformed, S>...};
   // A vector stage may stand behind transforms, which then work on raw values.
-  if constexpr (!quantizer_stage<last> || (vector_stage<S> || ...)) p.raw[pass] = &run_raw<Pass>;
+  if constexpr (!quantizer_stage<last> || (vector_stage<S> || ...)) p.raw[pass] = &run_raw<Pass, transformed>;
 }
 /// A vector stage makes its passes of others: its carrier is encoded, and what was sent is decoded again.
 template <device_pass Pass, class... S> device_program make_device_program(program stages) {

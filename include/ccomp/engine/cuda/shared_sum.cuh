@@ -10,20 +10,18 @@ CCOMP_BEGIN
 namespace detail {
 
 /// Symmetric codes with the rounding told at run time, which halves the number of kernels.
-struct shared_pieces {
+struct shared_pieces : symmetric_codes {
   static constexpr bool stochastic = true;
-  using nearest = symmetric_pieces<rounding::nearest>;
   using statistic = max_abs;
-  using parameters = nearest::parameters;
-  std::int32_t levels, bias;
   bool at_random;
 
-  CCOMP_HD parameters fit(max_abs m, std::size_t n) const { return nearest{levels, bias}.fit(m, n); }
-  CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
-    return at_random ? symmetric_pieces<rounding::stochastic>{levels, bias}.code(x, {p.scale}, random)
-                     : nearest{levels, bias}.code(x, p, 0);
+  CCOMP_HD parameters fit(max_abs m, std::size_t n) const {
+    return symmetric_pieces<rounding::nearest>{*this}.fit(m, n);
   }
-  CCOMP_HD float value(std::uint32_t code, parameters p) const { return nearest{levels, bias}.value(code, p); }
+  CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
+    return at_random ? symmetric_pieces<rounding::stochastic>{*this}.code(x, p, random)
+                     : symmetric_pieces<rounding::nearest>{*this}.code(x, p, 0);
+  }
 };
 /// The magnitudes' maximum is all that is wanted of a block.
 struct magnitude_pieces {
@@ -126,7 +124,7 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks)
   typename shared_coder<Team>::coded c;
   coder.encode(p.layout, k.random, at, x, c);
   coder.store(p.layout, at, c);
-  if (p.residual.data) keep_rests(coder, k, p, at, x, c);
+  if (p.residual.data) keep_rests<true>(coder, k, p, at, x, c);
 }
 
 template <class Team>
@@ -135,7 +133,7 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks)
   block_part const p = part_of(k);
   tile_place const at = place_of<Team>(p);
   if (at.team >= at.n) return;
-  symmetric_pieces<rounding::nearest> const pieces{integers.levels, integers.levels + 1};
+  symmetric_pieces<rounding::nearest> const pieces{{integers.levels, integers.levels + 1}};
   warp_tile<Team> x;
   CCOMP_UNROLL
   for (int r = 0; r < Team::rows; ++r) {

@@ -133,6 +133,10 @@ template <class S, class F> void with_pieces(S const& s, F const& f) {
   else
     f(s);
 }
+/// The same with what decodes their codes.
+template <class S, class F> void with_decoder(S const& s, F const& f) {
+  with_pieces(s, [&](auto const& pieces) { f(decoder_of(pieces)); });
+}
 template <class Pieces> using tile_of = quantizer_tile<std::remove_cvref_t<Pieces>>;
 
 template <class S>
@@ -166,19 +170,19 @@ inline constexpr quantizer_ops quantizer_ops_of = {
     [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes, std::size_t n,
        float* out) {
       std::size_t const block = as<S>(s).block;
-      with_pieces(as<S>(s),
-                  [&](auto const& q) { tile_of<decltype(q)>::decode_on(isa, q, block, side, codes, n, out); });
+      with_decoder(as<S>(s),
+                   [&](auto const& q) { tile_of<decltype(q)>::decode_on(isa, q, block, side, codes, n, out); });
     },
     [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes, std::size_t n,
        float* out) {
       std::size_t const block = as<S>(s).block;
-      with_pieces(as<S>(s),
-                  [&](auto const& q) { tile_of<decltype(q)>::accumulate_on(isa, q, block, side, codes, n, out); });
+      with_decoder(as<S>(s),
+                   [&](auto const& q) { tile_of<decltype(q)>::accumulate_on(isa, q, block, side, codes, n, out); });
     },
     [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes, std::size_t n,
        float const* v, float* residual) {
       std::size_t const block = as<S>(s).block;
-      with_pieces(as<S>(s), [&](auto const& q) {
+      with_decoder(as<S>(s), [&](auto const& q) {
         tile_of<decltype(q)>::residual_on(isa, q, block, side, codes, n, v, residual);
       });
     }};

@@ -39,6 +39,18 @@ template <class P> P load_parameters(std::byte const* at) {
 
 template <class S> constexpr bool needs_random = requires { requires S::stochastic; };
 
+/// The pieces that decode what these code: of those that differ only in how they choose codes, one set for all. Each set
+/// is compiled for every pass.
+template <class S> CCOMP_HD decltype(auto) decoder_of(S const& s) {
+  if constexpr (requires { s.decoder(); }) {
+    static_assert(std::is_same_v<typename decltype(s.decoder())::parameters, typename S::parameters>,
+                  "ccomp: decoder() must return pieces with the same parameters");
+    return s.decoder();
+  } else {
+    return (s);
+  }
+}
+
 /// Values coded between two rounds of prefetching.
 inline constexpr std::size_t coding_run = 128;
 
@@ -72,7 +84,7 @@ template <class S>
   for (std::size_t i = 0; i < n; ++i) residual[i] = sub(v[i], pieces.value(codes[i], p));
 }
 
-/// One tile of n values, in blocks of `block`.
+/// One tile of n values, in blocks of `block`. All but `encode` is for what `decoder_of` gives, too.
 /// (Inlined by force: clang's flatten reaches one call deep only, and what is not inlined into a variant is baseline
 /// code.)
 template <class S> struct quantizer_tile {
