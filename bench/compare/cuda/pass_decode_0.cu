@@ -1,5 +1,6 @@
 #include "device_passes.cuh"
 
-using namespace ccomp::detail;
-template device_ops const* compare::device_stages::ops_of<device_pass::decode, 0>(stage_ops const*);
-template void compare::device_stages::add_raw<device_pass::decode>(device_program&);
+namespace detail = ccomp::detail;
+template detail::device_ops const* compare::device_stages::ops_of<detail::device_pass::decode, 0>(
+    detail::stage_ops const*);
+template void compare::device_stages::add_raw<detail::device_pass::decode>(detail::device_program&);

@@ -1,5 +1,6 @@
 #include "device_passes.cuh"
 
-using namespace ccomp::detail;
-template device_ops const* compare::device_stages::ops_of<device_pass::reduce, 0>(stage_ops const*);
-template void compare::device_stages::add_raw<device_pass::reduce>(device_program&);
+namespace detail = ccomp::detail;
+template detail::device_ops const* compare::device_stages::ops_of<detail::device_pass::reduce, 0>(
+    detail::stage_ops const*);
+template void compare::device_stages::add_raw<detail::device_pass::reduce>(detail::device_program&);

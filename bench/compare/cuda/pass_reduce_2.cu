@@ -1,4 +1,5 @@
 #include "device_passes.cuh"
 
-using namespace ccomp::detail;
-template device_ops const* compare::device_stages::ops_of<device_pass::reduce, 2>(stage_ops const*);
+namespace detail = ccomp::detail;
+template detail::device_ops const* compare::device_stages::ops_of<detail::device_pass::reduce, 2>(
+    detail::stage_ops const*);

@@ -1,6 +1,14 @@
 # cmake -D "SOURCES=<files>" -D TOGETHER=<to be written> -D "FRONT_END=<nvcc and its options>" -P FrontEnd.cmake: one file as it
 # is; several as one text, written out, since nvcc gives some warnings for its main file only, not for what that includes
 # or what #line calls by another name.
+foreach(source IN LISTS SOURCES)
+  # Behind the source nvcc puts headers that call sqrt and others by these names alone; the front end does not see them.
+  file(STRINGS "${source}" opened REGEX "^using namespace (ccomp::)?detail" LIMIT_COUNT 1)
+  if(opened)
+    message("${source}: error: ${opened} ccomp::detail has an sqrt of its own; write namespace detail = ccomp::detail;")
+    message(FATAL_ERROR "a source opens ccomp::detail")
+  endif()
+endforeach()
 list(LENGTH SOURCES count)
 if(count GREATER 1)
   set(text "")
