@@ -6,15 +6,14 @@
 #include <ccomp/transform/hadamard.hpp>
 #include <support/cuda/exec_steps.hpp>
 #include <support/cuda/low_rank_inputs.hpp>
+#include <support/float_bits.hpp>
 #include <support/typed_cases.hpp>
 
 using namespace ccomp;
 using support::constantly;
 using support::device_array;
 using support::distance;
-using support::infinity;
 using support::low_rank_inputs;
-using support::not_a_number;
 using support::same_bits;
 using support::step_options;
 using support::widened;
@@ -107,7 +106,7 @@ TEST_CASE("cuda power_sgd: columns become orthonormal and span what they spanned
   unsigned bad = 0;
   orthonormal(p, 2000, 3, &bad);
   CHECK(bad == 0);
-  p[1999 * 3] = infinity;
+  p[1999 * 3] = support::inf;
   orthonormal(p, 2000, 3, &bad);
   CHECK(bad == 1);
 }
@@ -148,7 +147,7 @@ TEST_CASE("cuda power_sgd: small tensors are sent as they are, with the host's b
     for (auto const residual : {element_type::float32, element_type::bfloat16}) {
       CAPTURE(n);
       auto in = support::gradients(2, n);
-      if (n > 7) in[1][7] = not_a_number;
+      if (n > 7) in[1][7] = support::quiet_nan;
       step_options const o{.wrapper = {.residual = residual, .decay = 0.5f}};
       auto const c = hadamard_rotate{.block = 32} | power_sgd{};
       auto const device = support::on_gpu_ranks<float>(c, n, 2, 2, constantly(in), o);
@@ -166,7 +165,7 @@ TEST_CASE("cuda power_sgd: what is not finite on one rank makes the tensor NaN o
   power_sgd const c{.rank = 2, .rows = 40};
   auto const before = support::on_gpu_ranks<float>(c, n, 2, 1, constantly(in));
   // 1e37 is finite, but the factor Q is not to be multiplied any more.
-  for (float const poison : {not_a_number, -infinity, 1e37f}) {
+  for (float const poison : {support::quiet_nan, -support::inf, 1e37f}) {
     CAPTURE(poison);
     support::inputs_of<float> const brings = [&](int r, int t) {
       auto x = in[static_cast<std::size_t>(r)];

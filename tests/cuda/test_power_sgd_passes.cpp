@@ -10,13 +10,12 @@
 #include <support/cuda/own_stream.hpp>
 #include <support/cuda/pass_checks.hpp>
 #include <support/cuda/recorded_graph.hpp>
+#include <support/float_bits.hpp>
 
 using namespace ccomp;
 using support::device_array;
 using support::distance;
-using support::infinity;
 using support::low_rank_inputs;
-using support::not_a_number;
 using support::widened;
 
 namespace {
@@ -85,7 +84,7 @@ TEST_CASE("cuda power_sgd: passes of small tensors have the host's bits") {
     auto x = support::same_gaussian_values(n, 1);
     support::check_passes<float>(power_sgd{}, x, 1);
     support::check_passes<bfloat16>(power_sgd{} | qsgd<8>{}, support::narrowed<float16>(x), 0);
-    if (n > 7) x[7] = not_a_number, x[9] = infinity;
+    if (n > 7) x[7] = support::quiet_nan, x[9] = support::inf;
     support::check_passes<float>(hadamard_rotate{.block = 32} | power_sgd{}, x, 0);
     support::check_passes<bfloat16>(power_sgd{}, x, 0);
     if (n > 0) support::check_sums(power_sgd{}, x);
@@ -96,7 +95,7 @@ TEST_CASE("cuda power_sgd: passes of small tensors have the host's bits") {
 TEST_CASE("cuda power_sgd: a pass of values that are not finite sends NaN, and the residual keeps what it can") {
   std::size_t const n = 40 * 50 - 3;
   power_sgd const c{.rank = 2, .rows = 40};
-  for (float const poison : {not_a_number, -infinity, 1e37f}) {
+  for (float const poison : {support::quiet_nan, -support::inf, 1e37f}) {
     CAPTURE(poison);
     auto x = low_rank_inputs(1, n, 50)[0];
     x[n - 1] = poison;

@@ -330,8 +330,8 @@ TEST_CASE("cuda threads: allreduce gives the host's bits") {
   };
   on_all_layouts([&](int ranks, int devices) {
     if (ranks == 1) return;
-    check(hadamard_rotate{} | natural{}, ranks, devices,
-          two_shot{});  // of uniform_quantize nvcc makes four times as many kernels
+    // natural: nvcc makes four times as many kernels of uniform_quantize.
+    check(hadamard_rotate{} | natural{}, ranks, devices, two_shot{});
     check(uniform_quantize<8>{.round = rounding::stochastic}, ranks, devices, gather{});
     check(cast<bfloat16>{}, ranks, devices, in_flight{});
   });

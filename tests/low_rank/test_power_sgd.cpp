@@ -7,19 +7,18 @@
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/transform/hadamard.hpp>
 #include <cmath>
-#include <limits>
 #include <support/codec.hpp>
+#include <support/float_bits.hpp>
 #include <support/trained.hpp>
 
 using namespace ccomp;
 using support::how;
+using support::inf;
 using support::per_rank;
+using support::quiet_nan;
 using support::reduce;
 
 namespace {
-
-constexpr float infinity = std::numeric_limits<float>::infinity(),
-                not_a_number = std::numeric_limits<float>::quiet_NaN();
 
 template <class C = power_sgd> using trained = support::trained<C>;
 
@@ -105,7 +104,7 @@ TEST_CASE("small tensors are sent as they are") {
   trained<> all(c, 4, 60);
   for (auto& w : all.wrappers) w.residual()[5] = 2.0f;
   auto poisoned = in;
-  poisoned[2][7] = infinity;
+  poisoned[2][7] = inf;
   auto const out = all.step(poisoned, 1, reduction::sum);
   CHECK(support::all_same(out));
   auto const want = support::exact_sum(in);
@@ -216,7 +215,7 @@ TEST_CASE("gather and two_shot send the factors") {
 TEST_CASE("what is not finite on one rank makes the tensor NaN on all, and changes nothing else") {
   std::size_t const n = 5000;
   for (auto residual : {element_type::float32, element_type::bfloat16})
-    for (float poison : {not_a_number, infinity, -infinity}) {
+    for (float poison : {quiet_nan, inf, -inf}) {
       trained<> all(power_sgd{.rank = 2}, 3, n, {.residual = residual});
       auto in = support::gradients(3, n);
       all.step(in, 0);

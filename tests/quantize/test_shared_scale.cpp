@@ -4,20 +4,19 @@
 #include <ccomp/quantize/shared_scale.hpp>
 #include <ccomp/transform/hadamard.hpp>
 #include <cmath>
-#include <limits>
 #include <support/codec.hpp>
+#include <support/float_bits.hpp>
 #include <support/trained.hpp>
 
 using namespace ccomp;
 using support::how;
+using support::inf;
 using support::per_rank;
+using support::quiet_nan;
 using support::reduce;
 using support::trained;
 
 namespace {
-
-constexpr float infinity = std::numeric_limits<float>::infinity(),
-                not_a_number = std::numeric_limits<float>::quiet_NaN();
 
 std::size_t wire(std::size_t bytes, std::size_t ranks) { return 2 * (ranks - 1) * bytes / ranks; }
 
@@ -115,7 +114,7 @@ TEST_CASE("sums of the largest codes do not overflow, in the smallest integer th
 }
 
 TEST_CASE("a block that is not finite on one rank is NaN on all, alone, and leaves the residuals") {
-  for (float poison : {not_a_number, infinity, -infinity}) {
+  for (float poison : {quiet_nan, inf, -inf}) {
     trained<shared_scale_quantize<4>> all(shared_scale_quantize<4>{.block = 32}, 3, 100);
     auto in = support::gradients(3, 100);
     all.step(in, 0);

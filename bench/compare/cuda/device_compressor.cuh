@@ -25,7 +25,7 @@ class device_compressor : public ccomp::any_compressor {
 
 struct device_stages {
   static constexpr int parts = 4;
-  static constexpr bool has_vector = true;
+  static constexpr bool has_vector = of_library::stages::has_vector, has_transform = of_library::stages::has_transform;
   // Null: the stage is of another part.
   template <ccomp::detail::device_pass Pass, int Part>
   static ccomp::detail::device_ops const* ops_of(ccomp::detail::stage_ops const* stage);

@@ -1,16 +1,12 @@
 #pragma once
-/// Matrices of a low rank, and values that spoil them; how far apart two results are.
+/// Matrices of a low rank, and how far apart two results are.
 
-#include <limits>
 #include <support/generators.hpp>
 #include <support/ranks.hpp>
 #include <support/typed_cases.hpp>
 #include <vector>
 
 namespace support {
-
-inline constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN(),
-                       infinity = std::numeric_limits<float>::infinity();
 
 inline double distance(std::vector<float> const& a, std::vector<float> const& b) {
   std::vector<double> off, size;

@@ -1,6 +1,6 @@
 #pragma once
 /// The five passes of a chain that ends in a quantizer, a cast or raw values: one kernel each, one trip through memory,
-/// a warp for each tile. `Transformed`: the chain has transforms, or may have them; they are most of a kernel's code.
+/// a warp for each tile. `Transformed`: the chain has transforms, or may have them; they are a third to a half of a kernel.
 
 #include <ccomp/engine/cuda/block_coder.cuh>
 #include <ccomp/engine/cuda/residual.cuh>
