@@ -11,6 +11,7 @@
 #include <functional>
 #include <limits>
 #include <support/codec.hpp>
+#include <support/float_bits.hpp>
 #include <support/ranks.hpp>
 
 using support::erase;
@@ -396,7 +397,7 @@ TEST_CASE("a value that is not finite spoils its block and no other") {
   for (auto const& c : {erase(uniform_quantize<8>{}), erase(uniform_quantize<4>{.round = rounding::stochastic}),
                         erase(hadamard_rotate{.block = 512} | uniform_quantize<8>{})})
     for (how const h : {how::gather, how::two_shot})
-      for (float const bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+      for (float const bad : {support::quiet_nan, -support::inf}) {
         auto in = support::gradients(3, 5000);
         in[1][1030] = bad;
         in[2][4999] = bad;

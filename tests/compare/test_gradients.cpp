@@ -5,11 +5,11 @@
 #include <bench/compare/gradients.hpp>
 #include <bench/compare/user_error.hpp>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <optional>
 #include <set>
 #include <string>
+#include <support/float_bits.hpp>
 #include <vector>
 
 using namespace compare;
@@ -127,7 +127,7 @@ TEST_CASE("ranks without a row take another's, smaller and all different") {
 }
 
 TEST_CASE("values that no error can be measured on are refused") {
-  for (float const bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+  for (float const bad : {support::quiet_nan, support::inf}) {
     auto array = array_of(2, 5);
     array.values[7] = bad;
     CHECK_THROWS_WITH_AS(gradients(array, {}), doctest::Contains("row 1, index 2"), user_error);

@@ -10,13 +10,13 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
 #include <support/cuda/cudart_sim.hpp>
 #include <support/cuda/device_array.hpp>
 #include <support/cuda/own_stream.hpp>
+#include <support/float_bits.hpp>
 #include <support/generators.hpp>
 #include <vector>
 
@@ -44,10 +44,9 @@ double milliseconds_since(clock::time_point begin) {
 
 /// Rank r's values are 1 + r, but: a NaN on rank 0, and Inf - Inf between ranks 0 and 1.
 std::vector<float> with_nan(int rank, std::size_t n) {
-  constexpr float inf = std::numeric_limits<float>::infinity();
   std::vector<float> x(n, 1.0f + static_cast<float>(rank));
-  if (rank == 0) x[5] = std::numeric_limits<float>::quiet_NaN();
-  x[6] = rank == 0 ? inf : -inf;
+  if (rank == 0) x[5] = support::quiet_nan;
+  x[6] = rank == 0 ? support::inf : -support::inf;
   return x;
 }
 std::vector<std::uint32_t> bits_of(std::vector<float> const& x) {

@@ -12,12 +12,12 @@
 #include <ccomp/sparsify/random_k.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/scale.hpp>
-#include <limits>
 #include <memory>
 #include <support/cuda/cudart_sim.hpp>
 #include <support/cuda/device_array.hpp>
 #include <support/cuda/own_stream.hpp>
 #include <support/cuda/recorded_graph.hpp>
+#include <support/float_bits.hpp>
 #include <support/generators.hpp>
 #include <support/ranks.hpp>
 #include <support/typed_cases.hpp>
@@ -72,13 +72,12 @@ std::size_t nodes_of(cudaGraph_t graph) {
 TEST_CASE("hazards: NaN and Inf of a collective have the host's bits, though a GPU's arithmetic makes other NaNs") {
   constexpr int ranks = 2;
   constexpr std::size_t n = 700;
-  float const nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
   support::per_rank<float> in;
   for (unsigned r = 0; r < ranks; ++r) in.push_back(support::same_gaussian_values(n, 5 + r));
-  in[0][5] = nan;
-  in[0][6] = inf;
-  in[1][6] = -inf;
-  in[1][7] = inf;
+  in[0][5] = support::quiet_nan;
+  in[0][6] = support::inf;
+  in[1][6] = -support::inf;
+  in[1][7] = support::inf;
   in[0][300] = in[1][300] = 3e38f;
   auto const check = [&]<class T>(T, auto const& c, auto strategy) {
     for (auto const op : {reduction::sum, reduction::mean}) {

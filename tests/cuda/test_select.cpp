@@ -8,6 +8,7 @@
 #include <sparsify/sparse_cases.hpp>
 #include <support/cuda/cudart_sim.hpp>
 #include <support/cuda/pass_checks.hpp>
+#include <support/float_bits.hpp>
 
 using namespace ccomp;
 
@@ -125,7 +126,7 @@ TEST_CASE("cuda: feedback where the candidates do not fit") {
   // The residual is then written by the last kernel.
   for (float const value : {0.0f, 0.5f}) {
     std::vector<float> x(20000, value);
-    x[3] = std::numeric_limits<float>::quiet_NaN();
+    x[3] = support::quiet_nan;
     support::check_passes<float>(top_k{.count = 50}, x, 0);
     support::check_passes<bfloat16>(top_k{.count = 50}, x, 1);
     top_k const c{.count = 50};

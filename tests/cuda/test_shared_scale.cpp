@@ -4,8 +4,8 @@
 #include <ccomp/quantize/shared_scale.cuh>
 #include <ccomp/transform/hadamard.hpp>
 #include <ccomp/transform/scale.hpp>
-#include <limits>
 #include <support/cuda/exec_steps.hpp>
+#include <support/float_bits.hpp>
 #include <support/typed_cases.hpp>
 
 using namespace ccomp;
@@ -97,7 +97,7 @@ TEST_CASE("cuda shared_scale_quantize: as many ranks as 32-bit sums need") {
 }
 
 TEST_CASE("cuda shared_scale_quantize: what is not finite on one rank spoils its block on all, and no residual") {
-  for (float const poison : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()})
+  for (float const poison : {support::quiet_nan, -support::inf})
     for (bool const rotated : {false, true}) {
       auto in = inputs<float>(3, 2001);
       std::vector<float> hurt = in[1];

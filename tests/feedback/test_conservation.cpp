@@ -1,8 +1,8 @@
 #include <doctest/doctest.h>
 
-#include <limits>
 #include <support/codec.hpp>
 #include <support/feedback.hpp>
+#include <support/float_bits.hpp>
 
 using support::erase;
 using support::erased;
@@ -167,8 +167,7 @@ TEST_CASE("a gradient that is not finite spoils its block for one step; residual
     for (how const h : {how::gather, how::two_shot, how::in_flight}) {
       if (h == how::in_flight && !ccomp::detail::is_linear(c.stages())) continue;
       for (auto const residual : {ccomp::element_type::float32, ccomp::element_type::bfloat16})
-        for (float const bad :
-             {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -3e38f}) {
+        for (float const bad : {support::quiet_nan, support::inf, -3e38f}) {
           bool const overflow = std::isfinite(bad);  // finite itself, but with its residual it is not
           CAPTURE(c.text());
           CAPTURE(support::name_of(h));
@@ -229,7 +228,7 @@ TEST_CASE("after a step with NaN the mean of the sound steps still converges") {
         257,
         [&](int r, int t) {
           auto x = g[static_cast<std::size_t>(r)];
-          if (t == 0) x[static_cast<std::size_t>(100 * r)] = std::numeric_limits<float>::infinity();
+          if (t == 0) x[static_cast<std::size_t>(100 * r)] = support::inf;
           return x;
         },
         [&](int t, auto const&, auto const& out, auto const&) {

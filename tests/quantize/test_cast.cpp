@@ -4,6 +4,7 @@
 #include <ccomp/quantize/cast.hpp>
 #include <cstring>
 #include <support/block_checks.hpp>
+#include <support/float_bits.hpp>
 
 using namespace ccomp;
 using support::bits_of;
@@ -69,8 +70,8 @@ TEST_CASE_TEMPLATE("cast: a 16-bit payload is the converted values, each on its 
   for (std::size_t n : {0u, 1u, 7u, 8u, 9u, 4096u, 5001u}) {
     auto x = support::any_finite_values(n, 5);
     if (n > 6) {
-      x[1] = std::numeric_limits<float>::infinity();
-      x[2] = std::numeric_limits<float>::quiet_NaN();
+      x[1] = support::inf;
+      x[2] = support::quiet_nan;
       x[3] = -0.0f;
       x[4] = 1.0f + 0x1p-11f;  // ties: to even
       x[5] = 1.0f + 0x1p-8f;
@@ -82,7 +83,7 @@ TEST_CASE_TEMPLATE("cast: a 16-bit payload is the converted values, each on its 
       T stored;
       std::memcpy(&stored, bytes.data() + 2 * i, 2);
       REQUIRE(stored == T::saturated(x[i]));
-      REQUIRE(bits_of({y[i]}) == bits_of({static_cast<float>(T::saturated(x[i]))}));
+      REQUIRE(bits_of(y[i]) == bits_of(static_cast<float>(T::saturated(x[i]))));
     }
     for (std::size_t i = 2 * n; i < bytes.size(); ++i) REQUIRE(bytes[i] == std::byte{0});
   }

@@ -4,6 +4,7 @@
 #include <ccomp/quantize/ternary.hpp>
 #include <cstring>
 #include <support/block_checks.hpp>
+#include <support/float_bits.hpp>
 
 using namespace ccomp;
 using support::encoded;
@@ -31,7 +32,7 @@ TEST_CASE("ternary: text, sizes and settings") {
   CHECK(payload_bytes(ternary{}, 5000) == 48 + 1264);
   CHECK(ternary{.clip = 0}.is_unbiased());
   CHECK_FALSE(ternary{}.is_unbiased());
-  for (float const bad : {-1.0f, 1e-3f, 1e9f, std::numeric_limits<float>::quiet_NaN()})
+  for (float const bad : {-1.0f, 1e-3f, 1e9f, support::quiet_nan})
     CHECK_THROWS_AS(static_cast<void>(payload_bytes(ternary{.clip = bad}, 10)), invalid_argument);
 }
 

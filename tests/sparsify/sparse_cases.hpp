@@ -6,9 +6,9 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <numeric>
 #include <span>
+#include <support/float_bits.hpp>
 #include <support/generators.hpp>
 #include <vector>
 
@@ -36,7 +36,6 @@ inline std::vector<named_values> selection_cases(std::size_t n) {
     cases.push_back({std::move(name), std::move(x)});
   };
   generator g(n + 77);
-  float const nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
   auto at = [](std::size_t i) { return static_cast<float>(i); };
   make("ascending", [&](std::size_t i) { return at(i); });
   make("descending", [&](std::size_t i) { return at(n - i); });
@@ -49,9 +48,9 @@ inline std::vector<named_values> selection_cases(std::size_t n) {
        [&](std::size_t) { return std::bit_cast<float>(static_cast<std::uint32_t>(g.next()) & 0x807fffffu); });
   make("with NaN and Inf", [&](std::size_t) {
     auto const r = g.next() % 64;
-    return r == 0 ? nan : r == 1 ? inf : r == 2 ? -inf : static_cast<float>(g.gaussian());
+    return r == 0 ? quiet_nan : r == 1 ? inf : r == 2 ? -inf : static_cast<float>(g.gaussian());
   });
-  make("all NaN", [&](std::size_t) { return nan; });
+  make("all NaN", [&](std::size_t) { return quiet_nan; });
   make("any bits", [&](std::size_t) { return std::bit_cast<float>(static_cast<std::uint32_t>(g.next())); });
   make("large ones in one tile",
        [&](std::size_t i) { return static_cast<float>(g.gaussian() * (i / 4096 == n / 8192 ? 1e6 : 1)); });

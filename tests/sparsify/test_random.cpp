@@ -5,8 +5,8 @@
 #include <ccomp/sparsify/random_block.hpp>
 #include <ccomp/sparsify/random_k.hpp>
 #include <cmath>
-#include <limits>
 #include <support/codec.hpp>
+#include <support/float_bits.hpp>
 #include <support/generators.hpp>
 #include <vector>
 
@@ -174,7 +174,7 @@ TEST_CASE("random sparsifiers: 16-bit tensors, chains, non-finite values, settin
     CHECK(support::same_everywhere(stage | uniform_quantize<8>{}, x));
     CHECK(support::same_everywhere(stage | stage, x));
     auto poisoned = x;
-    for (std::size_t i = 0; i < x.size(); i += 2) poisoned[i] = std::numeric_limits<float>::quiet_NaN();
+    for (std::size_t i = 0; i < x.size(); i += 2) poisoned[i] = support::quiet_nan;
     auto const p = support::round_trip(stage, poisoned, {.at = 3}), clean = support::round_trip(stage, x, {.at = 3});
     for (std::size_t i = 1; i < x.size(); i += 2) CHECK(p[i] == clean[i]);
     auto wrong = stage;

@@ -8,8 +8,8 @@
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
 #include <cmath>
-#include <limits>
 #include <support/codec.hpp>
+#include <support/float_bits.hpp>
 #include <support/generators.hpp>
 #include <vector>
 
@@ -58,9 +58,9 @@ TEST_CASE("sparse feedback: no NaN or Inf enters the residual, and the others go
   for_each_compressor([](auto const& c) {
     CAPTURE(text(c));
     auto x = support::gaussian_values(n, 1, 1e-2);
-    for (std::size_t i = 5000; i < 5300; i += 3) x[i] = std::numeric_limits<float>::quiet_NaN();
-    x[12] = std::numeric_limits<float>::infinity();
-    x[19999] = -std::numeric_limits<float>::infinity();
+    for (std::size_t i = 5000; i < 5300; i += 3) x[i] = support::quiet_nan;
+    x[12] = support::inf;
+    x[19999] = -support::inf;
     auto const old = support::gaussian_values(n, 2, 1e-3);
     auto residual = old;
     support::payload_buffer payload(payload_bytes<float>(c, n));
@@ -116,8 +116,8 @@ TEST_CASE("sparse: behind a sum or a transform there is one kind of NaN") {
   constexpr std::size_t n = 512;
   std::vector<float> x(n, 1.0f), residual(n);
   x[7] = std::bit_cast<float>(0xff912345u);
-  x[9] = std::numeric_limits<float>::infinity();
-  residual[9] = -std::numeric_limits<float>::infinity();
+  x[9] = support::inf;
+  residual[9] = -support::inf;
   auto const nans = [&](auto const& c, bool feedback) {
     support::payload_buffer payload(payload_bytes<float>(c, n));
     workspace<host_exec> ws{host_exec{1}};

@@ -6,8 +6,8 @@
 #include <ccomp/sparsify/threshold.hpp>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <support/codec.hpp>
+#include <support/float_bits.hpp>
 #include <support/generators.hpp>
 #include <vector>
 
@@ -73,8 +73,8 @@ TEST_CASE("threshold: the relative bound is a multiple of the root of the mean s
   float const bound = static_cast<float>(2.5 * std::sqrt(sum / 20000));
   threshold const relative{.relative = 2.5f}, absolute{.value = bound, .relative = 0};
   CHECK(support::encoded(relative, x) == support::encoded(absolute, x));
-  x[7] = std::numeric_limits<float>::quiet_NaN();
-  x[9000] = -std::numeric_limits<float>::infinity();
+  x[7] = support::quiet_nan;
+  x[9000] = -support::inf;
   auto const back = support::round_trip(relative, x);
   CHECK(std::isnan(back[7]));
   CHECK(back[9000] == x[9000]);
@@ -171,7 +171,7 @@ TEST_CASE("threshold: settings") {
   check(threshold{});
   CHECK_THROWS_AS(check(threshold{.value = -1}), invalid_argument);
   CHECK_THROWS_AS(check(threshold{.value = 0, .relative = 0}), invalid_argument);
-  CHECK_THROWS_AS(check(threshold{.relative = std::numeric_limits<float>::infinity()}), invalid_argument);
+  CHECK_THROWS_AS(check(threshold{.relative = support::inf}), invalid_argument);
   CHECK_THROWS_AS(check(threshold{.capacity_ratio = 0}), invalid_argument);
   CHECK_THROWS_AS(static_cast<void>(threshold{}.side_bytes(std::size_t{1} << 32)), invalid_argument);
 }

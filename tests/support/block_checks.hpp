@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 #include <support/codec.hpp>
+#include <support/float_bits.hpp>
 #include <support/generators.hpp>
 
 namespace support {
@@ -14,9 +15,9 @@ template <class C> std::string non_finite_stays_in_its_block(C const& c, std::si
   std::size_t const n = 5 * block + block / 2 + 1;
   auto x = gaussian_values(n, 21);
   auto const clean = bits_of(round_trip(c, x));
-  x[block + 3] = std::numeric_limits<float>::quiet_NaN();
-  x[3 * block] = std::numeric_limits<float>::infinity();
-  x[n - 1] = -std::numeric_limits<float>::infinity();
+  x[block + 3] = quiet_nan;
+  x[3 * block] = inf;
+  x[n - 1] = -inf;
   auto const got = bits_of(round_trip(c, x));
   for (std::size_t i = 0; i < n; ++i) {
     std::size_t const b = i / block;

@@ -5,9 +5,9 @@
 #include <ccomp/types.hpp>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <string>
+#include <support/float_bits.hpp>
 #include <support/generators.hpp>
 #include <utility>
 #include <vector>
@@ -95,7 +95,6 @@ template <class T> struct spoilt_case {
 };
 template <class T> std::vector<spoilt_case<T>> spoilt_cases(std::size_t n, std::size_t block) {
   if (n == 0) return {};
-  constexpr float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   auto const clean = narrowed<T>(same_gaussian_values(n, 21));
   auto with = [&](std::string name, std::vector<std::size_t> places, float value) {
     spoilt_case<T> c{std::move(name), clean, std::move(places)};
@@ -105,8 +104,8 @@ template <class T> std::vector<spoilt_case<T>> spoilt_cases(std::size_t n, std::
   std::vector<std::size_t> every(n);
   for (std::size_t i = 0; i < n; ++i) every[i] = i;
   auto const edge = std::min(block, n) - 1;
-  return {with("one Inf", {n / 2}, inf), with("one -Inf", {0}, -inf), with("one NaN", {n - 1}, nan),
-          with("a NaN at the end of a block", {edge}, nan), with("all NaN", every, nan)};
+  return {with("one Inf", {n / 2}, inf), with("one -Inf", {0}, -inf), with("one NaN", {n - 1}, quiet_nan),
+          with("a NaN at the end of a block", {edge}, quiet_nan), with("all NaN", every, quiet_nan)};
 }
 
 }  // namespace support

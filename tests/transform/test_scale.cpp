@@ -4,6 +4,7 @@
 #include <ccomp/transform/scale.hpp>
 #include <cstring>
 #include <support/block_checks.hpp>
+#include <support/float_bits.hpp>
 
 using namespace ccomp;
 using support::round_trip;
@@ -13,8 +14,7 @@ static_assert(transform_stage<ccomp::scale> && linear<ccomp::scale>);
 TEST_CASE("scale: text, sizes and settings") {
   CHECK(text(scale{.factor = 0.5f} | cast<float16>{}) == "scale(factor=0.5)|cast<float16>");
   CHECK(payload_bytes(scale{} | cast<float16>{}, 100) == 208);
-  float const inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-  for (float const bad : {0.0f, -0.0f, inf, -inf, nan, 0x1p-127f, 0x1.000002p126f})
+  for (float const bad : {0.0f, -0.0f, support::inf, -support::inf, support::quiet_nan, 0x1p-127f, 0x1.000002p126f})
     CHECK_THROWS_AS(static_cast<void>(payload_bytes(scale{.factor = bad}, 10)), invalid_argument);
   for (float const good : {0x1p-126f, 0x1p126f, -3.0f}) CHECK(payload_bytes(scale{.factor = good}, 10) == 48);
 }

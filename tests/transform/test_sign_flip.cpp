@@ -4,6 +4,7 @@
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/transform/sign_flip.hpp>
 #include <support/block_checks.hpp>
+#include <support/float_bits.hpp>
 
 using namespace ccomp;
 using support::bits_of;
@@ -22,8 +23,8 @@ TEST_CASE("sign_flip: bit i of the stream flips value i, and the inverse flips i
     for (std::size_t const n : {0u, 1u, 31u, 32u, 127u, 4096u, 4100u, 9999u}) {
       auto x = support::any_finite_values(n, 1);
       if (n > 30) {
-        x[3] = std::numeric_limits<float>::quiet_NaN();
-        x[4] = std::numeric_limits<float>::infinity();
+        x[3] = support::quiet_nan;
+        x[4] = support::inf;
         x[5] = 0.0f;
       }
       auto y = x;
