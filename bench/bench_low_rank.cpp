@@ -3,6 +3,7 @@
 #if __has_include(<Eigen/Dense>)
 #include <Eigen/Dense>
 #include <algorithm>
+#include <ccomp/error_feedback.hpp>
 #include <ccomp/low_rank/power_sgd.hpp>
 
 #include "suite/timed.hpp"

@@ -1,26 +1,18 @@
-// Encode, decode and decode-accumulate of every kind of stage.
+// Encode, decode and decode-accumulate of every row of stage_list.hpp.
 #include "suite/timed.hpp"
 
 namespace suite {
 namespace {
 
-std::vector<std::string> const compressors = {"cast<bfloat16>",
-                                              "cast<float16>",
-                                              "cast<fp8_e4m3>",
-                                              "uniform_quantize<8>",
-                                              "uniform_quantize<4>",
-                                              "uniform_quantize<8>(round=stochastic)",
-                                              "uniform_quantize<4>(range=min_max)",
-                                              "qsgd<4>",
-                                              "sign_quantize",
-                                              "ternary",
-                                              "natural",
-                                              "hadamard_rotate|uniform_quantize<4>",
-                                              "top_k(0.01)",
-                                              "top_k(0.01)|uniform_quantize<8>",
-                                              "threshold(0.003)",
-                                              "random_k(0.01)",
-                                              "random_block(0.01)"};
+// What every row of stage_list.hpp compares and times; bench_low_rank.cpp times the others.
+std::vector<std::string> compressors() {
+  std::vector<std::string> all;
+  ccomp::detail::for_each_stage([&]<class S>(std::type_identity<S>, auto const& row) {
+    ccomp::detail::add_texts(all, row.compared);
+    ccomp::detail::add_texts(all, row.timed);
+  });
+  return all;
+}
 
 void add_passes(std::string const& text, kind k, std::size_t n, int threads) {
   std::string const suffix = '/' + text + '/' + name_of(k) + '/' + size_name(n) + "/threads:" + std::to_string(threads);
@@ -54,7 +46,7 @@ void add_avx2(std::string const& text, int threads) {
 }
 
 int const registered_passes = [] {
-  for (auto const& text : compressors) {
+  for (auto const& text : compressors()) {
     for (std::size_t const n : sizes)
       for (int const threads : {1, 2}) add_passes(text, kind::gaussian, n, threads);
     for (kind const k : {kind::heavy, kind::gradient}) add_passes(text, k, large, 2);

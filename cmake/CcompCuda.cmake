@@ -35,7 +35,7 @@ endmacro()
 # as errors: ctest nvcc.<name> of label nvcc. For the programs for GPUs, which nothing else compiles on a machine without
 # one. For one architecture: the front end reads nearly the same text for all. -ptx: no host compiler after it.
 function(ccomp_front_end_test name)
-  if(NOT CCOMP_NVCC OR NOT CCOMP_BUILD_TESTS) # tests/cuda says so
+  if(NOT CCOMP_NVCC OR NOT CCOMP_BUILD_TESTS) # tests/areas/cuda says so
     return()
   endif()
   set(files "")
@@ -70,6 +70,6 @@ function(ccomp_front_end_test name)
                 "-DCCOMP_BENCH_GRADIENTS=\"\"" ${include})
   add_test(NAME nvcc.${name}
            COMMAND ${CMAKE_COMMAND} "-DSOURCES=${files}" "-DTOGETHER=${CMAKE_CURRENT_BINARY_DIR}/${name}.cu"
-                   "-DFRONT_END=${front_end}" -P "${PROJECT_SOURCE_DIR}/tests/cuda/nvcc/FrontEnd.cmake")
+                   "-DFRONT_END=${front_end}" -P "${PROJECT_SOURCE_DIR}/tests/methods/nvcc/FrontEnd.cmake")
   ccomp_test_properties(nvcc.${name} nvcc TIMEOUT 600)
 endfunction()

@@ -21,6 +21,6 @@ int main() {
       if (comm.rank() == 0 && step == 0) first_mean = gradient;
     }
   });
-  std::printf("%zu bytes sent a rank and step; the largest value came back as %g\n", bytes, first_mean[0]);
+  std::printf("%zu bytes sent per rank and step; the largest value came back as %g\n", bytes, first_mean[0]);
   return std::abs(first_mean[0] - 1) < 0.001f && bytes < 4 * first_mean.size() / 20 ? 0 : 1;
 }

@@ -1,4 +1,4 @@
-// All tensors of a model in one call: one exchange, one residual a tensor, found again by the tensor's id.
+// All tensors of a model in one call: one exchange, one residual per tensor, found again by the tensor's id.
 #include <ccomp/ccomp.hpp>
 #include <cstdio>
 #include <string>
@@ -24,10 +24,10 @@ int main() {
       std::vector<ccomp::tensor_view> tensors;
       for (std::size_t id = 0; id < gradients.size(); ++id) tensors.emplace_back(std::span(gradients[id]), id);
       auto const report = ccomp::allreduce(ex, comm, feedback, tensors, ws, {.at = step});
-      // [/set]
       result[rank] = gradients;
       if (rank == 0) exchanged = report.bytes_sent;
     }
+    // [/set]
     if (rank == 0) residual_bytes = feedback.memory_bytes();
   });
 
@@ -38,7 +38,7 @@ int main() {
     for (float const mean : result[0][id]) good = good && mean > 1.9f && mean < 2.1f;  // of 1, 2 and 3
   }
   good = good && residual_bytes == 2 * values;
-  std::printf("%zu values in %zu tensors: %zu bytes sent a rank and step, residuals of %zu bytes: %s\n", values,
+  std::printf("%zu values in %zu tensors: %zu bytes sent per rank and step, residuals of %zu bytes: %s\n", values,
               result[0].size(), exchanged, residual_bytes, good ? "the mean came out" : "WRONG");
 
   std::string why;  // an id stands for one tensor: another size under it is an error, not a silent reset

@@ -1,4 +1,4 @@
-// A quantizer of one's own, made of scalar pieces; ccomp derives packing, error feedback, collectives and text from it.
+// Your own quantizer, made of scalar pieces; ccomp derives packing, error feedback, collectives and text from it.
 #include <ccomp/ccomp.hpp>
 #include <cmath>
 #include <cstdio>

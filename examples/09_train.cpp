@@ -8,7 +8,7 @@
 namespace {
 
 constexpr int ranks = 4, steps = 400;
-constexpr std::size_t features = 200, samples = 250;  // samples a rank
+constexpr std::size_t features = 200, samples = 250;  // samples per rank
 
 /// A linear model of noisy measurements: the best fit leaves the noise as loss.
 struct shard {

@@ -8,7 +8,7 @@
 
 namespace {
 
-using compressor = ccomp::chain<ccomp::hadamard_rotate, ccomp::qsgd<4>>;
+using compressor = ccomp::chain<ccomp::hadamard_rotate, ccomp::uniform_quantize<4>>;
 using wrapper = ccomp::error_feedback<compressor>;
 constexpr std::size_t n = 10'000;
 
@@ -34,7 +34,7 @@ bool same_bits(std::vector<float> const& a, std::vector<float> const& b) {
 }
 
 int main() {
-  compressor const c = ccomp::hadamard_rotate{} | ccomp::qsgd<4>{};
+  compressor const c = ccomp::hadamard_rotate{} | ccomp::uniform_quantize<4>{};
   wrapper whole{c, n};
   run(whole, 0, 10);
   auto const expected = run(whole, 10, 20);
@@ -51,7 +51,7 @@ int main() {
 
   std::string why;  // the bytes know what they belong to
   try {
-    ccomp::error_feedback other{ccomp::hadamard_rotate{} | ccomp::qsgd<3>{}, n};
+    ccomp::error_feedback other{ccomp::hadamard_rotate{} | ccomp::uniform_quantize<3>{}, n};
     other.load(saved);
   } catch (ccomp::payload_error const& e) {
     why = e.what();

@@ -1,5 +1,6 @@
 // Encoding and decoding on a GPU, asynchronously on streams; the bytes are those of the host.
-#include <ccomp/passes.cuh>
+#include <ccomp/codec.cuh>
+#include <ccomp/codec.hpp>
 #include <ccomp/quantize/natural.hpp>
 #include <memory>
 

@@ -1,6 +1,6 @@
 // A training step's compression as a CUDA graph. The step number lies in device memory, so that every replay draws fresh
 // random bits; the result is that of the same call outside a graph.
-#include <ccomp/passes.cuh>
+#include <ccomp/codec.cuh>
 #include <ccomp/quantize/natural.hpp>
 
 #include "gpu.hpp"
@@ -19,17 +19,21 @@ int main() {
 
   ccomp::cuda_exec const ex(stream.get());
   ccomp::workspace ws{ex};
+  // [calls]
   auto const at_step = [&](ccomp::step at, gpu::memory<float> const& rest, gpu::memory<float> const& out) {
     ccomp::encode_feedback(ex, compressor, gradient.span(), rest.span(), payload.span(), ws, {.at = at});
     ccomp::decode(ex, compressor, payload.span(), out.span(), ws, {.at = at});
   };
+  // [/calls]
 
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t ready = nullptr;
+  // [graph]
   gpu::ok(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal));
   at_step(ccomp::step::from_device(step_number.data()), residual, decoded);
   gpu::ok(cudaStreamEndCapture(stream.get(), &graph));
   gpu::ok(cudaGraphInstantiate(&ready, graph, 0));
+  // [/graph]
 
   bool good = true;
   std::vector<float> last;

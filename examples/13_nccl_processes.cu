@@ -1,4 +1,4 @@
-// The mean of all ranks' gradients over NCCL, one process a rank and a GPU each. The ranks meet through a file:
+// The mean of all ranks' gradients over NCCL, one process and one GPU per rank. The ranks meet through a file:
 //   13_nccl_processes <file> <rank> <ranks>   on every rank; all see the file
 //   13_nccl_processes                         starts a process for each GPU of this machine
 #include <sys/wait.h>
@@ -14,7 +14,6 @@
 #include <thread>
 
 #include "gpu.hpp"
-
 namespace fs = std::filesystem;
 
 namespace {
@@ -39,14 +38,15 @@ int run_rank(fs::path const& file, int rank, int ranks) {
   gpu::ok(cudaSetDevice(device));
   gpu::stream const stream;
   gpu::memory<float> const gradient(std::vector<float>(100'000, static_cast<float>(2 * rank)));
+  // [use]
   ccomp::cuda_exec const ex(stream.get());
   ccomp::nccl_communicator comm(meet(file, rank), rank, ranks, device);
   ccomp::workspace ws{ex};
-  // The mean, in place. To name the strategy spares nvcc the kernels of the others.
+  // The mean, in place. Naming the strategy spares nvcc the kernels of the others.
   ccomp::allreduce(ex, comm, ccomp::cast<ccomp::bfloat16>{}, gradient.span(), ws, {}, ccomp::in_flight{});
   comm.wait(ex, std::chrono::seconds(60));  // throws if another rank fails
   comm.finalize();
-
+  // [/use]
   // The mean of 0, 2, 4, ...; a bfloat16 holds it and all sums on the way.
   bool const good = gradient.to_host() == std::vector<float>(100'000, static_cast<float>(ranks - 1));
   std::printf("%s: rank %d of %d%s\n", good ? "ok" : "WRONG", rank, ranks, good ? " has the mean" : "");

@@ -1,6 +1,7 @@
 // The mean of all ranks' gradients over NCCL in one process: a thread for each GPU, communicators made by
 // ncclCommInitAll.
 #include <ccomp/collectives.cuh>
+#include <ccomp/collectives.hpp>
 #include <ccomp/comm/nccl.hpp>
 #include <ccomp/comm/thread.hpp>
 #include <ccomp/load_kernels.cuh>
@@ -24,7 +25,8 @@ int main() try {
   auto const call = [&](auto const& ex, auto& comm, auto const& gradient, auto& ws) {
     ccomp::allreduce(ex, comm, ccomp::natural{}, gradient.span(), ws, {.at = 7}, ccomp::gather{});
   };
-  // Loaded late, a kernel could wait for a rank that waits for this one.
+  // [load]
+  // Loading a kernel later could wait for a rank that waits for this one.
   for (std::size_t r = 0; r < devices.size(); ++r) {
     gpu::ok(cudaSetDevice(devices[r]));
     ccomp::cuda_exec const ex;
@@ -32,6 +34,7 @@ int main() try {
     gpu::memory<float> const gradient(n);
     ccomp::load_kernels(ex, comms[r], [&](auto& alike) { call(ex, alike, gradient, ws); });
   }
+  // [/load]
   {
     std::vector<std::jthread> threads;
     for (std::size_t r = 0; r < devices.size(); ++r)

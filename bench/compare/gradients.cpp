@@ -61,7 +61,7 @@ std::string reading_of(npy_array const& array, layout const& file, std::size_t r
     text += "one rank's tensor of " + counted(file.columns, "value");
     if (file.too_many_rows) {
       text += ", since " + std::to_string(array.shape[0]) + " rows are more than " + std::to_string(most_ranks) +
-              " ranks (with --ranks a row is a rank)";
+              " ranks (with --ranks, each row is one rank)";
     }
   }
   return text + derived_text(rows, ranks) + '.';

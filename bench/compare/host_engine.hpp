@@ -1,7 +1,7 @@
 #pragma once
 
 #include <ccomp/any_compressor.hpp>
-#include <ccomp/collective/allreduce.hpp>
+#include <ccomp/collectives.hpp>
 #include <string>
 
 #include "measure.hpp"

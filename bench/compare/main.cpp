@@ -39,6 +39,7 @@ void print_stages() {
   auto const stages = known_stage_lines();
   for (auto const& stage : stages) {
     std::cout << broken(stage.name + stage.settings) << '\n' << wrapped(stage.description, 4);
+    for (auto const& example : stage.examples) std::cout << "    " << example << '\n';
   }
 }
 

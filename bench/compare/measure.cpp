@@ -34,6 +34,15 @@ bool is_here(std::string const& stage) {
   return here.empty() || std::find(here.begin(), here.end(), stage) != here.end();
 }
 
+// Those of the stage's row.
+std::vector<std::string> examples_of(std::string const& stage) {
+  std::vector<std::string> examples;
+  ccomp::detail::for_each_stage([&]<class S>(std::type_identity<S>, auto const& row) {
+    if (ccomp::detail::stage_type_text<S>() == stage) ccomp::detail::add_texts(examples, row.examples);
+  });
+  return examples;
+}
+
 void add_allreduce(fidelity& found, ccomp::any_compressor const& compressor, gradients const& input,
                    measure_settings const& settings) {
   auto const ranks = static_cast<std::size_t>(input.ranks());
@@ -105,10 +114,12 @@ std::vector<stage_line> known_stage_lines() {
       continue;
     }
     name = stage.name;
-    lines.push_back({name + variant, settings, stage.summary});
+    lines.push_back({name + variant, settings, stage.summary, examples_of(name + variant)});
   }
   return lines;
 }
+
+std::vector<std::string> default_compressors() { return ccomp::detail::compared_texts(); }
 
 std::string library_version() { return CCOMP_VERSION_STRING; }
 
@@ -119,7 +130,7 @@ int threads_in_use(int wanted) { return ccomp::detail::resolve_threads({.threads
 void require_compressor(std::string const& text) {
   auto const compressor = refusing(text, [&] { return parse(text); });
   for (auto const& stage : compressor.stages()) {
-    auto const name = without_settings(stage.ops->text(stage.stage));
+    auto const name = without_settings(stage.text());
     if (is_here(name)) continue;
     throw user_error("the compressor '" + text + "' cannot be used: this program was compiled without " + name +
                      "; --list prints what it knows.");

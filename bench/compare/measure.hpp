@@ -17,8 +17,11 @@ struct stage_line {
   std::string name;      // with what may stand between < and >
   std::string settings;  // with their defaults
   std::string description;
+  std::vector<std::string> examples;  // texts of compressors
 };
 std::vector<stage_line> known_stage_lines();
+// One of every kind, so that a run without arguments shows the whole choice.
+std::vector<std::string> default_compressors();
 std::string library_version();
 std::string instruction_set_in_use();
 int threads_in_use(int wanted);

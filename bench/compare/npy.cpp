@@ -1,7 +1,7 @@
 #include "npy.hpp"
 
 #include <bit>
-#include <ccomp/types.hpp>
+#include <ccomp/core/types.hpp>
 #include <cstdint>
 #include <fstream>
 #include <istream>

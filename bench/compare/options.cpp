@@ -21,7 +21,7 @@ namespace {
 int whole(std::string const& option, std::string const& text, int least, int most) {
   auto const value = parse_whole(text, least, most);
   if (!value) {
-    throw user_error(option + " '" + text + "' is no whole number from " + std::to_string(least) + " to " +
+    throw user_error(option + " '" + text + "' is not a whole number from " + std::to_string(least) + " to " +
                      std::to_string(most) + ".");
   }
   return *value;
@@ -38,55 +38,31 @@ std::string footer() {
   auto const& own = this_program();
   auto const part = [](std::string const& title, std::string const& text) { return title + '\n' + wrapped(text, 2); };
   return part("What is compared:",
-              "Without --compressor one of every kind; with it, what it names and nothing else, such as "
+              "Without --compressor: one compressor of every kind. With it: only those that it names, such as "
               "\"top_k(0.01)|uniform_quantize<8>\". --list prints the stages.") +
          part("How a file is read:",
               "A shape [ranks, n] is one rank per row if --ranks is given or if it has at most 64 rows; any other "
-              "shape is one rank's tensor. The output says which. Without --ranks there are as many ranks as rows, and "
-              "4 for one row. With fewer rows than ranks, rank r takes row r mod rows, each value times a factor in "
-              "[0.5, 1) drawn from a hash of (r, index).") +
+              "shape is one rank's tensor. The output tells which. Without --ranks, there are as many ranks as rows, "
+              "and 4 for one row. With fewer rows than ranks, rank r takes row r mod rows, each value times a factor "
+              "in [0.5, 1) drawn from a hash of (r, index).") +
          part("Errors and ratios:",
-              "They are of the input as given, ratios with the bytes of its type. feedback repeats rank 0's gradient "
-              "for --feedback-steps steps through error_feedback and compares the mean of the outputs with it.") +
-         part("Speeds:", "They are measured on the input as float32, repeated to " + std::to_string(own.timed_mib) +
+              "Both are for the input as given; ratios use the bytes of its type. 'feedback' sends rank 0's gradient "
+              "through error_feedback for --feedback-steps steps and compares the mean of the outputs with it.") +
+         part("Speeds:", "Speeds are measured on the input as float32, repeated to " + std::to_string(own.timed_mib) +
                              " MiB per rank (copy i scaled by 1 - i/256, i counted modulo 256), " + own.speeds +
-                             " Spread: (highest - lowest) / median of the yardstick over the run, each value that of "
-                             "three repetitions in a row, by their median; above 25 % the machine was not quiet.") +
+                             " Spread: (highest - lowest) / median of the yardstick over the run; each value is the "
+                             "median of three repetitions in a row. Above 25 % the machine was not quiet.") +
          part("Predictions:",
-              "predicted_ms is for one allreduce of the repeated input: the time rank 0 works on it, " + own.work +
-                  ", plus the bytes that a rank sends divided by the link. Dense float32 works for nothing, dense bf16 "
-                  "for the measured casts (for a float16 file: dense float16, for nothing). Latency, and work done "
-                  "while bytes travel, are left out. The links: --link, otherwise " +
+              "predicted_ms is for one allreduce of the repeated input: the time that rank 0 computes, " + own.work +
+                  ", plus the bytes that a rank sends divided by the speed of the link. Dense float32 is charged no "
+                  "compute time, and dense bf16 the time of the measured casts (for a float16 file: dense float16, "
+                  "no compute time). Latency, and overlap of computing and sending, are left out. The links: --link, "
+                  "otherwise " +
                   own.links + ". The report draws error against time for the first speed of --link, otherwise " +
                   own.chosen_link + ".") +
          "Wrong input ends with one sentence on stderr and exit code 2.";
 }
 
-}
-
-std::vector<std::string> default_compressors() {
-  return {
-      "cast<bfloat16>",
-      "cast<float16>",
-      "cast<fp8_e4m3>",
-      "uniform_quantize<8>",
-      "uniform_quantize<8>(round=stochastic)",
-      "uniform_quantize<4>",
-      "uniform_quantize<2>",
-      "hadamard_rotate|uniform_quantize<4>",
-      "qsgd<4>",
-      "natural",
-      "ternary",
-      "sign_quantize",
-      "top_k(0.01)",
-      "top_k(0.01)|uniform_quantize<8>",
-      "top_k(0.001)|uniform_quantize<8>",
-      "threshold(relative=3)",
-      "random_k(0.05)",
-      "random_block(0.05, blocks=64)",
-      "power_sgd(4)",
-      "shared_scale_quantize<8>",
-  };
 }
 
 options parse_options(std::vector<std::string> arguments) {

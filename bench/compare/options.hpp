@@ -29,7 +29,4 @@ struct options {
 // `arguments` without the program's name. Throws user_error.
 options parse_options(std::vector<std::string> arguments);
 
-// One of every kind, so that a run without arguments shows the whole choice.
-std::vector<std::string> default_compressors();
-
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ccomp/error.hpp>
+#include <ccomp/core/error.hpp>
 #include <string>
 
 #include "user_error.hpp"

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ccomp/comm/communicator.hpp>
+#include <ccomp/core/communicator.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <span>

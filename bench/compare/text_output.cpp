@@ -135,7 +135,7 @@ std::string yardstick_text(comparison const& all) {
          " (allreduce: " + std::to_string(where.allreduce_repetitions) + "). Spread of the " +
          (where.device ? "copy" : "read") + " over the run: " + percent(all.noise.relative) + " (" +
          three_digits(all.noise.least) + " to " + three_digits(all.noise.most) + " GB/s).";
-  if (!all.quiet()) out += " The machine was not quiet: compare no times of this run.";
+  if (!all.quiet()) out += " The machine was not quiet: do not compare times of this run.";
   return wrapped(out);
 }
 
@@ -163,7 +163,7 @@ std::string to_text(comparison const& all) {
   out += wrapped("Ratio: bytes of the input" + std::string(where.value_bytes == 2 ? ", 2 per value," : "") +
                  " per byte of payload. Error: of one encode and decode; of the mean of " + steps +
                  " with error feedback; of the sum of " + counted(static_cast<std::size_t>(where.ranks), "rank") +
-                 ". Sent: by a rank in one allreduce.");
+                 ". Sent: bytes that one rank sends in one allreduce.");
   auto const refused = [](result const& one) { return !one.exact.feedback_note.empty(); };
   if (std::any_of(all.results.begin(), all.results.end(), refused)) {
     out += "-: error feedback refuses this compressor; the JSON file says why.\n";
@@ -171,7 +171,7 @@ std::string to_text(comparison const& all) {
   out += '\n' + yardstick_text(all) + '\n' + speed_table(all);
   if (where.device) {
     out += wrapped(
-        "Of copy: bytes that a pass must move, a second, as a share of those of the copy; errors are the host's.");
+        "Of copy: the bytes per second that a pass must move, as a share of the copy's; errors are the host's.");
   }
   out += "\nPredicted time of one allreduce:\n" + predictions(all);
   out += wrapped("Beats: the link speed in Gbit/s up to which the compressor is faster than that dense allreduce.");

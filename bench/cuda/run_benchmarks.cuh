@@ -2,7 +2,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include <ccomp/error.hpp>
+#include <ccomp/core/error.hpp>
 #include <cstdio>
 #include <string>
 

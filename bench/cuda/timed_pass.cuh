@@ -6,7 +6,7 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <ccomp/passes.cuh>
+#include <ccomp/codec.cuh>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -113,14 +113,14 @@ template <pass Pass, class C> void run(benchmark::State& state, C const& c, std:
                       [&] { encode_feedback(b.ex, c, in, b.out.span(), first, b.ws, {.at = 1}); });
   else {
     device_memory<std::byte> const result(b.bytes);
-    auto k = detail::device_call(n, element_type::float32, {.at = 1});
-    k.phase = 1;
-    k.sources = b.payload.span().data();
-    k.source_stride = b.bytes;
-    k.source_count = ranks;
-    k.payload = result.span().data();
+    auto call = detail::device_call(n, element_type::float32, {.at = 1});
+    call.how.phase = 1;
+    call.sum.sources = b.payload.span().data();
+    call.sum.stride = b.bytes;
+    call.sum.count = ranks;
+    call.whole.payload = result.span().data();
     time_against_copy(state, b.ex, (ranks + 1) * sent,
-                      [&] { detail::run_on_device<detail::device_pass::reduce>(b.ex, c, k, b.ws); });
+                      [&] { detail::run_on_device<detail::device_pass::reduce>(b.ex, c, call, b.ws); });
   }
   b.ws.check();
 } catch (error const& e) {

@@ -44,7 +44,7 @@ def printable(text):
 
 def whole(option, text, least, most):
     if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
-        raise Wrong(f"{option} '{text}' is no whole number from {least} to {most}.")
+        raise Wrong(f"{option} '{text}' is not a whole number from {least} to {most}.")
     return int(text)
 
 
@@ -75,9 +75,9 @@ def known_stages():
 
 def arguments_of(name):
     """What may stand between < and >; empty where nothing may."""
-    text = (HEADERS / "stage_registry.hpp").read_text(encoding="utf-8")
-    found = re.findall(rf"add<{name}<(\w+)>>", text)
-    for widths in re.findall(rf"add_widths<{name}>\(.*?widths<([0-9, ]+)>", text, re.S):
+    text = (HEADERS / "stage_list.hpp").read_text(encoding="utf-8")
+    found = re.findall(rf"stage_row<{name}<(\w+)>>", text)
+    for widths in re.findall(rf"stage_widths<{name}, ([0-9, ]+)>", text):
         found += widths.split(", ")
     return found
 
@@ -99,6 +99,8 @@ def check_setting(refuse, stage, key, kind, value):
         want = "a finite number"
     elif kind in ("uint32_t", "uint64_t", "size_t", "int"):
         want, good = "a whole number", re.fullmatch("[0-9]+", value) is not None
+    elif "/" in value:
+        want, good = "numbers", all(re.fullmatch(NUMBER, each, re.I) for each in value.split("/"))
     else:
         names = names_of(kind)
         want, good = f"one of {', '.join(names)}", not names or value in names
@@ -135,7 +137,7 @@ def check_compressor(text):
             keys = {}  # its blocks are those of 8-bit types
         given = []
         for setting in settings.split(",") if settings.strip() else []:
-            word = re.fullmatch(rf"\s*(?:({WORD})\s*=\s*)?({WORD})\s*", setting)
+            word = re.fullmatch(rf"\s*(?:({WORD})\s*=\s*)?({WORD}(?:/{WORD})*)\s*", setting)
             if not word:
                 refuse(f"'{setting.strip()}' is no setting; one is written value or key=value")
             if word[1] and word[1] not in keys:

@@ -115,8 +115,8 @@ def _noise(comparison):
 def _notice(comparison):
     if comparison.quiet:
         return ""
-    return (f'<p class="notice">The machine was not quiet: something else took its time. {_noise(comparison)}. Times and speeds '
-            "below do not compare with each other; errors and bytes are exact.</p>")
+    return (f'<p class="notice">The machine was not quiet: other work ran on it. {_noise(comparison)}. Do not compare '
+            "times and speeds below with each other; errors and bytes are exact.</p>")
 
 
 def _table(head, rows):
@@ -185,18 +185,19 @@ def _words_on_cost(comparison, mib):
     if comparison.on_device:
         return (
             f"<p>Speeds count float32 bytes of the input, repeated to {mib:.0f} MiB per rank, in the GPU's memory. <b>Of copy</b>: the "
-            "bytes that a pass must move (values on one side, payload on the other) a second, as a share of those that a copy of "
-            "the values on the device reads and writes. <b>Same as on the host</b>: the GPU's payload, and what it decodes, are the "
+            "bytes that a pass must move (values on one side, payload on the other) per second, as a share of the bytes per second that a copy of "
+            "the values on the device reads and writes. <b>Same as on the host</b>: the GPU's payload and decoded values have the "
             f"host's bits. <b>In memory</b>: all {comparison.environment['ranks']} ranks as threads of one process that share this "
-            "GPU. <b>Predicted</b>: the time one rank works, alone on its GPU, plus the bytes it sends divided by the link's speed; "
-            "bold: the fastest compressor at that speed, where it beats dense. The last columns say up to which link speed a compressor is worth its "
-            "time.</p>"
+            "GPU. <b>Predicted</b>: the time that one rank computes, alone on its GPU, plus the bytes that it sends divided by the speed of the "
+            "link; bold: the fastest compressor at that speed, if it is faster than dense. The last columns: the link speed up to "
+            "which a compressor is faster than that dense allreduce.</p>"
         )
     return (
-        f"<p>Speeds count float32 bytes of the input, repeated to {mib:.0f} MiB per rank. <b>Encode / read</b> compares with merely "
+        f"<p>Speeds count float32 bytes of the input, repeated to {mib:.0f} MiB per rank. <b>Encode / read</b> compares encoding with "
         f"reading that array. <b>In memory</b>: all {comparison.environment['ranks']} ranks as threads of this one process. "
-        "<b>Predicted</b>: the time one rank works, alone with its threads, plus the bytes it sends divided by the link's speed; "
-        "bold: the fastest compressor at that speed, where it beats dense. The last columns say up to which link speed a compressor is worth its time.</p>"
+        "<b>Predicted</b>: the time that one rank computes, alone with its threads, plus the bytes that it sends divided by the speed of the link; "
+        "bold: the fastest compressor at that speed, if it is faster than dense. The last columns: the link speed up to which a "
+        "compressor is faster than that dense allreduce.</p>"
     )
 
 

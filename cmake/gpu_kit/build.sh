@@ -78,7 +78,7 @@ check_architectures() {
 build_for_kit() {
   local preset folder targets programs=() started=$SECONDS code=0
   case $1 in
-    tests) preset=cuda folder=tests/gpu targets='ccomp-test-gpu-[a-z0-9_-]*' ;;
+    tests) preset=cuda folder=tests/methods/gpu targets='ccomp-test-gpu-[a-z0-9_-]*' ;;
     bench) preset=bench-cuda folder=bench targets='ccomp-bench-cuda|ccomp-bench-nccl|ccomp-compare-cuda' ;;
   esac
   mkdir -p "build/$preset"
@@ -126,7 +126,7 @@ collect() {
   done
   tar -C "$bin" -czf "$gpu_kit/$part.tgz" .
   rm -rf "$bin"
-  cp cmake/gpu_kit/run cmake/gpu_kit/steps tests/gpu/nccl_processes.sh bench/data/step300.npy bench/cuda/merge.py \
+  cp cmake/gpu_kit/run cmake/gpu_kit/steps tests/methods/gpu/nccl_processes.sh bench/data/step300.npy bench/cuda/merge.py \
     docs/tools/table.py docs/tools/targets.py "$gpu_kit/"
   {
     echo "ccomp $(git rev-parse --short HEAD 2>/dev/null || echo of no commit)$(git diff --quiet HEAD 2>/dev/null || echo ' with changes')"

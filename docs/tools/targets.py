@@ -58,7 +58,7 @@ def table(suite):
         lines.append(f"| {what} | {of} | {bar:g} | " + " | ".join(f"{c:.2f}{'' if c >= bar else ' (missed)'}" for c in cells) + " |")
     one, two = (found[encode("uniform_quantize<8>")(t)]["GB/s"] for t in (1, 2))
     lines.append(f"| `uniform_quantize<8>` encode, two threads | one thread | 1.5 | | {two / one:.2f}{'' if two >= 1.5 * one else ' (missed)'} |")
-    lines += ["", "| `uniform_quantize<8>` encode, one thread, values | microseconds | ns a value |", "|---|---:|---:|"]
+    lines += ["", "| `uniform_quantize<8>` encode, one thread, values | microseconds | ns per value |", "|---|---:|---:|"]
     for size in SIZES:
         time, n = found[encode("uniform_quantize<8>", size=size)(1)]["real_time"], int(size[:-2]) << {"Ki": 10, "Mi": 20}[size[-2:]]
         lines.append(f"| {size} | {time:.{max(0, 2 - int(math.log10(max(time, 1))))}f} | {1000 * time / n:.3f} |")

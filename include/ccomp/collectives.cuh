@@ -5,6 +5,5 @@
 #include <ccomp/collective/allgather.hpp>
 #include <ccomp/collective/allreduce.hpp>
 #include <ccomp/collective/broadcast.hpp>
+#include <ccomp/collective/device_engine.cuh>
 #include <ccomp/collective/reduce_scatter.hpp>
-#include <ccomp/engine/cuda/collectives.cuh>
-#include <ccomp/engine/cuda/feedback.cuh>

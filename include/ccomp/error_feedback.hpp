@@ -1,14 +1,14 @@
 #pragma once
-/// What compression left out, kept per tensor and added to the next step.
+/// Error feedback: what compression leaves out is kept per tensor and added to the next step.
 
 #include <algorithm>
-#include <ccomp/chain.hpp>
-#include <ccomp/checksum.hpp>
-#include <ccomp/collective/job.hpp>
-#include <ccomp/exclusive.hpp>
-#include <ccomp/fields.hpp>
-#include <ccomp/storage.hpp>
-#include <ccomp/types.hpp>
+#include <ccomp/core/chain.hpp>
+#include <ccomp/core/checksum.hpp>
+#include <ccomp/core/exclusive.hpp>
+#include <ccomp/core/fields.hpp>
+#include <ccomp/core/numeric.hpp>
+#include <ccomp/core/storage.hpp>
+#include <ccomp/core/types.hpp>
 #include <cstddef>
 #include <cstring>
 #include <map>
@@ -63,29 +63,33 @@ struct committed_step {
 
 }  // namespace detail
 
-/// Wraps a compressor for one tensor: every call sends C(x + decay * residual) and keeps the rest, in memory of the exec
-/// it was made with: `error_feedback ef{c, n}` on the host, `error_feedback ef{c, n, ex}` on a GPU for a cuda_exec.
+/// Wraps a compressor for one tensor. Every call sends C(x + decay * residual) and keeps the rest as the new residual,
+/// in memory of the exec that it was made with: `error_feedback ef{c, n}` on the host, `error_feedback ef{c, n, ex}`
+/// with a cuda_exec on a GPU.
 ///
-/// Steps:     with a chain that draws random bits (or bfloat16 residuals) steps must rise: a step that is not after the
-///            last one committed is refused, because its bits would repeat. A call without `.at` takes the step after
-///            the last one, from 0 on, and equally on every rank. Steps in device memory are not compared. Chains that
-///            draw nothing take any step
+/// Steps:     with a chain that draws random bits (or bfloat16 residuals), steps must increase: a step that is not
+///            after the last committed one is refused, because its random bits would repeat. A call without `.at` takes
+///            the step after the last one, starting at 0, the same on every rank. Steps in device memory are not
+///            compared. Chains that draw no random bits take any step
 /// Memory:    4 n bytes (2 n with bfloat16 residuals), doubled when transactional, and the stage's own state
-/// CUDA:      everything happens in the order of the stream it was made with; a call that uses it runs on that stream, or
-///            after it. save, load and residual_copy wait for it, and so do making and reset where the stage has a
-///            state, and scale by a factor above 1
-/// Guarantee: with a contraction the mean of T outputs for a constant input converges as 1/T. The error of a re-encoding
-///            (two_shot) joins the residual of the rank that did it. Two exceptions, whose error no rank can keep:
-///            in_flight, when it is asked for and the carrier has 16 bits, since the communicator then rounds the sum;
-///            and a decoded value that saturates as it is written to a 16-bit tensor
-/// NaN, Inf:  a block that is not finite is sent as NaN and its residual stays as it was. A call that throws leaves the
-///            residual marked invalid: the next call throws until `reset`, `load`, or (transactional) `discard`
+/// CUDA:      everything happens in the order of the stream that the wrapper was made with; use it on that stream, or
+///            after it. save, load and residual_copy wait for the stream. So do construction and reset if the stage has
+///            a state, and scale by a factor above 1
+/// Guarantee: with a contraction, the mean of T outputs for a constant input converges as 1/T. The error of encoding a
+///            sum again (two_shot) is added to the residual of the rank that did it. There are two exceptions, in which
+///            no rank can keep the error: in_flight, if you ask for it and the carrier has 16 bits, because the
+///            communicator then rounds the sum; and a decoded value that saturates when it is written to a 16-bit
+///            tensor
+/// NaN, Inf:  a block that is not finite is sent as NaN, and its residual is unchanged. A call that throws marks the
+///            residual invalid: the next call throws until `reset`, `load`, or (transactional) `discard`
 /// Throws:    invalid_argument for another tensor size, an invalid residual, a step that is not new, a decay outside
-///            (0, 1], or a stage that is no contraction (its error may exceed its input, and feedback could grow)
+///            (0, 1], or a stage that is not a contraction (its error may exceed its input, so the residual could grow)
 /// Source:    Seide et al., "1-Bit Stochastic Gradient Descent", Interspeech 2014; Karimireddy et al., "Error Feedback
 ///            Fixes SignSGD", ICML 2019
-template <compressor C, class Exec = host_exec> class error_feedback {
+template <compressor C, class Exec = host_exec> class error_feedback : public detail::residual_keeper {
  public:
+  static constexpr bool keeps_several = false;
+
   error_feedback(C c, std::size_t n, Exec ex = Exec{}, feedback_options options = {})
       : inner_(std::move(c)), ex_(ex), options_(options), n_(n), now_(ex, 0, 0), before_(ex, 0, 0) {
     detail::expects(options.residual != element_type::float16, "error_feedback: residuals are float32 or bfloat16");
@@ -96,9 +100,10 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     auto const stages = detail::stages_of(inner_);
     detail::validate(stages);
     for (auto const& s : stages)
-      detail::expects(s.ops->contracts(s.stage, n), [&] {
-        return "error_feedback: " + s.ops->text(s.stage) +
-               " is no contraction (its error may exceed its input), so its residual would grow without bound; use it "
+      detail::expects(s.facts->contracts(s.stage, n), [&] {
+        return "error_feedback: " + s.text() +
+               " is not a contraction (its error may exceed its input), so its residual could grow without bound; use "
+               "it "
                "without feedback";
       });
     draws_ = detail::draws(stages, options);
@@ -113,7 +118,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
   /// Bytes kept between steps.
   [[nodiscard]] std::size_t memory_bytes() const noexcept { return now_.bytes() + before_.bytes(); }
 
-  /// The residual of a float32 wrapper, to read or to change between calls; memory of the exec.
+  /// The residual of a float32 wrapper. You may read and change it between calls. It is memory of the exec.
   [[nodiscard]] std::span<float> residual() {
     detail::expects(options_.residual == element_type::float32,
                     "error_feedback: the residual is bfloat16; use residual_copy");
@@ -131,7 +136,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     return copy;
   }
 
-  /// Forgets everything: residual zero, stage state as new.
+  /// Sets the residual to zero and the stage's state to its initial state.
   void reset() {
     auto const alone = use("error_feedback::reset");
     now_.residual.clear();
@@ -139,15 +144,15 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     now_.state.load(state.data());
     settle({});
   }
-  /// Multiplies the residual, for a changed loss scale or learning rate. Refused, and nothing changes, where a value
-  /// would become infinite.
+  /// Multiplies the residual, for a changed loss scale or learning rate. If a value would become infinite, the call
+  /// throws and nothing changes.
   void scale(float factor) {
     auto const alone = use("error_feedback::scale");
     expect_scalable(factor);
     scale_values(ex_, residual_values(), factor);  // found by its second argument
   }
   /// Transactional wrappers only: undoes the last call and nothing else, for a step whose update was skipped. The step
-  /// is free again. A last call that was refused has changed nothing, so that there is nothing to undo.
+  /// can be used again. If the last call was refused, it has changed nothing, and there is nothing to undo.
   void discard() {
     auto const alone = use("error_feedback::discard");
     detail::expects(options_.transactional, "error_feedback: discard needs {.transactional = true}");
@@ -155,7 +160,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     undo();
   }
 
-  /// Everything that `load` needs to go on bit for bit, after a header that names the compressor and the size.
+  /// A header that names the compressor and the size, then everything that `load` needs to continue with the same bits.
   [[nodiscard]] std::vector<std::byte> save() const {
     auto const alone = use("error_feedback::save");
     require_valid();
@@ -165,7 +170,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     now_.state.save(at + now_.residual.bytes());
     header h = describe();
     std::memcpy(bytes.data(), &h, sizeof h);
-    h.checksum = detail::checksum({}, std::span<std::byte const>(bytes).subspan(checked_from));
+    h.checksum = detail::checksum(std::span<std::byte const>(bytes).subspan(checked_from));
     std::memcpy(bytes.data(), &h, sizeof h);
     return bytes;
   }
@@ -187,32 +192,20 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     check(h.residual == mine.residual, "the bytes hold residuals of another type");
     check(h.state == mine.state, "the bytes hold another amount of stage state");
     check(bytes.size() == sizeof h + now_.bytes(), "the bytes are cut short or too long");
-    check(h.checksum == detail::checksum({}, bytes.subspan(checked_from)), "the checksum does not match");
+    check(h.checksum == detail::checksum(bytes.subspan(checked_from)), "the checksum does not match");
     auto const* at = bytes.data() + sizeof h;
     now_.residual.load(at);
     now_.state.load(at + now_.residual.bytes());
     settle({h.stepped != 0, h.step});
   }
 
-  /// For collectives: hands out what a call on this tensor may change. The call marks the wrapper as in doubt once it
-  /// begins to change the residual; `finish` says that all went well, and which step is committed.
-  detail::tensor_job begin(detail::values data) {
-    require_valid();  // what made it invalid may still be discarded
-    last_ = last_call::changed_nothing;
-    ++calls_;
-    detail::expects(data.n == n_, [&] {
-      return "error_feedback: tensor " + std::to_string(options_.id) + " had " + std::to_string(n_) +
-             " values and now has " + std::to_string(data.n) + "; make a new wrapper for a resized tensor";
-    });
-    return {data,
-            options_.id,
-            {residual_data(), options_.residual, options_.decay},
-            now_.state.span(),
-            options_.transactional ? &error_feedback::keep_copy : nullptr,
-            this,
-            &valid_};
+  /// For collectives: what a call on this tensor may change.
+  std::vector<detail::tensor_job> jobs(std::span<tensor_view const> tensors) { return {job(tensors[0].data)}; }
+  void prepare() override {
+    keep_copy();
+    valid_ = false;
   }
-  void finish(step at) noexcept {
+  void commit(step at) noexcept override {
     valid_ = true;
     if (draws_ && !at.on_device) committed_ = {true, at.number};
   }
@@ -220,7 +213,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
   [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
   /// Whether the bytes of a call depend on its step.
   [[nodiscard]] bool draws() const noexcept { return draws_; }
-  /// The step of a call that is given none.
+  /// The step of a call without `.at`.
   [[nodiscard]] step next_step() const noexcept { return committed_.next(); }
   void expect_new(step at) const {
     detail::expects(!draws_ || at.on_device || committed_.precedes(at.number), [&] {
@@ -252,11 +245,21 @@ template <compressor C, class Exec = host_exec> class error_feedback {
   };
   static constexpr std::size_t checked_from = offsetof(header, checksum) + sizeof(header::checksum);
 
-  static void keep_copy(void* self) {
-    auto& me = *static_cast<error_feedback*>(self);
-    me.before_ = me.now_;
-    me.committed_before_ = me.committed_;
-    me.last_ = last_call::changed;
+  void keep_copy() {
+    if (!options_.transactional) return;
+    before_ = now_;
+    committed_before_ = committed_;
+    last_ = last_call::changed;
+  }
+  detail::tensor_job job(detail::values data) {
+    require_valid();  // what made it invalid may still be discarded
+    last_ = last_call::changed_nothing;
+    ++calls_;
+    detail::expects(data.n == n_, [&] {
+      return "error_feedback: tensor " + std::to_string(options_.id) + " had " + std::to_string(n_) +
+             " values and now has " + std::to_string(data.n) + "; make a new wrapper for a resized tensor";
+    });
+    return {data, options_.id, {residual_data(), options_.residual, options_.decay}, now_.state.span()};
   }
   void undo() {
     if (last_ == last_call::changed) {
@@ -265,7 +268,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     }
     last_ = last_call::none;
   }
-  /// What the wrapper holds now is valid, and no call's doing.
+  /// What the wrapper holds now is valid and does not come from a call.
   void settle(detail::committed_step committed) noexcept {
     committed_ = committed;
     last_ = last_call::none;
@@ -276,7 +279,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
     if (factor >= -1 && factor <= 1) return;  // nothing can grow
     detail::expects(stays_finite(ex_, residual_values(), factor), [&] {
       return "error_feedback: scaled by " + detail::print_value(factor) + ", the residual of tensor " +
-             std::to_string(options_.id) + " would become infinite; it is left as it was";
+             std::to_string(options_.id) + " would become infinite; it is unchanged";
     });
   }
   [[nodiscard]] void* residual_data() const { return now_.residual.span().data(); }
@@ -284,7 +287,7 @@ template <compressor C, class Exec = host_exec> class error_feedback {
   [[nodiscard]] detail::stage_state initial_state() const {
     detail::stage_state state;
     for (auto const& s : detail::stages_of(inner_))
-      if (s.ops->make_state) state = s.ops->make_state(s.stage, n_);
+      if (s.facts->make_state) state = s.facts->make_state(s.stage, n_);
     return state;
   }
   void require_valid() const {
@@ -318,9 +321,11 @@ template <compressor C, class Exec = host_exec> class error_feedback {
   mutable detail::in_use in_use_;
 };
 
-/// Error feedback for a model: one wrapper a tensor, made when its id is first seen.
-template <compressor C, class Exec = host_exec> class error_feedback_set {
+/// Error feedback for a model: one wrapper per tensor, made when its id is first seen.
+template <compressor C, class Exec = host_exec> class error_feedback_set : public detail::residual_keeper {
  public:
+  static constexpr bool keeps_several = true;
+
   explicit error_feedback_set(C c, feedback_options options = {}) : inner_(std::move(c)), options_(options) {}
   /// With the residuals where `ex` runs.
   error_feedback_set(C c, Exec ex, feedback_options options = {}) requires(!std::same_as<Exec, host_exec>)
@@ -342,14 +347,14 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
     for (auto& [id, w] : wrappers_) w.reset();
     called_ = false;
   }
-  /// All residuals, or none of them.
+  /// Multiplies all residuals, or none of them.
   void scale(float factor) {
     auto const alone = use("error_feedback_set::scale");
     for (auto& [id, w] : wrappers_) w.expect_scalable(factor);
     for (auto& [id, w] : wrappers_) scale_values(ex_, w.residual_values(), factor);
   }
-  /// Transactional sets only: undoes the last call of the set, in the tensors that it was about and in no other. A
-  /// tensor that had a call of its own since then is refused, and nothing is undone.
+  /// Transactional sets only: undoes the last call of the set, for the tensors of that call only. If one of these
+  /// tensors had its own call since then, the call throws and nothing is undone.
   void discard() {
     auto const alone = use("error_feedback_set::discard");
     detail::expects(options_.transactional, "error_feedback_set: discard needs {.transactional = true}");
@@ -370,8 +375,8 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
   [[nodiscard]] auto begin() const noexcept { return wrappers_.begin(); }
   [[nodiscard]] auto end() const noexcept { return wrappers_.end(); }
 
-  /// For collectives: a call of the set on all these tensors, given as values and id.
-  template <class Tensors> std::vector<detail::tensor_job> begin(Tensors const& tensors) {
+  /// For collectives: a call of the set on all these tensors.
+  std::vector<detail::tensor_job> jobs(std::span<tensor_view const> tensors) {
     for (auto const& t : tensors)
       if (auto const found = wrappers_.find(t.id); found != wrappers_.end()) found->second.require_valid();
     last_.clear();
@@ -380,16 +385,21 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
     for (auto const& t : tensors) {
       auto& w = at(t.id, t.data.n);
       last_.push_back({t.id, w.calls_ + 1});
-      jobs.push_back(w.begin(t.data));
+      jobs.push_back(w.job(t.data));
     }
     return jobs;
   }
-  [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
-  void finish(step now) noexcept {
-    for (auto const& one : last_) wrappers_.find(one.id)->second.finish(now);
+  /// Copies first: if a copy fails, all residuals are still valid.
+  void prepare() override {
+    for (auto const& one : last_) wrappers_.find(one.id)->second.keep_copy();
+    for (auto const& one : last_) wrappers_.find(one.id)->second.valid_ = false;
   }
+  void commit(step now) noexcept override {
+    for (auto const& one : last_) wrappers_.find(one.id)->second.commit(now);
+  }
+  [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
   [[nodiscard]] bool draws() const { return detail::draws(detail::stages_of(inner_), options_); }
-  /// The step of a call that is given none: after the last one of each tensor of the call.
+  /// The step of a call without `.at`: after the last step of each tensor of the call.
   [[nodiscard]] step next_step() const noexcept {
     detail::committed_step last;
     for (auto const& one : last_) {
@@ -417,19 +427,8 @@ template <compressor C, class Exec = host_exec> class error_feedback_set {
   mutable detail::in_use in_use_;
 };
 
-namespace detail {
-template <class X> struct feedback_traits {
-  using compressor_type = X;
-  static constexpr bool wrapper = false, set = false;
-};
-template <class C, class Exec> struct feedback_traits<error_feedback<C, Exec>> {
-  using compressor_type = C;
-  static constexpr bool wrapper = true, set = false;
-};
-template <class C, class Exec> struct feedback_traits<error_feedback_set<C, Exec>> {
-  using compressor_type = C;
-  static constexpr bool wrapper = true, set = true;
-};
-}  // namespace detail
-
 CCOMP_END
+
+#if CCOMP_DEVICE_CODE
+#include <ccomp/error_feedback.cuh>
+#endif

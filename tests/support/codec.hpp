@@ -3,7 +3,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <ccomp/passes.hpp>
+#include <ccomp/codec.hpp>
+#include <ccomp/testing/inputs.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -13,13 +14,7 @@
 
 namespace support {
 
-/// The instruction sets that this CPU and build have.
-inline std::vector<ccomp::instruction_set> instruction_sets() {
-  std::vector<ccomp::instruction_set> known;
-  for (auto isa : {ccomp::instruction_set::baseline, ccomp::instruction_set::avx2, ccomp::instruction_set::avx512})
-    if (ccomp::detail::cpu_has(isa)) known.push_back(isa);
-  return known;
-}
+using ccomp::testing::instruction_sets;
 /// Those, each with 1, 2 and 7 threads.
 inline std::vector<ccomp::host_exec> host_execs() {
   std::vector<ccomp::host_exec> all;

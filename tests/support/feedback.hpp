@@ -1,6 +1,7 @@
 #pragma once
 /// Several steps of an allreduce with error feedback, and what must be conserved over them.
 
+#include <ccomp/error_feedback.hpp>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/sign.hpp>
 #include <ccomp/quantize/uniform.hpp>

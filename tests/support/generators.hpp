@@ -2,47 +2,20 @@
 /// Inputs for tests: the same values on every machine and standard library.
 
 #include <bit>
+#include <ccomp/testing/inputs.hpp>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <numbers>
 #include <string>
 #include <vector>
 
 namespace support {
 
-/// splitmix64: enough for test inputs, and nothing of the library's own.
-class generator {
- public:
-  explicit generator(std::uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 0x1234567u) {}
-  std::uint64_t next() {
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-  }
-  /// In (0, 1).
-  double uniform() { return (static_cast<double>(next() >> 11) + 0.5) * 0x1p-53; }
-  double gaussian() { return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform()); }
+using ccomp::testing::gaussian_values;
+using ccomp::testing::generator;
+using ccomp::testing::heavy_tailed_values;
 
- private:
-  std::uint64_t state_;
-};
-
-inline std::vector<float> gaussian_values(std::size_t n, std::uint64_t seed = 1, double deviation = 1) {
-  generator g(seed);
-  std::vector<float> x(n);
-  for (auto& v : x) v = static_cast<float>(deviation * g.gaussian());
-  return x;
-}
-/// Few large, many small, as gradients are: a Gaussian times a log-normal.
-inline std::vector<float> heavy_tailed_values(std::size_t n, std::uint64_t seed = 1) {
-  generator g(seed);
-  std::vector<float> x(n);
-  for (auto& v : x) v = static_cast<float>(1e-3 * g.gaussian() * std::exp(1.5 * g.gaussian()));
-  return x;
-}
 /// Any finite bit pattern: subnormals, huge values and everything between.
 inline std::vector<float> any_finite_values(std::size_t n, std::uint64_t seed = 1) {
   generator g(seed);

@@ -9,11 +9,4 @@ named_compressor::named_compressor(std::string const& text) {
   owner_ = c;
 }
 
-std::vector<std::string> known_stage_names() {
-  std::vector<std::string> names;
-  for (auto const& e : ccomp::known_stages())
-    names.push_back(e.name + (e.argument.empty() ? "" : '<' + e.argument + '>'));
-  return names;
-}
-
 }  // namespace support

@@ -2,11 +2,10 @@
 /// A compressor known by its text, without the text of every stage: any_compressor is compiled once, into the library
 /// ccomp-test-named, and not again in each test.
 
-#include <ccomp/chain.hpp>
+#include <ccomp/core/chain.hpp>
 #include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 namespace support {
 
@@ -19,8 +18,5 @@ class named_compressor {
   std::shared_ptr<void const> owner_;
   std::span<ccomp::detail::stage_ref const> stages_;
 };
-
-/// `uniform_quantize<8>` and so on: every stage that text can name.
-std::vector<std::string> known_stage_names();
 
 }  // namespace support

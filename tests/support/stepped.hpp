@@ -2,6 +2,7 @@
 /// Wrappers on a group of one, step by step, with exchanges that fail on demand.
 
 #include <ccomp/comm/self.hpp>
+#include <ccomp/error_feedback.hpp>
 #include <support/feedback.hpp>
 
 namespace support {

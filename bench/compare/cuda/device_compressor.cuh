@@ -2,18 +2,18 @@
 
 #include <ccomp/any_compressor.cuh>
 
-// Those of ccomp-compare's default compressors that run on GPUs when chosen at run time; a test takes fewer.
-#ifndef CCOMP_COMPARE_STAGES
-#define CCOMP_COMPARE_STAGES                                                                                    \
-  cast<bfloat16>, cast<float16>, cast<fp8_e4m3>, uniform_quantize<8>, uniform_quantize<4>, uniform_quantize<2>, \
-      qsgd<4>, natural, ternary, sign_quantize, hadamard_rotate, sign_flip, scale, top_k, threshold, random_k,  \
-      random_block
-#endif
-
 namespace compare {
 namespace of_library {
 using namespace ccomp;
+#ifdef CCOMP_COMPARE_STAGES  // a test takes few
 using stages = detail::device_stage_list<CCOMP_COMPARE_STAGES>;
+#else
+// Those that bring their own rounds run on GPUs only where their type is known.
+template <class... S>
+auto without_rounds(detail::stage_types<S...>)
+    -> decltype((detail::stage_types<>{} + ... + detail::taken<!detail::has_reduce<S>, S>{}));
+using stages = decltype(detail::device_list_of(without_rounds(detail::usual_stages{})));
+#endif
 }
 
 // From text. nvcc takes minutes for a pass of all stages, so that each pass is compiled in parts, every fourth stage a part
@@ -28,21 +28,20 @@ struct device_stages {
   static constexpr bool has_vector = of_library::stages::has_vector, has_transform = of_library::stages::has_transform;
   // Null: the stage is of another part.
   template <ccomp::detail::device_pass Pass, int Part>
-  static ccomp::detail::device_ops const* ops_of(ccomp::detail::stage_ops const* stage);
+  static ccomp::detail::device_ops const* ops_of(ccomp::detail::stage_facts const* stage);
   // What a pass takes beside its stages.
   template <ccomp::detail::device_pass Pass> static void add_raw(ccomp::detail::device_program& p);
   static void add_vector(ccomp::detail::device_program& p);
 
   template <ccomp::detail::device_pass Pass> static void add_pass(ccomp::detail::device_program& p) {
     for (std::size_t i = 0; i < p.stages.size(); ++i) {
-      auto const* const stage = p.stages[i].ops;
+      auto const* const stage = p.stages[i].facts;
       auto const* found = ops_of<Pass, 0>(stage);
       if (!found) found = ops_of<Pass, 1>(stage);
       if (!found) found = ops_of<Pass, 2>(stage);
       if (!found) found = ops_of<Pass, 3>(stage);
-      ccomp::detail::expects(found != nullptr, [&] {
-        return "CUDA: this program was compiled without " + stage->text(p.stages[i].stage);
-      });
+      ccomp::detail::expects(found != nullptr,
+                             [&] { return "CUDA: this program was compiled without " + p.stages[i].text(); });
       p.ops[static_cast<std::size_t>(Pass)][i] = found;
     }
     add_raw<Pass>(p);

@@ -2,7 +2,7 @@
 // For pass_*.cu alone: whoever sees this compiles the kernels.
 
 #include <array>
-#include <ccomp/passes.cuh>
+#include <ccomp/codec.cuh>
 #include <cstddef>
 #include <utility>
 
@@ -14,15 +14,15 @@ namespace compare {
 
 // The stages of one part.
 template <detail::device_pass Pass, int Part, std::size_t I, class S>
-detail::device_ops const* ops_if_of_part(detail::stage_ops const* stage) {
+detail::device_ops const* ops_if_of_part(detail::stage_facts const* stage) {
   if constexpr (I % device_stages::parts == Part) {
-    if (stage == &detail::ops_of<S>) return &detail::device_ops_of<Pass, device_stages::has_transform, S>;
+    if (stage == &detail::facts_of<S>) return &detail::device_ops_of<Pass, device_stages::has_transform, S>;
   }
   return nullptr;
 }
 template <detail::device_pass Pass, int Part, class... S, std::size_t... I>
 detail::device_ops const* ops_of_part(detail::device_stage_list<S...>, std::index_sequence<I...>,
-                                      detail::stage_ops const* stage) {
+                                      detail::stage_facts const* stage) {
   detail::device_ops const* found = nullptr;
   static_cast<void>(((found = ops_if_of_part<Pass, Part, I, S>(stage)) || ...));
   return found;
@@ -32,7 +32,7 @@ template <class... S> auto indices_of(detail::device_stage_list<S...>) { return 
 }
 
 template <detail::device_pass Pass, int Part>
-detail::device_ops const* compare::device_stages::ops_of(detail::stage_ops const* stage) {
+detail::device_ops const* compare::device_stages::ops_of(detail::stage_facts const* stage) {
   return ops_of_part<Pass, Part>(of_library::stages{}, indices_of(of_library::stages{}), stage);
 }
 template <detail::device_pass Pass> void compare::device_stages::add_raw(detail::device_program& p) {

@@ -2,10 +2,10 @@
 // each on one GPU, by the host's clock until the last stream is done.
 #include <algorithm>
 #include <barrier>
-#include <ccomp/collective/allreduce.hpp>
+#include <ccomp/codec.cuh>
 #include <ccomp/collectives.cuh>
+#include <ccomp/collectives.hpp>
 #include <ccomp/comm/thread.cuh>
-#include <ccomp/passes.cuh>
 #include <chrono>
 #include <cstddef>
 #include <cstring>

@@ -1,4 +1,4 @@
 #include "device_passes.cuh"
 
 template detail::device_ops const* compare::device_stages::ops_of<detail::device_pass::reduce, 2>(
-    detail::stage_ops const*);
+    detail::stage_facts const*);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ccomp/exec/host.hpp>
+#include <ccomp/core/host_exec.hpp>
 #include <chrono>
 #include <cstddef>
 #include <cstring>

@@ -1,18 +1,18 @@
 #pragma once
-/// Ranks that are GPUs, over NCCL 2.18 or later. Runtime calls only, no kernels: any C++ compiler takes this header.
+/// Ranks that are GPUs, over NCCL 2.18 or later. It contains no kernels, so any C++ compiler can compile this header.
 
 #include <ccomp/comm/nccl_agreement.hpp>
-#include <ccomp/exclusive.hpp>
+#include <ccomp/core/exclusive.hpp>
 #include <exception>
 #include <optional>
 #include <span>
 
 CCOMP_BEGIN
 
-/// How a communicator is made.
+/// Options for the construction of a communicator.
 struct nccl_options {
-  /// NCCL's own settings. With `config.blocking = 0` making a communicator has a deadline; without, NCCL waits as long
-  /// as it likes for ranks that do not come.
+  /// NCCL's own settings. With `config.blocking = 0`, construction has a deadline. Otherwise NCCL decides how long it
+  /// waits for ranks that do not come.
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   /// How long a non-blocking communicator may be in progress, and how long agree() waits for the other ranks.
   std::chrono::milliseconds deadline = std::chrono::minutes(10);
@@ -22,40 +22,40 @@ class nccl_group;
 
 /// One rank of an NCCL communicator, owned or borrowed. Move-only; used by one thread at a time.
 ///
-/// Collectives take device memory of the communicator's device and return at once: what they do happens on ex.stream().
-/// Every rank makes the same calls in the same order. A call that throws invalid_argument has queued nothing; empty
-/// buffers call nothing.
+/// Collectives take memory of the communicator's device and return at once; their work runs on ex.stream(). Every rank
+/// makes the same calls in the same order. A call that throws invalid_argument has queued nothing. Empty buffers make
+/// no call.
 ///
 /// Throws invalid_argument for wrong sizes, host memory, or a stream of another device; nccl_error if NCCL reports a
-/// failure; timeout if a deadline is over. After a failure (wrong arguments excepted) or a timeout an owned communicator
+/// failure; timeout after a deadline. After a failure (other than wrong arguments) or a timeout, an owned communicator
 /// is aborted, a borrowed one is left to its owner, and every further call throws communicator_error.
 ///
-/// The destructor of an owned communicator never waits and never throws. It aborts, unless finalize() was called: so
-/// other ranks do not hang when this one dies of an exception, but work still in flight is lost.
+/// The destructor of an owned communicator never waits and never throws. It aborts, unless finalize() was called. So
+/// other ranks do not hang when this one ends by an exception, but work still in flight is lost.
 class nccl_communicator {
  public:
-  /// `agree` asks the other ranks about a fingerprint once, not at every call.
+  /// `agree` compares a fingerprint with the other ranks once, not at every call.
   static constexpr bool agrees_once = true;
 
-  /// Borrows: the handle stays the caller's, who destroys it after this object.
+  /// Borrows the handle: the caller owns it, and destroys it after this object.
   explicit nccl_communicator(ncclComm_t borrowed, std::chrono::milliseconds deadline = std::chrono::minutes(10))
       : nccl_communicator(borrowed, false, deadline) {}
 
-  /// Owns. Collective: all `size` ranks bring the same id, each its own rank and device.
+  /// Owns the communicator. Collective: all `size` ranks bring the same id, and each its own rank and device.
   nccl_communicator(ncclUniqueId const& id, int rank, int size, int device, nccl_options options = {})
       : nccl_communicator(make(id, rank, size, device, options), true, options.deadline) {}
 
   nccl_communicator(nccl_communicator&&) noexcept = default;
   nccl_communicator& operator=(nccl_communicator&&) noexcept = default;
 
-  /// A new id, made by one rank and given to all.
+  /// A new id. One rank makes it and sends it to all.
   [[nodiscard]] static ncclUniqueId unique_id() {
     ncclUniqueId id;
     detail::check_nccl(ncclGetUniqueId(&id), "ncclGetUniqueId");
     return id;
   }
-  /// One communicator a device, in this thread; rank r is devices[r]. Its collectives need an nccl_group, agree() a
-  /// thread a rank.
+  /// One communicator per device, in this thread; rank r is devices[r]. Their collectives need an nccl_group in one
+  /// thread; agree() needs one thread per rank.
   [[nodiscard]] static std::vector<nccl_communicator> init_all(
       std::span<int const> devices, std::chrono::milliseconds deadline = std::chrono::minutes(10)) {
     detail::expects(!devices.empty(), "nccl_communicator::init_all: needs at least 1 device");
@@ -93,15 +93,17 @@ class nccl_communicator {
     comm.settle(ncclAllGather(send.data(), receive.data(), send.size(), ncclInt8, comm.get(), ex.stream()),
                 "ncclAllGather");
   }
-  /// Slot r of `send` goes to rank r, into its slot of this rank. Sends and receives in one group; not in place.
+  /// Slot r of `send` goes to rank r, into slot rank() of its `receive`. Sends and receives are one group; not in
+  /// place.
   ///
   /// Shapes: send and receive [size() slots of equal size]
   void all_to_all(cuda_exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive);
 
-  /// Element-wise over ranks, in place, data [n]. Sums are NCCL's own: in its order and, for 16-bit types, with its
-  /// roundings, which depend on the number of ranks, the network and NCCL's version. All ranks get the same bits.
+  /// Element-wise over ranks, in place, data [n]. NCCL computes the sums: in its own order and, for 16-bit types, with
+  /// its own roundings, which depend on the number of ranks, the network and NCCL's version. All ranks get the same
+  /// bits.
   ///
-  /// Throws invalid_argument for int16, which NCCL has not.
+  /// Throws invalid_argument for int16, which NCCL does not have.
   void all_reduce(cuda_exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
     constexpr auto call = "nccl_communicator::all_reduce";
     auto& comm = usable(ex, call);
@@ -122,7 +124,7 @@ class nccl_communicator {
     comm.settle(ncclReduceScatter(send, receive, n, wire, detail::nccl_op(op), comm.get(), ex.stream()),
                 "ncclReduceScatter");
   }
-  /// Rank `root`'s bytes go to all; equally many on every rank.
+  /// The bytes of rank `root` go to all ranks; the number of bytes is the same on every rank.
   void broadcast(cuda_exec const& ex, std::span<std::byte> data, int root) {
     constexpr auto call = "nccl_communicator::broadcast";
     auto& comm = usable(ex, call);
@@ -133,7 +135,8 @@ class nccl_communicator {
     comm.settle(ncclBroadcast(data.data(), data.data(), data.size(), ncclInt8, root, comm.get(), ex.stream()),
                 "ncclBroadcast");
   }
-  /// To one rank, which receives as many bytes. Several that cross, or one to oneself, need an nccl_group.
+  /// Sends to one rank, which receives the same number of bytes. Sends that cross, or that go to the own rank, need an
+  /// nccl_group.
   void send(cuda_exec const& ex, std::span<std::byte const> data, int to) {
     constexpr auto call = "nccl_communicator::send";
     auto& comm = usable(ex, call);
@@ -153,11 +156,15 @@ class nccl_communicator {
     comm.settle(ncclRecv(data.data(), data.size(), ncclInt8, from, comm.get(), ex.stream()), "ncclRecv");
   }
 
+  /// Sends to one rank and receives from one rank at the same time, in one group; not in place. All ranks of a ring may
+  /// do it at once.
+  void exchange(cuda_exec const& ex, std::span<std::byte const> send, int to, std::span<std::byte> receive, int from);
+
   /// Throws nccl_error if NCCL has noticed a failure of this rank, another one or the network. Never waits.
   void check() { usable("nccl_communicator::check").check("nccl_communicator::check"); }
 
-  /// Waits until the stream is done, and throws as check() does if meanwhile a rank fails. Throws timeout if the stream
-  /// is not done in time.
+  /// Waits until the stream is done. Throws like check() if a rank fails meanwhile, and timeout if the stream is not
+  /// done in time.
   void wait(cuda_exec const& ex, std::chrono::milliseconds limit) {
     constexpr auto call = "nccl_communicator::wait";
     auto& comm = usable(ex, call);
@@ -166,13 +173,14 @@ class nccl_communicator {
     comm.wait(ex.stream(), limit, call);
   }
 
-  /// Collective: throws rank_mismatch on every rank unless all brought the same number, which stands for the call they
-  /// are about to make. Waits for the other ranks and allocates at the first question; what was agreed on once costs a
-  /// look-up, so ranks must also ask in the same order.
+  /// Collective: throws rank_mismatch on every rank unless all ranks bring the same number, which stands for the call
+  /// they are about to make. The first time, it waits for the other ranks and allocates. A number that was agreed on
+  /// costs a look-up only, so ranks must ask in the same order.
   void agree(std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*)) {
     ask(fingerprint, what, describe, "nccl_communicator::agree");
   }
-  /// The same before a call on a stream: while it records a graph nobody can be asked, and invalid_argument says so.
+  /// The same before a call on a stream. While the stream records a graph, ranks cannot be compared: throws
+  /// invalid_argument.
   void agree(cuda_exec const& ex, std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*)) {
     constexpr auto call = "nccl_communicator::agree";
     usable(ex, call);
@@ -189,11 +197,11 @@ class nccl_communicator {
     ask(fingerprint, what, describe, "nccl_communicator::prepare");
   }
 
-  /// Collective: one communicator for all that bring the same colour, ranked by key, then by rank here. It is owned,
-  /// whatever this one is. A rank that brings NCCL_SPLIT_NOCOLOR gets none. Without a config it has this one's.
+  /// Collective: one communicator for all ranks with the same colour, ordered by key, then by rank here. It is always
+  /// owned. A rank with NCCL_SPLIT_NOCOLOR gets none. Without a config, it takes the config of this communicator.
   [[nodiscard]] std::optional<nccl_communicator> split(int color, int key, ncclConfig_t const* config = nullptr);
 
-  /// Collective, owned communicators only: waits for what is in flight, so that the destructor has nothing to abort. No
+  /// Collective, owned communicators only: waits for work in flight, so that the destructor has nothing to abort. No
   /// call is possible afterwards.
   void finalize() {
     expect_no_group("nccl_communicator::finalize");
@@ -235,7 +243,7 @@ class nccl_communicator {
     });
     return comm;
   }
-  /// By this thread alone; check() and wait(), which look at a communicator, may be another's.
+  /// Used by this thread alone. check() and wait() only read the communicator, so another thread may call them.
   [[nodiscard]] detail::exclusive_use use(char const* call) { return {in_use_, call, "nccl_communicator"}; }
   static std::size_t times(detail::nccl_handle const& comm) { return static_cast<std::size_t>(comm.size()); }
 
@@ -290,14 +298,15 @@ class nccl_communicator {
   detail::in_use in_use_;
 };
 
-/// Calls between its making and end() are started together: sends and receives that cross, or the collectives of several
-/// communicators of one thread. They are this thread's, and groups nest.
+/// Calls between its construction and end() start together: sends and receives that cross, or the collectives of
+/// several communicators of one thread. A group belongs to this thread, and groups nest.
 ///
-/// A group left by an exception is closed; what was called in it so far is started, as NCCL cannot take it back.
+/// If an exception leaves the group, it is closed, and the calls made in it so far are started, because NCCL cannot
+/// take them back.
 class nccl_group {
  public:
   explicit nccl_group(nccl_communicator& comm) : nccl_group(std::span(&comm, 1)) {}
-  /// All communicators that are called in it; they are not moved before end().
+  /// Takes all communicators that are called in it. Do not move them before end().
   explicit nccl_group(std::span<nccl_communicator> comms) : comms_(comms) {
     for (auto const& comm : comms) static_cast<void>(comm.usable("nccl_group"));
     detail::check_nccl(ncclGroupStart(), "ncclGroupStart");
@@ -309,7 +318,7 @@ class nccl_group {
     if (open_) detail::ignore_error(close());
   }
 
-  /// Starts the calls. Throws nccl_error if NCCL does not take them; timeout if a non-blocking communicator is still in
+  /// Starts the calls. Throws nccl_error if NCCL refuses them, and timeout if a non-blocking communicator is still in
   /// progress at its deadline.
   void end() {
     detail::expects(open_, "nccl_group::end: the group has ended");
@@ -361,6 +370,23 @@ inline void nccl_communicator::all_to_all(cuda_exec const& ex, std::span<std::by
     comm.settle(ncclSend(send.data() + at, slot, ncclInt8, r, comm.get(), ex.stream()), "ncclSend");
     comm.settle(ncclRecv(receive.data() + at, slot, ncclInt8, r, comm.get(), ex.stream()), "ncclRecv");
   }
+  group.end();
+}
+
+inline void nccl_communicator::exchange(cuda_exec const& ex, std::span<std::byte const> send, int to,
+                                        std::span<std::byte> receive, int from) {
+  constexpr auto call = "nccl_communicator::exchange";
+  auto& comm = usable(ex, call);
+  auto const alone = use(call);
+  expect_rank(comm, call, "the receiver", to);
+  expect_rank(comm, call, "the sender", from);
+  if (!send.empty()) expect_device(ex, call, {send.data(), send.size(), "send"});
+  if (!receive.empty()) expect_device(ex, call, {receive.data(), receive.size(), "receive"});
+  if (send.empty() && receive.empty()) return;
+  nccl_group group(*this);
+  if (!send.empty()) comm.settle(ncclSend(send.data(), send.size(), ncclInt8, to, comm.get(), ex.stream()), "ncclSend");
+  if (!receive.empty())
+    comm.settle(ncclRecv(receive.data(), receive.size(), ncclInt8, from, comm.get(), ex.stream()), "ncclRecv");
   group.end();
 }
 

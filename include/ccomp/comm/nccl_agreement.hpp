@@ -1,5 +1,5 @@
 #pragma once
-/// Do all ranks make the same call? Asked over NCCL once for each kind of call.
+/// Checks over NCCL that all ranks make the same call, once for each kind of call.
 
 #include <array>
 #include <ccomp/comm/nccl_handle.hpp>

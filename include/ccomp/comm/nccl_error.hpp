@@ -4,7 +4,7 @@
 #include <nccl.h>
 
 #include <algorithm>
-#include <ccomp/comm/communicator.hpp>
+#include <ccomp/core/communicator.hpp>
 #include <ccomp/exec/cuda.hpp>
 #include <chrono>
 #include <cstddef>

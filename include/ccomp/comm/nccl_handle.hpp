@@ -104,7 +104,8 @@ class nccl_handle {
   }
 
  private:
-  /// A call that NCCL did not take. Wrong arguments do the communicator no harm, anything else is its end.
+  /// A call that NCCL did not take. After wrong arguments the communicator still works; after anything else it does
+  /// not.
   [[noreturn]] void refuse(ncclResult_t result, char const* call) {
     auto text = nccl_text(result, call, comm_);
     if (result == ncclInvalidArgument || result == ncclInvalidUsage) fail<nccl_error>(text);
@@ -150,7 +151,7 @@ class nccl_newborn {
     fail<timeout>(std::string(call) + ": the ranks were not all there after " + std::to_string(deadline.count()) +
                   " ms");
   }
-  /// The slot stays for ever.
+  /// The slot is never freed.
   void forget() {
     static std::mutex mutex;
     static auto* const slots = new std::vector<std::unique_ptr<ncclComm_t>>;  // never freed, and found by leak checkers

@@ -9,7 +9,8 @@ CCOMP_BEGIN
 
 /// Device memory from NCCL's allocator, as registration wants it. Move-only.
 ///
-/// Throws nccl_error if there is none. The destructor unmaps it at once, so the work that uses it must be done.
+/// Throws nccl_error if there is no memory. The destructor unmaps it at once, so work that uses it must be done by
+/// then.
 class nccl_memory {
  public:
   /// On the current device. No bytes: no allocation.
@@ -29,8 +30,8 @@ class nccl_memory {
   std::size_t bytes_;
 };
 
-/// A buffer that NCCL may use in place, for the lifetime of this object. The buffer outlives it; the communicator need
-/// not. Results stay the same with and without. Move-only.
+/// A buffer that NCCL may use in place, for the lifetime of this object. The buffer must outlive this object; the
+/// communicator need not. Results are the same with and without registration. Move-only.
 ///
 /// Throws invalid_argument for host memory, nccl_error if NCCL refuses the buffer. The destructor never throws.
 class nccl_registration {
@@ -43,8 +44,9 @@ class nccl_registration {
   }
 
 #if NCCL_VERSION_CODE >= NCCL_VERSION(2, 27, 0)
-  /// A symmetric window: collective, equally many bytes on every rank, from nccl_memory. NCCL takes its fastest kernels
-  /// if all buffers of a call lie in such windows, at the same offset. Without bytes it is not collective.
+  /// A symmetric window of nccl_memory: collective, with the same number of bytes on every rank. NCCL uses its fastest
+  /// kernels if all buffers of a call lie in such windows, at the same offset. With no bytes, the call is not
+  /// collective.
   [[nodiscard]] static nccl_registration symmetric(nccl_communicator& comm, std::span<std::byte> buffer) {
     nccl_registration made(expect(comm, buffer));
     if (buffer.empty()) return made;

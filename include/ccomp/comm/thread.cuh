@@ -10,16 +10,16 @@
 CCOMP_BEGIN
 namespace detail {
 
-/// The threads meet on the host and show each other memory and events; the copies then wait for each other on the
+/// The threads meet on the host and show each other memory and events. The copies then wait for each other on the
 /// streams. So a call returns once every rank has made it, before any byte has moved.
 ///
-/// Ranks:       any number, each with a stream of its own or a shared one, on one device or on several
+/// Ranks:       any number, each with its own stream or a shared one, on one device or on several
 /// Determinism: all_reduce gives the host's bits: rank order, 16-bit floats summed in float
 /// Memory:      all_reduce keeps scratch of about n values in the communicator, which only grows
 /// Throws:      invalid_argument for wrong sizes, host memory, another device than the stream's, and while the stream
-///              records a graph, in which threads cannot meet; rank_mismatch on every rank if sizes differ; timeout or
-///              communicator_error if a rank does not come or leaves. What other ranks have queued by then comes before
-///              what this rank queues on its stream afterwards: free memory in its order.
+///              records a graph (threads cannot meet in a graph); rank_mismatch on every rank if sizes differ; timeout
+///              or communicator_error if a rank does not come or leaves. What other ranks have queued by then runs
+///              before what this rank queues on its stream afterwards, so free memory in the order of the stream.
 template <> struct thread_transport<cuda_exec> {
   using comm_type = thread_communicator;
 
@@ -30,7 +30,7 @@ template <> struct thread_transport<cuda_exec> {
     expect_bytes(call, receive.size(), index(comm.size()) * send.size());
     expect_buffer(ex, call, "send", send.data(), send.size());
     expect_buffer(ex, call, "receive", receive.data(), receive.size());
-    exchange(comm, ex, send, [&] {
+    share(comm, ex, send, [&] {
       for (int r = 0; r < comm.size(); ++r) copy(comm, ex, r, 0, receive.data() + index(r) * send.size(), send.size());
     });
   }
@@ -44,7 +44,7 @@ template <> struct thread_transport<cuda_exec> {
     expect_bytes(call, receive.size(), send.size());
     expect_buffer(ex, call, "send", send.data(), send.size());
     expect_buffer(ex, call, "receive", receive.data(), receive.size());
-    exchange(comm, ex, send, [&] {
+    share(comm, ex, send, [&] {
       for (int r = 0; r < comm.size(); ++r)
         copy(comm, ex, r, index(comm.rank()) * slot, receive.data() + index(r) * slot, slot);
     });
@@ -58,9 +58,20 @@ template <> struct thread_transport<cuda_exec> {
              std::to_string(comm.size());
     });
     expect_buffer(ex, call, "data", data.data(), data.size());
-    exchange(comm, ex, data, [&] {
+    share(comm, ex, data, [&] {
       if (comm.rank() != root) copy(comm, ex, root, 0, data.data(), data.size());
     });
+  }
+
+  static void exchange(comm_type& comm, cuda_exec const& ex, std::span<std::byte const> send, int to,
+                       std::span<std::byte> receive, int from) {
+    constexpr auto call = "thread_communicator::exchange";
+    expect_stream(ex, call);
+    comm.expect_rank(to, "the receiver");
+    comm.expect_rank(from, "the sender");
+    expect_buffer(ex, call, "send", send.data(), send.size());
+    expect_buffer(ex, call, "receive", receive.data(), receive.size());
+    share(comm, ex, send, [&] { copy(comm, ex, from, 0, receive.data(), receive.size()); }, {to, from, receive.size()});
   }
 
   /// As on the host: each rank sums one part of the vector over all ranks, then takes the others' parts.
@@ -77,12 +88,12 @@ template <> struct thread_transport<cuda_exec> {
 
     std::size_t const mine = size(comm.rank()), stride = pad16(mine * width);
     auto* const sources = state(comm, ex).scratch(ex, ranks * stride);
-    exchange(comm, ex, bytes, [&] {  // nobody else reads this rank's part, so it is written in place
+    share(comm, ex, bytes, [&] {  // nobody else reads this rank's part, so it is written in place
       for (int r = 0; r < comm.size(); ++r)
         copy(comm, ex, r, first(comm.rank()) * width, sources + index(r) * stride, mine * width);
       typed_sum(ex, {sources, stride, comm.size(), bytes.data() + first(comm.rank()) * width, mine, type, op});
     });
-    exchange(comm, ex, bytes, [&] {
+    share(comm, ex, bytes, [&] {
       for (int r = 0; r < comm.size(); ++r)
         if (r != comm.rank()) copy(comm, ex, r, first(r) * width, bytes.data() + first(r) * width, size(r) * width);
     });
@@ -133,9 +144,10 @@ template <> struct thread_transport<cuda_exec> {
       check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, ex.stream()), "cudaMemcpyAsync");
   }
 
-  /// Everyone shows a buffer, everyone queues its reading, and what a rank queues afterwards waits for all readers.
+  /// Every rank shows a buffer and queues its reading. What a rank queues afterwards waits for all readers.
   template <class F>
-  static void exchange(comm_type& comm, cuda_exec const& ex, std::span<std::byte const> send, F const& read) {
+  static void share(comm_type& comm, cuda_exec const& ex, std::span<std::byte const> send, F const& read,
+                    thread_partners with = {}) {
     auto& mine = state(comm, ex);
     std::vector<std::shared_ptr<void>> all(index(comm.size()));  // a rank may be gone before its events are waited for
     auto const each_other = [&](auto const& f) {
@@ -144,7 +156,7 @@ template <> struct thread_transport<cuda_exec> {
     };
     mine.record_ready(ex);
     try {
-      comm.exchange(
+      comm.share(
           send,
           [&] {
             for (int r = 0; r < comm.size(); ++r) all[index(r)] = comm.post(r).transport;
@@ -152,7 +164,7 @@ template <> struct thread_transport<cuda_exec> {
             thread_device::reading const reads(mine, ex);
             read();
           },
-          comm.transport_);
+          comm.transport_, with);
     } catch (...) {
       // What the others have queued still reads this rank's memory: what the caller queues now comes after it.
       comm.post(comm.rank()).transport.reset();

@@ -1,9 +1,9 @@
 #pragma once
-/// Ranks that are threads of one process. For device memory include comm/thread.cuh as well.
+/// Ranks that are threads of one process. For device memory, include comm/thread.cuh too.
 
-#include <ccomp/comm/communicator.hpp>
+#include <ccomp/core/communicator.hpp>
+#include <ccomp/core/exclusive.hpp>
 #include <ccomp/engine/host/typed_sum.hpp>
-#include <ccomp/exclusive.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -17,18 +17,24 @@
 CCOMP_BEGIN
 namespace detail {
 
-/// What thread_communicator does with memory that is not the host's; comm/thread.cuh has it for a cuda_exec.
+/// What thread_communicator does with memory that is not host memory; comm/thread.cuh defines it for a cuda_exec.
 template <class Exec> struct thread_transport;
 template <class Exec>
 concept has_thread_transport = requires {
   sizeof(thread_transport<Exec>);
 };
 
+/// The partners of an `exchange`; -1 in any other call.
+struct thread_partners {
+  int to = -1, from = -1;
+  std::size_t receive_bytes = 0;
+};
+
 }  // namespace detail
 
 class thread_communicator;
 
-/// What the ranks of one process share. Create it once, then either `run` a function on every rank, or give each of
+/// The state that the ranks of one process share. Create it once. Then `run` a function on every rank, or give each of
 /// your own threads a `thread_communicator{group, rank}`.
 class thread_group {
  public:
@@ -39,8 +45,8 @@ class thread_group {
 
   [[nodiscard]] int size() const noexcept { return ranks_; }
 
-  /// Calls `f(thread_communicator&)` on one thread a rank and returns when all have ended. If a rank throws, the others
-  /// are stopped at their next (or current) collective, and the first rank's exception is rethrown here.
+  /// Calls `f(thread_communicator&)` on one thread per rank and returns when all have ended. If a rank throws, the
+  /// others get an exception at their current or next collective, and `run` throws what the first rank threw.
   template <class F> void run(F const& f);
 
  private:
@@ -55,6 +61,7 @@ class thread_group {
     void const* what = nullptr;
     std::string (*describe)(void const*) = nullptr;
     std::shared_ptr<void> transport;  // of the device, if memory of one is shown
+    detail::thread_partners with;
   };
 
   static int check(int ranks) {
@@ -65,8 +72,8 @@ class thread_group {
   /// An exchange has two meetings. Between them every rank reads what the others show.
   enum class meeting { before_reading, after_reading };
 
-  /// All ranks arrive, or everyone throws: a rank that left, failed or is late never leaves another waiting. But no rank
-  /// goes on while another still reads what it shows: its caller would free that. Reading ends by itself.
+  /// All ranks arrive, or every rank throws: no rank waits for a rank that left, failed or is late. But no rank returns
+  /// while another still reads its memory, because its caller would free it. Reading ends by itself.
   void arrive(int rank, meeting now) {
     std::unique_lock lock(mutex_);
     if (now == meeting::after_reading) stop_reading();
@@ -99,7 +106,7 @@ class thread_group {
   void stop_reading() {
     if (--readers_ == 0) changed_.notify_all();
   }
-  /// A rank whose reading failed does not come to the second meeting. It goes on only when nobody reads what it shows.
+  /// A rank whose reading failed does not come to the second meeting. It continues only when no rank reads its memory.
   void fail_reading() {
     std::unique_lock lock(mutex_);
     stop_reading();
@@ -121,8 +128,8 @@ class thread_group {
     std::lock_guard const lock(mutex_);
     ++present_;
   }
-  /// A rank is gone. Harmless if the others are done as well; whoever waits, or comes to wait, is told. Once all are
-  /// gone the group can be used again.
+  /// A rank is gone. This is harmless if the others are done as well; ranks that wait, or come to wait, get an
+  /// exception. Once all are gone, the group can be used again.
   void leave(std::string const& who) {
     {
       std::lock_guard const lock(mutex_);
@@ -149,10 +156,10 @@ class thread_group {
   bool late_ = false;
 };
 
-/// One rank of a thread_group. Used by one thread; its destruction tells the group that the rank is gone.
+/// One rank of a thread_group, used by one thread. Its destructor tells the group that the rank is gone.
 ///
-/// With a host_exec the buffers are the host's, and calls return when they are done; with a cuda_exec (comm/thread.cuh)
-/// they lie on its device, and calls return when the work is queued.
+/// With a host_exec, the buffers are host memory, and calls return when they are done. With a cuda_exec
+/// (comm/thread.cuh), the buffers are memory of its device, and calls return when the work is queued.
 class thread_communicator {
  public:
   thread_communicator(thread_group& group, int rank)
@@ -176,20 +183,26 @@ class thread_communicator {
   [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
 
   void all_gather(host_exec const&, std::span<std::byte const> send, std::span<std::byte> receive) {
-    exchange(send, [&] {
+    share(send, [&] {
       for (int r = 0; r < size(); ++r) copy(post(r).send, 0, receive, index(r) * send.size(), send.size());
     });
   }
   void all_to_all(host_exec const&, std::span<std::byte const> send, std::span<std::byte> receive) {
     std::size_t const slot = send.size() / index(size());
-    exchange(send, [&] {
+    share(send, [&] {
       for (int r = 0; r < size(); ++r) copy(post(r).send, index(rank_) * slot, receive, index(r) * slot, slot);
     });
   }
   void broadcast(host_exec const&, std::span<std::byte> data, int root) {
-    exchange(data, [&] {
+    share(data, [&] {
       if (rank_ != root) copy(post(root).send, 0, data, 0, data.size());
     });
+  }
+  /// All ranks call it; buffers do not overlap.
+  void exchange(host_exec const&, std::span<std::byte const> send, int to, std::span<std::byte> receive, int from) {
+    expect_rank(to, "the receiver");
+    expect_rank(from, "the sender");
+    share(send, [&] { copy(post(from).send, 0, receive, 0, receive.size()); }, nullptr, {to, from, receive.size()});
   }
   /// Each rank sums one part of the vector over all ranks, in rank order, then takes the others' parts.
   void all_reduce(host_exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
@@ -197,12 +210,12 @@ class thread_communicator {
     auto bounds = [&](int r) { return n * index(r) / ranks; };
     std::size_t const begin = bounds(rank_), end = bounds(rank_ + 1);
     std::span<std::byte> const bytes{static_cast<std::byte*>(data), n * width};
-    exchange(bytes, [&] {  // nobody else reads this rank's part, so it may be written in place
+    share(bytes, [&] {  // nobody else reads this rank's part, so it may be written in place
       std::vector<void const*> sources(ranks);
       for (int r = 0; r < size(); ++r) sources[index(r)] = static_cast<std::byte const*>(post(r).send) + begin * width;
       detail::typed_sum(ex, sources, end - begin, type, op, bytes.data() + begin * width);
     });
-    exchange(bytes, [&] {
+    share(bytes, [&] {
       for (int r = 0; r < size(); ++r)
         if (r != rank_)
           copy(post(r).send, bounds(r) * width, bytes, bounds(r) * width, (bounds(r + 1) - bounds(r)) * width);
@@ -236,6 +249,10 @@ class thread_communicator {
     detail::thread_transport<Exec>::broadcast(*this, ex, data, root);
   }
   template <detail::has_thread_transport Exec>
+  void exchange(Exec const& ex, std::span<std::byte const> send, int to, std::span<std::byte> receive, int from) {
+    detail::thread_transport<Exec>::exchange(*this, ex, send, to, receive, from);
+  }
+  template <detail::has_thread_transport Exec>
   void all_reduce(Exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
     detail::thread_transport<Exec>::all_reduce(*this, ex, data, n, type, op);
   }
@@ -265,29 +282,52 @@ class thread_communicator {
     }
     group_->arrive(rank_, thread_group::meeting::after_reading);
   }
-  /// Everyone shows a buffer, everyone reads, and nobody goes on while another still does.
+  /// Every rank shows a buffer, every rank reads, and no rank returns while another still reads.
   template <class F>
-  void exchange(std::span<std::byte const> send, F const& read, std::shared_ptr<void> transport = nullptr) {
+  void share(std::span<std::byte const> send, F const& read, std::shared_ptr<void> transport = nullptr,
+             detail::thread_partners with = {}) {
     detail::exclusive_use const alone(in_use_, "thread_communicator", "thread_communicator");
     auto& mine = post(rank_);
     mine.send = send.data();
     mine.bytes = send.size();
     mine.transport = std::move(transport);
-    bool const on_device = mine.transport != nullptr;
+    mine.with = with;
     // A wrong size would have this rank read past another's buffer, another kind of memory cannot be read at all.
     std::string trouble;
     meet([&] {
-      for (int r = 0; r < size() && trouble.empty(); ++r) {
-        if (post(r).bytes != send.size())
-          trouble = "rank " + std::to_string(r) + " brought " + std::to_string(post(r).bytes) + " bytes, rank " +
-                    std::to_string(rank_) + ' ' + std::to_string(send.size());
-        else if ((post(r).transport != nullptr) != on_device)
-          trouble = "rank " + std::to_string(on_device ? r : rank_) + " brought host memory, rank " +
-                    std::to_string(on_device ? rank_ : r) + " device memory";
-      }
+      for (int r = 0; r < size() && trouble.empty(); ++r) trouble = mismatch(r);
       if (trouble.empty()) read();
     });
     if (!trouble.empty()) detail::fail<rank_mismatch>("thread_communicator: " + trouble);
+  }
+  /// What rank r shows, beside what this rank shows; empty: they fit.
+  [[nodiscard]] std::string mismatch(int r) {
+    auto const &mine = post(rank_), &other = post(r);
+    auto const name = [](int rank) { return "rank " + std::to_string(rank); };
+    bool const on_device = mine.transport != nullptr;
+    if ((other.transport != nullptr) != on_device)
+      return name(on_device ? r : rank_) + " brought host memory, " + name(on_device ? rank_ : r) + " device memory";
+    if ((other.with.to < 0) != (mine.with.to < 0))
+      return name(other.with.to < 0 ? rank_ : r) + " exchanges, the others do not";
+    if (other.with.to < 0) {
+      if (other.bytes == mine.bytes) return {};
+      return name(r) + " brought " + std::to_string(other.bytes) + " bytes, " + name(rank_) + ' ' +
+             std::to_string(mine.bytes);
+    }
+    int const to = other.with.to;
+    auto const& receiver = post(to);
+    if (receiver.with.from != r)
+      return name(r) + " sends to " + name(to) + ", which receives from " + name(receiver.with.from);
+    if (receiver.with.receive_bytes != other.bytes)
+      return name(r) + " sends " + std::to_string(other.bytes) + " bytes to " + name(to) + ", which expects " +
+             std::to_string(receiver.with.receive_bytes);
+    return {};
+  }
+  void expect_rank(int r, char const* what) const {
+    detail::expects(0 <= r && r < size(), [&] {
+      return std::string("thread_communicator::exchange: ") + what + " is rank " + std::to_string(r) +
+             " of a group of " + std::to_string(size());
+    });
   }
 
   thread_group* group_;

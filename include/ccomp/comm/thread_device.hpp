@@ -44,7 +44,7 @@ class thread_device {
   };
   void wait_until_ready(cuda_exec const& ex) const { wait(ex, ready_); }
   void wait_until_done(cuda_exec const& ex) const { wait(ex, done_); }
-  /// The same after a failure, which is what the caller is told of.
+  /// The same after a failure; the caller gets the exception of that failure.
   void let_finish(cuda_exec const& ex) const noexcept { ignore_error(cudaStreamWaitEvent(ex.stream(), done_, 0)); }
 
   /// Scratch for what is queued on ex.stream() during a `reading`.
@@ -66,7 +66,7 @@ class thread_device {
   static void wait(cuda_exec const& ex, cudaEvent_t e) {
     check_cuda(cudaStreamWaitEvent(ex.stream(), e, 0), "cudaStreamWaitEvent");
   }
-  /// On a stream of its own: the caller's may be gone by now.
+  /// On its own stream, because the caller's stream may be gone by now.
   void release() noexcept {
     if (!memory_) return;
     ignore_error(cudaStreamWaitEvent(end_, done_, 0));

@@ -1,16 +1,16 @@
 #pragma once
-/// Where work runs on a GPU: a stream and its device. Runtime calls only, no kernels: any C++ compiler takes this header.
+/// Where work runs on a GPU: a stream and its device. It contains no kernels, so any C++ compiler can compile this
+/// header.
 
+#include <ccomp/core/reach.hpp>
 #include <ccomp/exec/cuda_end.hpp>
-#include <ccomp/exec/loading.hpp>
-#include <ccomp/exec/reach.hpp>
 #include <cstddef>
 #include <string>
 
 CCOMP_BEGIN
 namespace detail {
 
-/// For calls on the host that are given a device pointer by mistake.
+/// For calls on the host that get a device pointer by mistake.
 inline char const* unreachable_by_host(void const* p) {
   cudaPointerAttributes found{};
   if (cudaPointerGetAttributes(&found, p) != cudaSuccess) {
@@ -18,6 +18,12 @@ inline char const* unreachable_by_host(void const* p) {
     return nullptr;
   }
   return found.type == cudaMemoryTypeDevice ? "device memory" : nullptr;
+}
+
+/// True within load_kernels: kernels are loaded and nothing is queued, so no state of a wrapper may move on.
+inline bool& loading_kernels() noexcept {
+  thread_local bool loading = false;
+  return loading;
 }
 
 inline int current_device() {
@@ -34,13 +40,14 @@ inline int current_device() {
 
 }  // namespace detail
 
-/// Queues work on a stream of the device that was current when it was made. Calls return at once; results are there
-/// once the stream has come so far. Results never depend on the device or the grid.
+/// Queues work on a stream of the device that was current when it was made. Calls return at once; the results are there
+/// when the stream has reached this point. Results never depend on the device or the grid.
 ///
-/// Throws cuda_error where there is no driver or no device.
+/// Throws cuda_error if there is no driver or no device.
 class cuda_exec {
  public:
-  /// Kernels that loop are launched for so many multiprocessors; 0: all that the device has. Fewer leave room for others.
+  /// Kernels that loop are launched for so many multiprocessors; 0: all multiprocessors of the device. Fewer leave room
+  /// for other work.
   explicit cuda_exec(cudaStream_t stream = nullptr, int multiprocessors = 0)
       : stream_(stream), device_(detail::current_device()), multiprocessors_(multiprocessors) {
     detail::expects(multiprocessors >= 0, [&] {
@@ -55,8 +62,10 @@ class cuda_exec {
   [[nodiscard]] cudaStream_t stream() const noexcept { return stream_; }
   [[nodiscard]] int device() const noexcept { return device_; }
   [[nodiscard]] int multiprocessors() const noexcept { return multiprocessors_; }
+  /// Within load_kernels nothing is queued, and no residual may change.
+  [[nodiscard]] static bool only_loads() noexcept { return detail::loading_kernels(); }
 
-  /// Waits until all that was queued so far is done.
+  /// Waits until everything that was queued so far is done.
   void synchronize() const { detail::check_cuda(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
   /// True while the stream records into a graph instead of running. The legacy stream never does; but while another
   /// stream that waits for it records, CUDA allows no work on it: invalid_argument, and that capture goes on.

@@ -4,7 +4,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-#include <ccomp/types.hpp>
+#include <ccomp/core/types.hpp>
 
 namespace ccomp::formats {
 

@@ -3,8 +3,8 @@
 
 #include <cuda_runtime_api.h>
 
-#include <ccomp/config.hpp>
-#include <ccomp/error.hpp>
+#include <ccomp/core/config.hpp>
+#include <ccomp/core/error.hpp>
 #include <string>
 
 CCOMP_BEGIN
@@ -19,8 +19,8 @@ inline void check_cuda(cudaError_t status, char const* call, source at = source:
   fail<cuda_error>(std::string(call) + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ')', at);
 }
 
-/// For answers that nobody waits for, of destructors and of polling: left behind, they would be blamed on the caller's
-/// next call.
+/// For errors in destructors and in polling, which no caller sees. Clears them, so that the caller's next call does not
+/// report them.
 inline void ignore_error(cudaError_t status) noexcept {
   if (status != cudaSuccess) static_cast<void>(cudaGetLastError());
 }

@@ -1,10 +1,9 @@
 #pragma once
-/// Scratch memory on a GPU, and what belongs to it: memory that graphs still need, reports of kernels, handles of
-/// libraries.
+/// Scratch memory on a GPU, memory that graphs still need, reports of kernels, and handles of libraries.
 
 #include <atomic>
+#include <ccomp/core/workspace.hpp>
 #include <ccomp/exec/cuda_status.hpp>
-#include <ccomp/workspace.hpp>
 #include <exception>
 #include <memory>
 #include <typeindex>
@@ -12,21 +11,21 @@
 
 CCOMP_BEGIN
 
-/// Device memory that calls use while they run; nothing in it survives a call.
+/// Device memory that calls use while they run; its content does not survive a call.
 ///
-/// Memory:  grows at the first call of a size, in the stream's order; a call of a size seen before allocates nothing.
-///          Growing leaves captured graphs valid: what a graph was recorded with is kept until `release()`
-/// Lent:    `workspace ws{ex, bytes}` uses what it was lent, and throws invalid_argument when a call needs more
-/// Capture: a call that needs more memory than there is throws invalid_argument, because a graph that allocates would
-///          free what later calls hold; make one call of the size before recording
-/// Reports: kernels cannot throw. A payload that no encode produces, or that belongs to another call, is noted in pinned
-///          memory; the next call that uses the workspace throws it (payload_error, rank_mismatch) as far as it is
-///          known by then, `check()` waits for the stream and throws it now
+/// Memory:  grows at the first call of a size, in the order of the stream; a call of a size seen before allocates
+///          nothing. Captured graphs stay valid when it grows: the memory of a recorded graph is kept until `release()`
+/// Lent:    `workspace ws{ex, bytes}` uses the lent buffer, and throws invalid_argument when a call needs more
+/// Capture: a call that needs more memory than the workspace has throws invalid_argument, because a graph that
+///          allocates would free memory of later calls. Make one call of the size before recording
+/// Reports: kernels cannot throw. They report a payload that no encode produces, or that belongs to another call, in
+///          pinned memory. The next call that uses the workspace throws (payload_error, rank_mismatch) if the report
+///          has arrived by then; `check()` waits for the stream and throws now
 /// Threads: one workspace serves one call at a time
-/// Lasting: the destructor neither waits nor throws, and asks nothing of the stream, which may be gone or record a graph:
-///          the memory goes once the calls made so far are done, those of launched graphs too. A graph recorded with the
-///          workspace must not be launched after it
-/// Stream:  that of the exec it was made with; a call on another stream or device throws invalid_argument
+/// Lasting: the destructor neither waits nor throws, and does not use the stream, which may be gone or record a graph.
+///          The memory is freed when the calls made so far are done, those of launched graphs included. Do not launch a
+///          graph after the destruction of the workspace that it was recorded with
+/// Stream:  the stream of the exec that it was made with; a call on another stream or device throws invalid_argument
 template <> class workspace<cuda_exec> {
  public:
   explicit workspace(cuda_exec ex = cuda_exec{}) : ex_(ex) {}
@@ -76,8 +75,8 @@ template <> class workspace<cuda_exec> {
     for (auto const& old : kept_for_graphs_) bytes += old.size();
     return bytes;
   }
-  /// Gives all memory back in the stream's order, or, while it records a graph, when the calls made so far are done.
-  /// Graphs recorded with it must not be launched any more.
+  /// Frees all memory in the order of the stream or, while the stream records a graph, when the calls made so far are
+  /// done. Do not launch graphs recorded with it any more.
   void release() noexcept {
     bool runs = false;
     if (memory_.data() || !kept_for_graphs_.empty()) {
@@ -89,9 +88,9 @@ template <> class workspace<cuda_exec> {
     let_go([&](void* memory) { runs ? ex_.deallocate(memory) : cuda_exec::let_go(memory); });
   }
 
-  /// Waits until all that was queued is done, then throws what kernels have reported since the last look. Returns how
-  /// many values reached a threshold and found no room in a payload since the last `check`: legal, and kept by error
-  /// feedback.
+  /// Waits until everything that was queued is done, then throws what kernels have reported. Returns how many values
+  /// reached a threshold and found no room in a payload since the last `check`. This is legal: error feedback keeps
+  /// these values.
   std::size_t check() {
     ex_.synchronize();
     raise("workspace::check");
@@ -124,12 +123,12 @@ template <> class workspace<cuda_exec> {
                                   std::to_string(other->rank) + " sent bytes of another call (fingerprint " +
                                   std::to_string(other->fingerprint) + ", step " + std::to_string(other->sequence) +
                                   "; here " + std::to_string(other->own_fingerprint) + ", step " +
-                                  std::to_string(other->own_sequence) + "); its results are not to be used");
+                                  std::to_string(other->own_sequence) + "); do not use its results");
     if (status_->take_bad_payload())
       detail::fail<payload_error>(
           std::string(call) +
-          ": an earlier call with this workspace decoded a payload that no encode produces; what "
-          "it said wrongly was left out");
+          ": an earlier call with this workspace decoded a payload that no encode produces; its wrong "
+          "parts were skipped");
   }
   /// For calls: where their kernels report.
   [[nodiscard]] detail::device_status* status(char const* call = "workspace") {

@@ -5,7 +5,7 @@
 #define EIGEN_NO_CUDA
 #endif
 #include <Eigen/QR>
-#include <ccomp/config.hpp>
+#include <ccomp/core/config.hpp>
 #include <cstddef>
 
 CCOMP_BEGIN

@@ -1,10 +1,10 @@
 #pragma once
 /// power_sgd on GPUs. Opt-in: needs cuBLAS (link ccomp::cublas) and Eigen (ccomp::eigen); not part of ccomp.hpp.
 
-#include <ccomp/engine/cuda/low_rank.cuh>
-#include <ccomp/engine/cuda/orthonormal.cuh>
-#include <ccomp/engine/cuda/vector_stage.cuh>
-#include <ccomp/low_rank/cublas.hpp>
+#include <ccomp/engine/cuda/vector_run.cuh>
+#include <ccomp/exec/cublas.hpp>
+#include <ccomp/low_rank/factors.cuh>
+#include <ccomp/low_rank/orthonormal.cuh>
 #include <ccomp/low_rank/power_sgd.hpp>
 
 CCOMP_BEGIN
@@ -37,7 +37,7 @@ class device_iteration {
     bad_ = memory.take<unsigned>(1);
     triangles_ = memory;
     static_cast<void>(memory.take<std::byte>(orthonormal_scratch_bytes(rows_, rank_)));
-    blas_memory_ = memory.rest();
+    blas_memory_ = memory.remaining();
     ex.fill_zero(bad_, sizeof *bad_);
   }
 
@@ -50,7 +50,7 @@ class device_iteration {
   }
   [[nodiscard]] static unsigned blocks_of(low_rank_start const& s) { return blocks_for(s.all_groups()); }
   void draw(low_rank_start const& s, float* q) const {
-    launch(ex_, "draw_start", draw_start_kernel<low_rank_start>, blocks_of(s), 256, s, q);
+    launch(ex_, "draw_start", draw_start_kernel<>, blocks_of(s), 256, s, q);
   }
   void project(float const* m, float const* q, float* p) const {
     blas_.multiply(ex_, rank_, rows_, cols_, {q, cols_, true}, {m, cols_, false}, p, blas_memory_);
@@ -105,16 +105,16 @@ template <> struct device_protocol<power_sgd> {
   }
 
  private:
-  /// Transforms would only add rounding to values that are sent as they are.
+  /// Transforms would only add rounding to values that are sent unchanged.
   template <class Comm>
   static std::size_t reduce_dense(cuda_exec const& ex, Comm& comm, device_reduce_call const& call) {
     if (call.n == 0) return 0;
     auto* const sum = scratch(call.memory).take<float>(call.n);
-    block_call k = tile_call(call, comm.size());
-    k.transforms = {};
-    gather_matrix(ex, k, sum, call.n);
+    block_call tiles = tile_call(call, comm.size());
+    tiles.how.transforms = {};
+    gather_matrix(ex, tiles.whole, tiles.how, sum, call.n);
     comm.all_reduce(ex, sum, call.n, wire_type::float32, wire_op::sum);
-    finish_dense(ex, k, sum);
+    finish_dense(ex, tiles.whole, sum, tiles.sum.divisor);
     return all_reduce_bytes(call.n * sizeof(float), comm.size());
   }
 
@@ -130,97 +130,113 @@ template <> struct device_protocol<power_sgd> {
     auto* const total = memory.take<float>(q_size);
     auto* const squares = memory.take<double>(s.rank);
     auto* const copy = memory.take<float>(padded);
-    device_iteration const steps(ex, ws, shape, s.rank, memory);
-    block_call const k = tile_call(call, comm.size());
-    auto const start = steps.start(s.seed, power_sgd::start_unit(shape.cols), call.at);
+    device_iteration const iteration(ex, ws, shape, s.rank, memory);
+    block_call const tiles = tile_call(call, comm.size());
+    auto const start = iteration.start(s.seed, power_sgd::start_unit(shape.cols), call.at);
 
     auto const* m = static_cast<float const*>(call.in.data);
     bool const as_it_is = call.in.type == element_type::float32 && !call.residual && call.transforms.count == 0;
     if (!as_it_is || call.n != padded) {
-      gather_matrix(ex, k, copy, padded);
+      gather_matrix(ex, tiles.whole, tiles.how, copy, padded);
       m = copy;
     }
     float const* from = call.state.data();
     if (call.state.empty()) {
-      steps.draw(start, drawn);
+      iteration.draw(start, drawn);
       from = drawn;
     }
-    steps.project(m, from, p);
+    iteration.project(m, from, p);
     comm.all_reduce(ex, p, p_size, wire_type::float32, wire_op::sum);
-    steps.orthonormal_columns(p);
-    steps.back_project(m, p, own);
-    launch(ex, "limit", limit_kernel<float>, blocks_for(q_size), 256, static_cast<float const*>(own), total,
+    iteration.orthonormal_columns(p);
+    iteration.back_project(m, p, own);
+    launch(ex, "limit", limit_kernel<>, blocks_for(q_size), 256, static_cast<float const*>(own), total,
            std::uint64_t{q_size}, power_sgd::limit_bits);
     comm.all_reduce(ex, total, q_size, wire_type::float32, wire_op::sum);
-    launch(ex, "squares", squares_kernel<float>, s.rank, 256, static_cast<float const*>(total), start.cols,
-           power_sgd::limit_bits, squares, steps.bad());
-    launch(ex, "finish_factor", finish_factor_kernel<low_rank_start>, steps.blocks_of(start), 256, start, total,
-           static_cast<double const*>(squares), static_cast<unsigned const*>(steps.bad()), call.state.data(),
-           k.divisor);
-    expand_factors(ex, k, {p, total, own, s.rank, start.cols}, steps.bad());
+    launch(ex, "squares", squares_kernel<>, s.rank, 256, static_cast<float const*>(total), start.cols,
+           power_sgd::limit_bits, squares, iteration.bad());
+    launch(ex, "finish_factor", finish_factor_kernel<>, iteration.blocks_of(start), 256, start, total,
+           static_cast<double const*>(squares), static_cast<unsigned const*>(iteration.bad()), call.state.data(),
+           tiles.sum.divisor);
+    expand_factors(ex, tiles.whole, tiles.how, {p, total, own, s.rank, start.cols}, iteration.bad());
     return all_reduce_bytes(p_size * sizeof(float), comm.size()) +
            all_reduce_bytes(q_size * sizeof(float), comm.size());
   }
 };
 
-/// encode and decode, and with them gather and two_shot: one iteration from a random Q, P and Q are sent.
-template <> struct device_vector<power_sgd> {
-  static std::size_t encode_bytes(power_sgd const& s, std::size_t n) {
-    if (s.is_dense(n)) return 0;
-    auto const m = s.shape_of(n);
-    return scratch::bytes_for<float>(m.cols * s.rank) + scratch::bytes_for<float>(m.rows * m.cols) +
-           device_iteration::scratch_bytes(m, s.rank);
-  }
-  static std::size_t decode_bytes(power_sgd const&, std::size_t) { return scratch::bytes_for<unsigned>(1); }
+}  // namespace detail
 
-  static void prepare(power_sgd const& s, std::size_t n, workspace<cuda_exec>& ws) {
-    if (!s.is_dense(n)) device_iteration::prepare(s.shape_of(n), ws);
-  }
-
-  static void encode(power_sgd const& s, cuda_exec const& ex, workspace<cuda_exec>& ws, device_encode_call const& c) {
-    if (s.is_dense(c.n)) return ex.copy(c.carrier, c.values, c.n * sizeof(float));
-    auto const shape = s.shape_of(c.n);
-    std::size_t const padded = shape.rows * shape.cols, q_size = shape.cols * s.rank;
-    scratch memory(c.memory);
-    auto* const drawn = memory.take<float>(q_size);
-    auto* const copy = memory.take<float>(padded);
-    device_iteration const steps(ex, ws, shape, s.rank, memory);
-    auto const* m = c.values;
-    if (c.n != padded) {  // the last row is short
-      ex.copy(copy, c.values, c.n * sizeof(float));
-      ex.fill_zero(copy + c.n, (padded - c.n) * sizeof(float));
-      m = copy;
-    }
-    float *const p = c.carrier, *const q = p + shape.rows * s.rank;
-    steps.draw(steps.start(s.seed, power_sgd::start_unit(shape.cols), c.at), drawn);
-    steps.project(m, drawn, p);
-    steps.orthonormal_columns(p);
-    steps.back_project(m, p, q);
-    launch(ex, "find_bad", find_bad_kernel<float>, blocks_for(q_size), 256, static_cast<float const*>(q),
-           std::uint64_t{q_size}, power_sgd::limit_bits, steps.bad());
-    std::uint64_t const all = s.factors(shape);
-    launch(ex, "spoil", spoil_kernel<float>, blocks_for(all), 256, p, all, static_cast<unsigned const*>(steps.bad()));
-  }
-
-  static void decode(power_sgd const& s, cuda_exec const& ex, device_decode_call const& c) {
+/// encode and decode, and with them gather and two_shot: one iteration from a random Q, P and Q are sent. One item after
+/// the other: cuBLAS takes one matrix.
+template <> struct device_stage<power_sgd> {
+  static void encode(power_sgd const& s, device_queue q, device_encode_call const& c) {
     if (s.is_dense(c.n)) {
-      if (!c.add) return ex.copy(c.values, c.carrier, c.n * sizeof(float));
-      return launch(ex, "add", add_kernel<float>, blocks_for(c.n), 256, c.carrier, c.values, c.n);
+      for (unsigned i = 0; !q.measures() && i < c.items; ++i)
+        q.exec().copy(c.carrier.of(i), c.values.of(i), c.n * sizeof(float));
+      return;
     }
     auto const shape = s.shape_of(c.n);
+    std::size_t const padded = shape.rows * shape.cols, own = detail::device_iteration::scratch_bytes(shape, s.rank);
+    auto* const drawn = q.take<float>(shape.cols * s.rank);
+    auto* const copy = q.take<float>(padded);
+    auto* const memory = q.take<std::byte>(own);
+    if (q.measures()) return detail::device_iteration::prepare(shape, q.memory());
+    cuda_exec const& ex = q.exec();
+    for (unsigned i = 0; i < c.items; ++i) {
+      detail::device_iteration const iteration(ex, q.memory(), shape, s.rank, detail::scratch({memory, own}));
+      auto const* m = c.values.of(i);
+      if (c.n != padded) {  // the last row is short
+        ex.copy(copy, m, c.n * sizeof(float));
+        ex.fill_zero(copy + c.n, (padded - c.n) * sizeof(float));
+        m = copy;
+      }
+      encode_matrix(s, ex, iteration, shape, m, drawn, c.carrier.of(i), c.at);
+    }
+  }
+
+  static void decode(power_sgd const& s, device_queue q, device_decode_call const& c) {
+    auto* const bad = q.take<unsigned>(1);
+    if (q.measures()) return;
+    for (unsigned i = 0; i < c.items; ++i)
+      if (s.is_dense(c.n))
+        decode_dense(q.exec(), c.carrier.of(i), c.values.of(i), c.n, c.add);
+      else
+        decode_matrix(s, q.exec(), c.carrier.of(i), c.values.of(i), c, bad);
+  }
+
+ private:
+  static void encode_matrix(power_sgd const& s, cuda_exec const& ex, detail::device_iteration const& iteration,
+                            detail::matrix_shape const& shape, float const* m, float* drawn, float* p,
+                            detail::device_random const& at) {
+    std::uint64_t const q_size = shape.cols * s.rank, all = s.factors(shape);
+    float* const q = p + shape.rows * s.rank;
+    iteration.draw(iteration.start(s.seed, power_sgd::start_unit(shape.cols), at), drawn);
+    iteration.project(m, drawn, p);
+    iteration.orthonormal_columns(p);
+    iteration.back_project(m, p, q);
+    detail::launch(ex, "find_bad", detail::find_bad_kernel<>, detail::blocks_for(q_size), 256,
+                   static_cast<float const*>(q), q_size, power_sgd::limit_bits, iteration.bad());
+    detail::launch(ex, "spoil", detail::spoil_kernel<>, detail::blocks_for(all), 256, p, all,
+                   static_cast<unsigned const*>(iteration.bad()));
+  }
+  static void decode_dense(cuda_exec const& ex, float const* carrier, float* values, std::uint64_t n, bool add) {
+    if (!add) return ex.copy(values, carrier, n * sizeof(float));
+    detail::launch(ex, "add", detail::add_kernel<>, detail::blocks_for(n), 256, carrier, values, n);
+  }
+  static void decode_matrix(power_sgd const& s, cuda_exec const& ex, float const* carrier, float* values,
+                            device_decode_call const& c, unsigned* bad) {
+    auto const shape = s.shape_of(c.n);
     std::uint64_t const all = s.factors(shape);
-    auto* const bad = scratch(c.memory).take<unsigned>(1);
     ex.fill_zero(bad, sizeof *bad);
-    launch(ex, "find_bad", find_bad_kernel<float>, blocks_for(all), 256, c.carrier, all, inf_bits, bad);
-    block_call k;
-    k.n = c.n;
-    k.out = {c.values, element_type::float32};
-    k.add_to_out = c.add;
-    decode_factors(
-        ex, k, {c.carrier, c.carrier + shape.rows * s.rank, nullptr, s.rank, static_cast<std::uint32_t>(shape.cols)},
-        bad, c.lost == lost_values::zero ? 0.0f : canonical_nan());
+    detail::launch(ex, "find_bad", detail::find_bad_kernel<>, detail::blocks_for(all), 256, carrier, all,
+                   detail::inf_bits, bad);
+    detail::block_part to;
+    to.n = c.n;
+    to.out = {values, element_type::float32};
+    detail::decode_factors(
+        ex, to, c.add,
+        {carrier, carrier + shape.rows * s.rank, nullptr, s.rank, static_cast<std::uint32_t>(shape.cols)}, bad,
+        c.lost == lost_values::zero ? 0.0f : detail::canonical_nan());
   }
 };
 
-}  // namespace detail
 CCOMP_END

@@ -1,42 +1,43 @@
 #pragma once
 /// Opt-in: needs Eigen (link ccomp::eigen); not part of ccomp.hpp.
 
-#include <ccomp/comm/communicator.hpp>
-#include <ccomp/engine/host/low_rank.hpp>
+#include <ccomp/core/communicator.hpp>
+#include <ccomp/core/scratch.hpp>
+#include <ccomp/low_rank/factors.hpp>
 #include <ccomp/low_rank/orthonormal.hpp>
-#include <ccomp/stage_registry.hpp>
+#include <ccomp/text/stage_entry.hpp>
 #include <cmath>
 
 CCOMP_BEGIN
+template <class S> struct device_stage;  // engine/cuda/device_stage.cuh
 namespace detail {
 template <class S> struct device_protocol;  // engine/cuda/protocol.cuh
-template <class S> struct device_vector;    // engine/cuda/vector_stage.cuh
 }
 
-/// Sends the tensor, seen as a matrix, as the product of two thin factors found by one power iteration.
+/// Treats the tensor as a matrix and sends two thin factors of it, found by one power iteration.
 ///
 /// allreduce (automatic, in_flight): P = M Q summed over the ranks, orthonormalised; Q = M^T P summed; result P Q^T.
-/// With error_feedback Q is kept for the next step (warm start), so that the iteration goes on over the steps. Every
+/// With error_feedback, Q is kept for the next step (warm start), so that the iteration continues over the steps. Every
 /// other use (encode, decode, compress, gather, two_shot) does one iteration from random Q and sends P and Q.
 ///
 /// Shapes:      in [n] -> matrix [rows][cols], row by row; the missing values of the last row are zeros.
 ///              rows = 0: cols = ceil(sqrt n) rounded up to 16; else cols = ceil(n / rows). The matrix then has
 ///              ceil(n / cols) rows, which may be fewer than asked for: n = 31, rows = 20 is 16 x 2
 ///              Carrier: P [rows][rank], then Q [rank][cols]. If rank (rows + cols) >= n: the values themselves
-/// Payload:     4 rank (rows + cols) bytes (or 4 n): float whatever the tensor's type; the carrier may be coded further
+/// Payload:     4 rank (rows + cols) bytes (or 4 n): float for every element type; the carrier may be coded further
 /// In flight:   allreduces of 4 rank rows and of 4 rank cols bytes, float; small tensors one of 4 n
-/// Rounding:    float, sums in an order that the shape fixes; orthonormalisation in double
-/// Guarantee:   the error is M - P P^T M, a projection: never more than M, nothing if rank(M) <= rank, close to the
-///              best of this rank once the warm start has settled
-/// Feedback:    each rank keeps M - P Q_own^T, so that what the ranks keep adds up to what the sum lacks
-/// State:       Q [rank][cols], columns of unit length; one that vanishes is drawn anew
-/// Linear:      no (P depends on the sum); brings its own rounds instead
-/// Determinism: the same bits on every rank, for any thread count and instruction set of one build. Between builds and
-///              engines (Eigen's flags, cuBLAS): a tolerance. Any build decodes another's payload
-/// NaN, Inf:    on any rank make the whole tensor NaN on every rank (so does a factor of 2^112 and more: the product
-///              could overflow); allreduce then leaves residual and warm start as they are. In small tensors only
-///              the value itself is lost. With gather and two_shot residuals take up the step's finite values
-/// Throws:      invalid_argument: rank 0 or above 1024; a state that is not this tensor's
+/// Rounding:    float, with sums in an order that depends on the shape only; orthonormalisation in double
+/// Guarantee:   the error is M - P P^T M, a projection. It is never larger than M, it is zero if rank(M) <= rank, and
+///              after some steps with a warm start it is close to the smallest error for this rank
+/// Feedback:    each rank keeps M - P Q_own^T; the residuals of all ranks add up to what the sum lacks
+/// State:       Q [rank][cols], columns of unit length; a zero column is drawn again
+/// Linear:      no (P depends on the sum); it has its own rounds instead
+/// Determinism: the same bits on every rank, for any thread count and instruction set of one build. Different builds
+///              and engines (Eigen's flags, cuBLAS) agree within a tolerance. Any build decodes the payload of another
+/// NaN, Inf:    on any rank make the whole tensor NaN on every rank. So does a factor of 2^112 or more, because the
+///              product could overflow. allreduce then leaves residual and warm start unchanged. In small tensors, only
+///              the value itself is lost. With gather and two_shot, the residual takes up the finite values of the step
+/// Throws:      invalid_argument: rank is 0 or above 1024; a state that belongs to another tensor
 /// Source:      Vogels, Karimireddy, Jaggi, "PowerSGD: Practical Low-Rank Gradient Compression for Distributed
 ///              Optimization", NeurIPS 2019
 struct power_sgd {
@@ -140,14 +141,14 @@ struct power_sgd {
     return detail::scratch::bytes_for<float>(m.rows * rank) + 3 * start_bytes(m) + partial_bytes(m) +
            (shape.transformed ? detail::scratch::bytes_for<float>(n) : 0);
   }
-  /// The sum or mean over ranks; returns the bytes this rank sent.
+  /// The sum or mean over the ranks; returns the bytes that this rank sent.
   std::size_t reduce(host_exec const& ex, communicator_ref& comm, detail::reduce_call const& call) const {
     return is_dense(call.in.n) ? reduce_dense(ex, comm, call) : reduce_factors(ex, comm, call);
   }
 
  private:
   friend struct detail::device_protocol<power_sgd>;
-  friend struct detail::device_vector<power_sgd>;
+  friend struct device_stage<power_sgd>;
 
   // Factors from here on count as not finite: the sum of up to 1024 products with |p| <= 1 stays below 2^122.
   static constexpr std::uint32_t limit_bits = (127u + 112u) << 23;
@@ -230,10 +231,10 @@ struct power_sgd {
   static void add_up(detail::pass_context const& c, detail::reduce_call const& call, detail::residual_ref r,
                      detail::program transforms, float* y) {
     detail::for_each_tile(c, call.in.n, [&](std::size_t first, std::size_t n, detail::tile_buffers& b) {
-      detail::residual_tile const rest(c, r, first, n, b);
+      detail::residual_tile const residual(c, r, first, n, b);
       float const* const x = detail::load(c.isa, call.in, first, n, b.values);
       if (r)
-        detail::run(c.isa, [&] { detail::add_residual(rest.data(), r.decay, x, n, y + first); });
+        detail::run(c.isa, [&] { detail::add_residual(residual.data(), r.decay, x, n, y + first); });
       else
         std::memcpy(y + first, x, n * sizeof(float));
       detail::forward(transforms, c, y + first, n, first);
@@ -243,7 +244,7 @@ struct power_sgd {
   std::size_t reduce_factors(host_exec const& ex, communicator_ref& comm, detail::reduce_call const& call) const;
 };
 
-/// Transforms would only add rounding to values that are sent as they are.
+/// Transforms would only add rounding to values that are sent unchanged.
 inline std::size_t power_sgd::reduce_dense(host_exec const& ex, communicator_ref& comm,
                                            detail::reduce_call const& call) const {
   std::size_t const size = call.in.n;
@@ -256,10 +257,10 @@ inline std::size_t power_sgd::reduce_dense(host_exec const& ex, communicator_ref
   float const divisor = call.mean ? static_cast<float>(comm.size()) : 1.0f;
   detail::for_each_tile(c, size, [&](std::size_t first, std::size_t n, detail::tile_buffers& b) {
     if (r) {  // all was sent, and arrived where the sum is finite
-      detail::residual_tile const rest(c, r, first, n, b);
+      detail::residual_tile const residual(c, r, first, n, b);
       for (std::size_t i = 0; i < n; ++i)
-        if (detail::is_finite(sum[first + i])) rest.data()[i] = 0;
-      rest.commit();
+        if (detail::is_finite(sum[first + i])) residual.data()[i] = 0;
+      residual.commit();
     }
     detail::run(c.isa, [&] { detail::finish_sum(sum + first, n, divisor); });
     detail::store(c.isa, sum + first, n, call.out, first);
@@ -312,22 +313,22 @@ inline std::size_t power_sgd::reduce_factors(host_exec const& ex, communicator_r
     float const divisor = call.mean ? static_cast<float>(comm.size()) : 1.0f;
     detail::run(passes.isa, [&] { detail::finish_sum(total, q_size, divisor); });
     if (r && m.direct() && call.transforms.empty() && call.out.type == element_type::float32) {
-      passes.expand_and_keep(m, p, total, own, static_cast<float*>(call.out.data));
+      passes.expand_with_residual(m, p, total, own, static_cast<float*>(call.out.data));
       return sent;
     }
   }
   detail::for_each_tile(c, call.in.n, [&](std::size_t first, std::size_t n, detail::tile_buffers& b) {
     if (good && r) {
       alignas(64) float sum[detail::tile_values];
-      detail::residual_tile const rest(c, r, first, n, b);
+      detail::residual_tile const residual(c, r, first, n, b);
       float const* const x = detail::load(c.isa, call.in, first, n, b.values);
       passes.expand(p, own, first, n, b.decoded);
       detail::inverse(call.transforms, c, b.decoded, n, first);
       detail::run(c.isa, [&] {
-        detail::add_residual(rest.data(), r.decay, x, n, sum);
-        detail::keep_rest(sum, b.decoded, n, rest.data());
+        detail::add_residual(residual.data(), r.decay, x, n, sum);
+        detail::update_residual(sum, b.decoded, n, residual.data());
       });
-      rest.commit();
+      residual.commit();
     }
     if (good) {
       passes.expand(p, total, first, n, b.values);
@@ -341,7 +342,7 @@ inline std::size_t power_sgd::reduce_factors(host_exec const& ex, communicator_r
 }
 
 namespace detail {
-inline bool const power_sgd_joins = stage_registry::join<power_sgd>("thin factors of a matrix, by one power iteration");
+inline bool const power_sgd_joins = join_text([] { return entry_of<power_sgd>(); });
 }
 
 CCOMP_END

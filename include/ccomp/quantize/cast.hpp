@@ -1,9 +1,9 @@
 #pragma once
 
-#include <ccomp/fields.hpp>
-#include <ccomp/numeric.hpp>
-#include <ccomp/statistic.hpp>
-#include <ccomp/types.hpp>
+#include <ccomp/core/fields.hpp>
+#include <ccomp/core/numeric.hpp>
+#include <ccomp/core/statistic.hpp>
+#include <ccomp/core/types.hpp>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -21,15 +21,15 @@ template <class T> struct cast {
 ///
 /// Shapes:      in [n] -> values [n] of 2 bytes
 /// Payload:     pad16(2 n) bytes; depends on n only
-/// Range:       that of the type: larger finite values saturate at its largest number (float16: 65504). Collectives
-///              multiply sums over W ranks by 2^-ceil(log2 W) while they are float16 carriers, so that the sum of
-///              numbers in range stays in range
+/// Range:       that of the type; larger finite values saturate at its largest number (float16: 65504). A float16
+///              carrier of a sum over W ranks holds the sum times 2^-ceil(log2 W), so that the sum of values in range
+///              is in range
 /// Ties:        round to nearest even
 /// Guarantee:   |x - Q(x)| <= 2^-11 |x| (float16, |x| >= 2^-14; below: 2^-25), 2^-8 |x| (bfloat16, normal numbers)
 /// Linear:      yes
 /// Determinism: bitwise the same on every engine, thread count and run
-/// NaN, Inf:    stay NaN (canonical) and Inf, each value on its own
-/// Throws:      nothing of its own
+/// NaN, Inf:    stay NaN (canonical) and Inf; no other value changes
+/// Throws:      nothing
 /// Source:      IEEE 754-2019, binary16; Kalamkar et al., "A Study of BFLOAT16 for Deep Learning Training", 2019
 template <class T>
 requires std::same_as<T, float16> || std::same_as<T, bfloat16>
@@ -42,7 +42,7 @@ struct cast<T> {
 };
 
 namespace detail {
-/// An fp8 type in numbers: conversion of magnitudes, the code of the largest number, which is 1.75 x 2^top_exponent.
+/// An fp8 type: conversion of magnitudes, and the code of the largest number, which is 1.75 x 2^top_exponent.
 template <class T> struct fp8_traits;
 template <> struct fp8_traits<fp8_e4m3> : formats::small_float<3, 7> {
   static constexpr std::string_view name = "fp8_e4m3";
@@ -58,18 +58,19 @@ template <> struct fp8_traits<fp8_e5m2> : formats::small_float<2, 15> {
 
 /// Rounds each value to an 8-bit float times a scale that its block shares.
 ///
-/// Shapes:      in [n] -> codes [n] of 8 bits, one scale a block
+/// Shapes:      in [n] -> codes [n] of 8 bits, one scale per block
 /// Payload:     pad16(4 ceil(n/block)) + pad16(n) bytes; depends on n only
-/// Range:       the largest |x| of a block is put on the largest number of the type (448 or 57344). The scale stored is
-///              max|x| / 1.75, rounded up to 16 significant bits: 2^8 (2^15) times what a code is multiplied by, so
-///              that neither it nor its inverse leaves the range of float
+/// Range:       the largest |x| of a block becomes the largest number of the type (448 or 57344). The stored scale is
+///              max|x| / 1.75, rounded up to 16 significant bits. It is 2^8 (e5m2: 2^15) times the factor of a code, so
+///              that neither the scale nor its inverse leaves the range of float
 /// Ties:        round to nearest even
 /// Guarantee:   |x - Q(x)| <= u |x| + s with u = 2^-4 (e4m3), 2^-3 (e5m2) and s = half the smallest subnormal of the
-///              type times the scale: max|x| / 458752 (e4m3), max|x| / 7516192768 (e5m2); times 1 + 2^-14 for rounding
+///              type times the scale: max|x| / 458752 (e4m3), max|x| / 7516192768 (e5m2); both times 1 + 2^-14 for
+///              rounding
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run
-/// NaN, Inf:    make their block NaN, no other. Blocks whose max|x| < 2^-118 decode to zero.
-/// Throws:      invalid_argument: block no power of two in 16..4096
+/// NaN, Inf:    make their block NaN, and no other block. Blocks whose max|x| < 2^-118 decode to zero.
+/// Throws:      invalid_argument: block is not a power of two in 16..4096
 /// Source:      Micikevicius et al., "FP8 Formats for Deep Learning", 2022; OCP 8-bit Floating Point Specification
 template <class T>
 requires std::same_as<T, fp8_e4m3> || std::same_as<T, fp8_e5m2>

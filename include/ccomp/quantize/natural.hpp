@@ -1,8 +1,8 @@
 #pragma once
 
-#include <ccomp/fields.hpp>
-#include <ccomp/numeric.hpp>
-#include <ccomp/statistic.hpp>
+#include <ccomp/core/fields.hpp>
+#include <ccomp/core/numeric.hpp>
+#include <ccomp/core/statistic.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -12,21 +12,21 @@ CCOMP_BEGIN
 
 /// Rounds each value at random to one of the two nearest powers of two, so that its expectation is the value.
 ///
-/// Shapes:      in [n] -> codes [n] of 8 bits, one power of two a block
+/// Shapes:      in [n] -> codes [n] of 8 bits, one power of two per block
 /// Payload:     pad16(4 ceil(n/block)) + pad16(n) bytes; depends on n only
 /// Range:       code = sign << 7 | m: m = 0 is zero, m >= 1 is top 2^(1-m) with top the smallest power of two not below
-///              max|x|. So 127 powers of two lie in reach and nothing is clipped, except that 2^127 is the largest:
-///              values above decode to it. What is written in 16 bits saturates at the type's largest number
-/// Rounding:    2^e (1 + f) goes up to 2^(e+1) with probability f, in 2^-16
+///              max|x|. So a code can be one of 127 powers of two, and nothing is clipped, except that values above
+///              2^127 decode to 2^127. Values written in 16 bits saturate at the type's largest number
+/// Rounding:    2^e (1 + f) becomes 2^(e+1) with probability f (in steps of 2^-16), else 2^e
 /// Guarantee:   |x - Q(x)| < |x|; |E Q(x) - x| <= 2^-16 |x|; E (Q(x) - x)^2 <= x^2 / 8. Values below top 2^-126 are
-///              lost: an error of less than 2^-126 of the block's maximum, the only bias besides saturation. Values
-///              below 2^-126 become 0 or 2^-126: |x - Q(x)| < 2^-126, the bias at most 2^-142
+///              lost: this error is less than 2^-126 of the block's maximum, and the only bias besides saturation.
+///              Values below 2^-126 become 0 or 2^-126: |x - Q(x)| < 2^-126, and the bias is at most 2^-142
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run of the same step
-/// NaN, Inf:    make their block NaN, no other. Blocks whose max|x| < 2^-118 decode to zero.
-/// Throws:      invalid_argument: block no power of two in 16..4096
+/// NaN, Inf:    make their block NaN, and no other block. Blocks whose max|x| < 2^-118 decode to zero.
+/// Throws:      invalid_argument: block is not a power of two in 16..4096
 /// Source:      Horvath, Ho, Horvath, Sahu, Canini, Richtarik, "Natural Compression for Distributed Deep Learning",
-///              MSML 2022 (9 bits there: the exponent as it is)
+///              MSML 2022 (there 9 bits: sign and exponent)
 struct natural {
   static constexpr std::string_view name = "natural";
   static constexpr int bits = 8;

@@ -5,7 +5,7 @@
 
 CCOMP_BEGIN
 
-/// The norm whose levels qsgd rounds to.
+/// The norm that the levels of qsgd are fractions of.
 enum class level_norm { max, l2 };
 constexpr auto setting_names(level_norm) { return std::array<std::string_view, 2>{"max", "l2"}; }
 
@@ -29,18 +29,20 @@ struct l2_pieces : symmetric_pieces<rounding::stochastic> {
 /// Rounds each value at random to one of the two nearest of 2 s + 1 evenly spaced levels of its block's norm,
 /// s = 2^(Bits-1) - 1, so that its expectation is the value.
 ///
-/// Shapes:      in [n] -> codes [n] of Bits bits, one scale a block
+/// Shapes:      in [n] -> codes [n] of Bits bits, one scale per block
 /// Payload:     pad16(4 ceil(n/block)) + pad16(ceil(n Bits / 8)) bytes; depends on n only
 /// Range:       -s..s times scale, stored offset by 2^(Bits-1); scale = norm / s rounded up to 16 significant bits.
-///              norm=max: max|x|, the same codes as uniform_quantize(round=stochastic); norm=l2: the L2 norm, QSGD's
-///              own, whose levels lie up to sqrt(block) wider: at 4 bits and blocks above 49 values its error exceeds
-///              the values themselves for dense gradients
-/// Rounding:    a value between levels a and a + 1 takes a + 1 with its fraction as probability, in 2^-16
-/// Guarantee:   |x - Q(x)| < scale; |E Q(x) - x| <= 2^-16 scale; E (Q(x) - x)^2 <= scale^2 / 4 a value
+///              norm=max: max|x|, with the same codes as uniform_quantize(round=stochastic). norm=l2: the L2 norm, as
+///              in QSGD; its levels are up to sqrt(block) times further apart, so with 4 bits and blocks above 49
+///              values the error of dense gradients exceeds the values
+/// Rounding:    a value a + f between the levels a and a + 1 becomes a + 1 with probability f (in steps of 2^-16), else
+///              a
+/// Guarantee:   |x - Q(x)| < scale; |E Q(x) - x| <= 2^-16 scale; E (Q(x) - x)^2 <= scale^2 / 4 per value
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run of the same step
-/// NaN, Inf:    make their block NaN, no other. Blocks whose max|x| (norm=l2: root mean square) < 2^-118 decode to zero.
-/// Throws:      invalid_argument: block no power of two in 16..4096
+/// NaN, Inf:    make their block NaN, and no other block. Blocks whose max|x| (norm=l2: root mean square) < 2^-118
+///              decode to zero.
+/// Throws:      invalid_argument: block is not a power of two in 16..4096
 /// Source:      Alistarh, Grubic, Li, Tomioka, Vojnovic, "QSGD: Communication-Efficient SGD via Gradient Quantization
 ///              and Encoding", NeurIPS 2017, section 3 (fixed-width codes instead of Elias coding)
 template <int Bits> struct qsgd {

@@ -1,8 +1,8 @@
 #pragma once
 /// shared_scale_quantize on GPUs.
 
-#include <ccomp/engine/cuda/shared_sum.cuh>
 #include <ccomp/quantize/shared_scale.hpp>
+#include <ccomp/quantize/shared_sum.cuh>
 
 CCOMP_BEGIN
 namespace detail {

@@ -1,37 +1,36 @@
 #pragma once
 
-#include <ccomp/engine/host/shared_sum.hpp>
+#include <ccomp/quantize/shared_sum.hpp>
 #include <ccomp/quantize/uniform.hpp>
 
 CCOMP_BEGIN
 
 /// Symmetric uniform codes on scales that all ranks share, so that the communicator adds the codes themselves.
 ///
-/// allreduce (automatic, in_flight), behind transforms at most: the ranks agree on each block's max|x| (an integer
-/// maximum), code with that scale, and add the codes in flight. With `hadamard_rotate` before it, this is THC's scheme
-/// without its table. Every other use (encode, decode, compress, gather, two_shot, behind a sparsifier) codes each
-/// block with its own scale: the bytes of uniform_quantize's symmetric codes.
+/// allreduce (automatic, in_flight), alone or after transforms: the ranks agree on each block's max|x| (an integer
+/// maximum), code with that scale, and add the codes in flight. After `hadamard_rotate`, this is THC's scheme without
+/// its table. Every other use (encode, decode, compress, gather, two_shot, after a sparsifier) codes each block with
+/// its own scale: the bytes are uniform_quantize's symmetric codes.
 ///
-/// Shapes:      in [n] -> codes [n] of Bits bits, one scale a block; in flight: keys u32 [ceil(n/block)], codes [n] of
-///              8, 16 or 32 bits
+/// Shapes:      in [n] -> codes [n] of Bits bits, one scale per block; in flight: keys u32 [ceil(n/block)], codes [n]
+///              of 8, 16 or 32 bits
 /// Payload:     pad16(4 ceil(n/block)) + pad16(ceil(n Bits / 8)) bytes
 /// In flight:   an allreduce of 4 ceil(n/block) bytes, then one of n bytes for W ranks with L W <= 127, of 2 n for
 ///              L W <= 32767, of 4 n beyond (L = 2^(Bits-1) - 1): no sum can overflow
-/// Range:       -L..L times scale, scale = max|x| / L over block and ranks, rounded up to 16 significant bits
-/// Rounding:    of a value: nearest (half to even) or stochastic; the sum of codes is exact; sum times scale rounds
-/// once,
-///              the division by W (mean) once
+/// Range:       -L..L times scale; scale = max|x| / L, rounded up to 16 significant bits; the maximum is over the block
+///              and all ranks
+/// Rounding:    each value is rounded to nearest (half to even) or stochastically. The sum of codes is exact; the
+///              product of sum and scale rounds once, and the division by W (mean) once
 /// Guarantee:   nearest: each rank's |x - Q(x)| <= scale / 2; stochastic: < scale, unbiased to 2^-16 of a scale
-/// Feedback:    residual = sum of input and residual - the rank's own decoded values. Refused for 2 bits with
-///              stochastic rounding: that error may exceed the largest value
-/// Linear:      no (a sum of payloads has several scales); brings its own rounds instead
+/// Feedback:    residual = input + residual - the rank's own decoded values. Refused for 2 bits with stochastic
+///              rounding, whose error may exceed the largest value
+/// Linear:      no (a sum of payloads has several scales); it has its own rounds instead
 /// Determinism: bitwise the same on every rank, engine, thread count and run of the same step
-/// NaN, Inf:    on any rank make that block NaN on every rank, no other, and leave its residuals as they are. Blocks
+/// NaN, Inf:    on any rank: the block is NaN on every rank, no other block is, and its residuals are unchanged. Blocks
 ///              whose max|x| < 2^-118 on every rank decode to zero
-/// Throws:      invalid_argument: block no power of two in 16..4096
+/// Throws:      invalid_argument: block is not a power of two in 16..4096
 /// Source:      Li et al., "THC: Accelerating Distributed Deep Learning Using Tensor Homomorphic Compression", NSDI
-/// 2024
-///              (one norm for all workers, codes summed without decoding)
+///              2024 (one norm for all workers, codes summed without decoding)
 template <int Bits> struct shared_scale_quantize {
   static_assert(Bits >= 2 && Bits <= 8, "ccomp: shared_scale_quantize takes 2 to 8 bits");
   static constexpr std::string_view name = "shared_scale_quantize";
@@ -56,7 +55,7 @@ template <int Bits> struct shared_scale_quantize {
   [[nodiscard]] std::size_t reduce_scratch_bytes(detail::reduce_shape const& shape) const {
     return detail::shared_sum<detail::symmetric_pieces<rounding::nearest>>::scratch_bytes(block, levels, shape);
   }
-  /// The sum or mean over ranks; returns the bytes this rank sent.
+  /// The sum or mean over the ranks; returns the bytes that this rank sent.
   std::size_t reduce(host_exec const& ex, communicator_ref& comm, detail::reduce_call const& call) const {
     std::size_t sent = 0;
     specialise([&](auto const& pieces) {
@@ -70,3 +69,7 @@ template <int Bits> struct shared_scale_quantize {
 };
 
 CCOMP_END
+
+#if CCOMP_DEVICE_CODE
+#include <ccomp/quantize/shared_scale.cuh>
+#endif

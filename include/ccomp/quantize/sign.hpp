@@ -1,9 +1,9 @@
 #pragma once
 
 #include <array>
-#include <ccomp/fields.hpp>
-#include <ccomp/numeric.hpp>
-#include <ccomp/statistic.hpp>
+#include <ccomp/core/fields.hpp>
+#include <ccomp/core/numeric.hpp>
+#include <ccomp/core/statistic.hpp>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -12,17 +12,17 @@
 
 CCOMP_BEGIN
 
-/// What a sign is multiplied by.
+/// The magnitude that a sign stands for.
 enum class sign_scale { l1_mean, two_means, l2 };
 constexpr auto setting_names(sign_scale) { return std::array<std::string_view, 3>{"l1_mean", "two_means", "l2"}; }
 
 namespace detail {
 
 CCOMP_HD inline std::uint32_t sign_code(float x) { return x < 0 ? 1u : 0u; }
-/// What is too small for other quantizers' scales is zero here too.
+/// Means that are too small for the scales of other quantizers are zero here too.
 CCOMP_HD inline float flush_tiny(float x) { return magnitude_key(x) < tiny_bits ? 0.0f : x; }
 
-/// One scale, one sign.
+/// One scale for both signs.
 struct signed_scale_pieces {
   struct parameters {
     float scale;
@@ -43,7 +43,7 @@ struct l2_mean_pieces : signed_scale_pieces {
     return {flush_tiny(static_cast<float>(sqrt(s.sum[0] / static_cast<double>(n))))};
   }
 };
-/// The mean of each side.
+/// One mean for each sign.
 struct two_means_pieces {
   using statistic = sign_sums;
   struct parameters {
@@ -62,20 +62,21 @@ struct two_means_pieces {
 
 /// Keeps the sign of each value and one or two means of its block. Meant for error feedback.
 ///
-/// Shapes:      in [n] -> signs [n] of 1 bit, one scale (two_means: two) a block
+/// Shapes:      in [n] -> signs [n] of 1 bit, one scale per block (two_means: two)
 /// Payload:     pad16(4 ceil(n/block)) (8 for two_means) + pad16(ceil(n / 8)) bytes; depends on n only. With blocks of
-///              1024 the scales add 3 % (two_means 6 %) to the signs, and still follow the layers of a model
-/// Scale:       l1_mean: mean |x|, of all scales the one with the least squared error
+///              1024, the scales add 3 % (two_means: 6 %) to the signs; such blocks are still smaller than the layers
+///              of a model
+/// Scale:       l1_mean: mean |x|: of all scales, it has the least squared error
 ///              two_means: mean of the negative values and mean of the others (1-bit SGD); never worse than l1_mean
-///              l2: L2 norm / sqrt(block), keeps the norm (1-bit Adam); its error may exceed the values themselves
+///              l2: L2 norm / sqrt(block), which keeps the norm (1-bit Adam); the error may exceed the values
 /// Ties:        zero, of either sign, counts as positive
 /// Guarantee:   l1_mean, two_means: |x - Q(x)|^2 <= (1 - 1/block) |x|^2 in L2 norms over a block, a contraction;
-///              l2: at most 2 (1 - 1/sqrt(block)) |x|^2, no contraction: error feedback refuses it
+///              l2: at most 2 (1 - 1/sqrt(block)) |x|^2; not a contraction, so error feedback refuses it
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run
-/// NaN, Inf:    make their block NaN, no other, as does a sum of |x| beyond the largest float (l2: never). Means below
-///              2^-118 are zero.
-/// Throws:      invalid_argument: block no power of two in 16..4096
+/// NaN, Inf:    make their block NaN, and no other block. So does a sum of |x| beyond the largest float (not with l2).
+///              Means below 2^-118 are zero.
+/// Throws:      invalid_argument: block is not a power of two in 16..4096
 /// Source:      Karimireddy et al., "Error Feedback Fixes SignSGD and other Gradient Compression Schemes", ICML 2019
 ///              (l1_mean); Seide et al., "1-Bit Stochastic Gradient Descent", Interspeech 2014 (two_means); Tang et
 ///              al., "1-bit Adam", ICML 2021 (l2)

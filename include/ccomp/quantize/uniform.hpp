@@ -1,17 +1,17 @@
 #pragma once
 
 #include <array>
-#include <ccomp/error.hpp>
-#include <ccomp/fields.hpp>
-#include <ccomp/numeric.hpp>
-#include <ccomp/statistic.hpp>
-#include <ccomp/types.hpp>
+#include <ccomp/core/error.hpp>
+#include <ccomp/core/fields.hpp>
+#include <ccomp/core/numeric.hpp>
+#include <ccomp/core/statistic.hpp>
+#include <ccomp/core/types.hpp>
 #include <cstdint>
 #include <string>
 
 CCOMP_BEGIN
 
-/// How codes cover a block: symmetric about zero, or from its smallest to its largest value.
+/// The range of the levels: symmetric about zero, or from the smallest to the largest value of the block.
 enum class code_range { symmetric, min_max };
 constexpr auto setting_names(code_range) { return std::array<std::string_view, 2>{"symmetric", "min_max"}; }
 
@@ -94,21 +94,21 @@ template <rounding Round> struct min_max_pieces : min_max_codes {
 
 /// Rounds each value to one of 2^Bits evenly spaced levels that span its block.
 ///
-/// Shapes:      in [n] -> codes [n] of Bits bits, one scale (symmetric) or middle and scale (min_max) a block
+/// Shapes:      in [n] -> codes [n] of Bits bits, per block one scale (symmetric) or middle and scale (min_max)
 /// Payload:     pad16(4 ceil(n/block)) (8 for min_max) + pad16(ceil(n Bits / 8)) bytes; depends on n only
 /// Range:       symmetric (Bits >= 2): (-L..L) scale, L = 2^(Bits-1) - 1, stored as code + L + 1; scale = max|x| / L
 ///              min_max: middle + (0..L - L/2) scale, L = 2^Bits - 1; middle = (min + max) / 2, scale = (max - min) / L
-///              Scales are rounded up to 16 significant bits, so that the extremes are not clipped; where an extreme
-///              would then decode to Inf, down. min_max blocks whose range is below 2^-126 L decode to their middle
+///              Scales are rounded up to 16 significant bits, so that the extremes are not clipped (down, if an extreme
+///              would decode to Inf). min_max blocks whose range is below 2^-126 L decode to their middle
 /// Ties:        nearest rounds half to even
 /// Guarantee:   nearest: |x - Q(x)| <= scale / 2 (and the rounding of the arithmetic); stochastic: < scale, unbiased to
-///              2^-16 of a scale
-/// Feedback:    refused for 1 bit, and for 2 bits with min_max or stochastic rounding: zero is no level then, or is
-///              missed by chance, and the error of a block of small values beside one large one may exceed the block
+///              2^-16 scale
+/// Feedback:    refused for 1 bit, and for 2 bits with min_max or stochastic rounding. Zero is then not a level, or is
+///              missed by chance; in a block of small values and one large value, the error may exceed the values
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run of the same step
-/// NaN, Inf:    make their block NaN, no other. Blocks whose max|x| < 2^-118 decode to zero.
-/// Throws:      invalid_argument: block no power of two in 16..4096; symmetric with 1 bit
+/// NaN, Inf:    make their block NaN, and no other block. Blocks whose max|x| < 2^-118 decode to zero.
+/// Throws:      invalid_argument: block is not a power of two in 16..4096; symmetric with 1 bit
 /// Source:      Dettmers, "8-Bit Approximations for Parallelism in Deep Learning", ICLR 2016 (block-wise max-abs);
 ///              Alistarh et al., "QSGD", NeurIPS 2017 (stochastic levels, max norm)
 template <int Bits> struct uniform_quantize {
@@ -130,8 +130,8 @@ template <int Bits> struct uniform_quantize {
     detail::expects(Bits > 1 || range == code_range::min_max,
                     "uniform_quantize<1>: symmetric codes need at least 2 bits; use range=min_max or sign_quantize");
   }
-  /// With few levels the error of a block may exceed the block. With more, the largest error stays below a third of the
-  /// largest value, and error feedback stays bounded.
+  /// With few levels, the error of a block may exceed the block. With more, the largest error is below a third of the
+  /// largest value, so error feedback stays bounded.
   [[nodiscard]] bool contracts() const {
     return Bits > (round == rounding::nearest && range == code_range::symmetric ? 1 : 2);
   }

@@ -1,68 +1,43 @@
 #pragma once
 
 #include <algorithm>
-#include <ccomp/concepts.hpp>
+#include <ccomp/core/concepts.hpp>
+#include <ccomp/core/relative_bound.hpp>
+#include <ccomp/core/scratch.hpp>
 #include <ccomp/engine/host/scatter.hpp>
-#include <ccomp/engine/host/select.hpp>
+#include <ccomp/engine/host/selection.hpp>
 #include <ccomp/engine/host/statistic.hpp>
-#include <ccomp/sparsify/kept.hpp>
-#include <ccomp/sparsify/selection.hpp>
+#include <ccomp/sparsify/selected_count.hpp>
 #include <cstring>
 
 CCOMP_BEGIN
-namespace detail {
-
-/// x, or zero where x is not finite; by a mask, so that loops over it vectorise.
-CCOMP_HD constexpr float finite_or_zero(float x) {
-  return bits_float(float_bits(x) & (magnitude_key(x) < inf_bits ? 0xffffffffu : 0u));
-}
-
-/// sum of the squares of what is finite, in double.
-struct finite_squares {
-  static constexpr int sums = 1;
-  using partial = double;
-  double sum[1] = {};
-  CCOMP_HD static double term(int, float x) {
-    auto const d = static_cast<double>(finite_or_zero(x));
-    return mul(d, d);
-  }
-};
-
-/// relative times the root mean square of n values, or the largest magnitude if that is smaller.
-CCOMP_HD inline float relative_bound(float relative, double squares, std::size_t n, float largest) {
-  double const bound = mul(static_cast<double>(relative), sqrt(squares / static_cast<double>(n)));
-  return bound < static_cast<double>(largest) ? static_cast<float>(bound) : largest;
-}
-
-}  // namespace detail
-
-/// Keeps the values whose magnitude reaches a bound, as far as they fit.
+/// Keeps the values whose magnitude reaches a bound, up to a capacity.
 ///
 /// Shapes:      in [n] -> m indices, carrier [m] in ascending order of index; m <= max(1, floor(capacity_ratio n))
-/// Bound:       |x| >= value; with value = 0, |x| >= relative * sqrt(sum x^2 / n) over the finite x, in double, rounded
-///              to float, or |x| >= max|x| if that is smaller. Zeros are never kept.
+/// Bound:       |x| >= value; with value = 0, |x| >= relative * sqrt(sum x^2 / n) over the finite x (in double, rounded
+///              to float), or |x| >= max|x| if that bound is smaller. Zeros are never kept.
 /// Payload:     pad16(8 + coded indices for the capacity) + the payload of m values; the side bytes start with m and
 ///              the number of values left out, u32 each
-/// Overflow:    of more values than fit, the first from a place s on are kept, going on at the front when the end is
-///              reached; s = hash64(hash64(0, step), tensor id) mod n, so that no value waits for ever. If some of them
-///              are not finite, only those are kept. The others stay in the residual of error feedback, and
-///              `threshold::overflow(payload)` counts them, as `collective_report::overflowed` does on the host and
-///              `workspace::check()` on a GPU
-/// Guarantee:   what is left out and did not overflow is smaller than the bound. Contraction: 0 with a value (a tensor
-///              may have none that large, but what error feedback leaves stays below the bound), min(1, relative^2) / n
-///              without. Under error feedback a relative bound above 1 rises with the residual it leaves, and less and
-///              less is sent: choose a value, or a relative of at most 1
+/// Overflow:    if more values reach the bound than fit, the first ones from index s on are kept, continuing at index 0
+///              after the end; s = hash64(hash64(0, step), tensor id) mod n, so that every value is kept after some
+///              steps. If some of them are not finite, only those are kept. The others stay in the residual of error
+///              feedback. `threshold::overflow(payload)` counts them, and so do `collective_report::overflowed` on the
+///              host and `workspace::check()` on a GPU
+/// Guarantee:   values that are left out and did not overflow are smaller than the bound. Contraction: with `value` 0,
+///              since a tensor may have no value that large (but the residual of error feedback stays below the bound);
+///              without it min(1, relative^2) / n. With error feedback, a relative bound above 1 increases with the
+///              residual, and less and less is sent: choose a `value`, or a relative bound of at most 1
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run
-/// NaN, Inf:    always reach the bound and are kept as they are, ahead of all finite values
-/// Throws:      invalid_argument: a negative or infinite value or relative, both 0, capacity_ratio outside (0, 1],
-///              n >= 2^32; payload_error: counts and indices that no encode produces, found before anything is written
+/// NaN, Inf:    always reach the bound, are kept unchanged, and take precedence over finite values
+/// Throws:      invalid_argument: a negative or infinite value or relative, both 0, capacity_ratio outside (0, 1], n >=
+///              2^32; payload_error: counts and indices that no encode produces; checked before anything is written
 /// Source:      Strom, "Scalable distributed DNN training using commodity GPU cloud computing", Interspeech 2015
 struct threshold {
   static constexpr std::string_view name = "threshold";
   static constexpr bool is_linear = false;
   static constexpr bool is_unbiased = false;
-  static constexpr bool stochastic = true;  // where an overflow begins to keep is drawn by the step
+  static constexpr bool stochastic = true;  // where an overflow begins is drawn by the step
 
   float value = 0;
   float relative = 1;
@@ -85,10 +60,16 @@ struct threshold {
     detail::expect_ratio(capacity_ratio, name, "capacity_ratio");
   }
 
+  /// The first part of the side bytes.
+  struct header {
+    std::uint32_t selected, left_out;
+  };
+  static constexpr std::size_t header_bytes = sizeof(header);
+
   [[nodiscard]] std::size_t carrier_size(std::size_t n) const {
-    return detail::kept_of_sum(detail::kept_values(capacity_ratio, 0, n, name), payloads, n);
+    return detail::selected_of_sum(detail::selected_count(capacity_ratio, 0, n, name), payloads, n);
   }
-  /// Keeps all that so many payloads hold, added up: whatever is not zero.
+  /// Keeps all values of the sum of so many payloads: those that are not zero.
   [[nodiscard]] threshold sum_of(std::size_t number) const {
     threshold wide = *this;
     wide.value = 0x1p-149f;
@@ -101,14 +82,7 @@ struct threshold {
     return detail::scratch::bytes_for<std::uint32_t>(most) + detail::candidates::bytes(n, most) +
            detail::scratch::bytes_for<tile_norm>(detail::ceil_div(n, detail::tile_values));
   }
-  [[nodiscard]] selection selects(std::size_t n) const {
-    return {.kind = selection_kind::reaching,
-            .n = n,
-            .kept = carrier_size(n),
-            .indices = layout(n),
-            .value = value,
-            .relative = relative};
-  }
+  [[nodiscard]] index_layout layout(std::size_t n) const { return {indices, n, carrier_size(n)}; }
   [[nodiscard]] double contraction(std::size_t n) const {
     if (n == 0) return 1;
     double const r = std::min(static_cast<double>(relative), 1.0);
@@ -126,23 +100,23 @@ struct threshold {
     auto* const index = memory.take<std::uint32_t>(most);
     auto* const tiles = memory.take<tile_norm>(detail::ceil_div(in.size(), detail::tile_values));
     float const bound = value > 0 ? value : relative_bound(ex, in, tiles);
-    std::uint32_t const key = std::max(detail::magnitude_key(bound), 1u);
-    auto const start = static_cast<std::size_t>(hash64(hash64(0, at.at), at.tensor) % in.size());
+    std::uint32_t const key = detail::reaching_key(bound);
+    auto const start = static_cast<std::size_t>(detail::overflow_start(at.at, at.tensor, in.size()));
     auto const found = detail::select_reaching(ex, in, key, most, start, memory, index, carrier.data());
-    header const h{static_cast<std::uint32_t>(found.kept), static_cast<std::uint32_t>(found.left_out)};
+    header const h{static_cast<std::uint32_t>(found.selected), static_cast<std::uint32_t>(found.left_out)};
     std::memcpy(side.data(), &h, sizeof h);
-    detail::encode_indices(ex, layout(in.size()), {index, found.kept}, side.data() + header_bytes);
-    return found.kept;
+    detail::encode_indices(ex, layout(in.size()), {index, found.selected}, side.data() + header_bytes);
+    return found.selected;
   }
   [[nodiscard]] std::size_t carrier_count(std::span<std::byte const> side, std::size_t n) const {
     if (n == 0) return 0;
     header const h = read_header(side);
     std::size_t const most = carrier_size(n);
-    detail::expects<payload_error>(h.kept <= most && std::uint64_t{h.kept} + h.left_out <= n, [&] {
-      return "threshold: the payload claims " + std::to_string(h.kept) + " values and " + std::to_string(h.left_out) +
-             " left out; " + std::to_string(most) + " of " + std::to_string(n) + " fit";
+    detail::expects<payload_error>(h.selected <= most && std::uint64_t{h.selected} + h.left_out <= n, [&] {
+      return "threshold: the payload claims " + std::to_string(h.selected) + " values and " +
+             std::to_string(h.left_out) + " left out; " + std::to_string(most) + " of " + std::to_string(n) + " fit";
     });
-    return h.kept;
+    return h.selected;
   }
   void decode(host_exec const& ex, std::span<std::byte const> side, std::span<float const> carrier,
               std::span<float> out, std::span<std::byte>, pass_options const&) const {
@@ -156,11 +130,6 @@ struct threshold {
   }
 
  private:
-  struct header {
-    std::uint32_t kept, left_out;
-  };
-  static constexpr std::size_t header_bytes = sizeof(header);
-
   static header read_header(std::span<std::byte const> side) {
     if (side.empty()) return {0, 0};
     detail::expects<payload_error>(side.size() >= header_bytes, "threshold: the payload ends within its counts");
@@ -178,7 +147,6 @@ struct threshold {
              std::to_string(carried);
     });
   }
-  [[nodiscard]] index_layout layout(std::size_t n) const { return {indices, n, carrier_size(n)}; }
 
   struct tile_norm {
     double squares;
@@ -217,3 +185,7 @@ struct threshold {
 };
 
 CCOMP_END
+
+#if CCOMP_DEVICE_CODE
+#include <ccomp/sparsify/threshold.cuh>
+#endif

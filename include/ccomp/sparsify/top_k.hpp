@@ -1,27 +1,27 @@
 #pragma once
 
-#include <ccomp/concepts.hpp>
+#include <ccomp/core/concepts.hpp>
+#include <ccomp/core/scratch.hpp>
 #include <ccomp/engine/host/scatter.hpp>
-#include <ccomp/engine/host/select.hpp>
-#include <ccomp/sparsify/kept.hpp>
-#include <ccomp/sparsify/selection.hpp>
+#include <ccomp/engine/host/selection.hpp>
+#include <ccomp/sparsify/selected_count.hpp>
 
 CCOMP_BEGIN
 
 /// Keeps the k values of largest magnitude, exactly.
 ///
 /// Shapes:      in [n] -> k indices, carrier [k] in ascending order of index; k = count if that is not 0, else
-///              floor(ratio n) (in double precision); at least 1, at most n; 0 for n = 0
+///              floor(ratio n) (in double precision); k is at least 1 and at most n, and 0 for n = 0
 /// Payload:     pad16(coded indices) + the carrier's payload; depends on n only. raw: 4 k bytes; packed:
 ///              8 ceil(k l / 64) + 8 ceil((k + (n >> l) + 1) / 64), l = floor(log2(n / k)); bitmap: 8 ceil(n / 64);
 ///              automatic: the smallest of these
-/// Ties:        of equal magnitudes the smaller index wins
-/// Guarantee:   no other k values leave a smaller error; contraction k / n
+/// Ties:        of equal magnitudes, the one with the smaller index is kept
+/// Guarantee:   no other choice of k values has a smaller error; contraction k / n
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run
-/// NaN, Inf:    rank above everything (NaN above Inf, by their bits) and are kept as they are
-/// Throws:      invalid_argument: ratio outside (0, 1], n >= 2^32; payload_error: indices that are not k ascending ones
-///              below n, found before anything is written
+/// NaN, Inf:    rank above all other values (NaN above Inf, by their bits) and are kept unchanged
+/// Throws:      invalid_argument: ratio outside (0, 1], n >= 2^32; payload_error: indices that are not ascending or not
+///              below n; checked before anything is written
 /// Source:      Aji, Heafield, "Sparse communication for distributed gradient descent", EMNLP 2017; index coding:
 ///              Elias, "Efficient storage and retrieval by content and address of static files", J. ACM 1974
 struct top_k {
@@ -40,9 +40,9 @@ struct top_k {
   void validate() const { detail::expect_ratio(ratio, name, "ratio"); }
 
   [[nodiscard]] std::size_t carrier_size(std::size_t n) const {
-    return detail::kept_of_sum(detail::kept_values(ratio, count, n, name), payloads, n);
+    return detail::selected_of_sum(detail::selected_count(ratio, count, n, name), payloads, n);
   }
-  /// Keeps all that so many payloads hold, added up.
+  /// Keeps all values of the sum of so many payloads.
   [[nodiscard]] top_k sum_of(std::size_t number) const {
     top_k wide = *this;
     wide.payloads = number;
@@ -53,10 +53,8 @@ struct top_k {
     std::size_t const k = carrier_size(n);
     return detail::scratch::bytes_for<std::uint32_t>(k) + detail::selection_bytes({n, k});
   }
-  [[nodiscard]] selection selects(std::size_t n) const {
-    return {.kind = selection_kind::largest, .n = n, .kept = carrier_size(n), .indices = layout(n)};
-  }
-  /// The squared error is at most 1 - contraction times the squared norm.
+  [[nodiscard]] index_layout layout(std::size_t n) const { return {indices, n, carrier_size(n)}; }
+  /// The squared error is at most (1 - contraction) times the squared norm.
   [[nodiscard]] double contraction(std::size_t n) const {
     return n == 0 ? 1 : static_cast<double>(carrier_size(n)) / static_cast<double>(n);
   }
@@ -79,9 +77,10 @@ struct top_k {
                   std::span<float> out, float sign, pass_options const&) const {
     detail::scatter_add(ex, layout(out.size()), side, carrier, out, sign, name);
   }
-
- private:
-  [[nodiscard]] index_layout layout(std::size_t n) const { return {indices, n, carrier_size(n)}; }
 };
 
 CCOMP_END
+
+#if CCOMP_DEVICE_CODE
+#include <ccomp/sparsify/top_k.cuh>
+#endif

@@ -1,26 +1,26 @@
 #pragma once
 
 #include <array>
-#include <ccomp/concepts.hpp>
+#include <ccomp/core/concepts.hpp>
+#include <ccomp/core/transform_primitive.hpp>
 #include <ccomp/engine/host/fwht.hpp>
-#include <ccomp/transform/step.hpp>
 
 CCOMP_BEGIN
 
-/// Spreads each value over its block: random signs, then the orthonormal Walsh-Hadamard transform. Outliers vanish, so
-/// that the quantizer that follows wastes no levels on them.
+/// Spreads each value over its block: random signs, then the orthonormal Walsh-Hadamard transform. This removes
+/// outliers, so that the quantizer after it wastes no levels on them.
 ///
 /// Shapes:      in [n] -> carrier [n], float
-/// Payload:     none of its own
-/// Range:       |y| <= sqrt(block) max|x|. The sums before the normalisation may overflow where block max|x| does
-/// Tail:        a last block that is short is cut into descending powers of two: 13 values are blocks of 8, 4 and 1
+/// Payload:     adds no bytes
+/// Range:       |y| <= sqrt(block) max|x|. The sums before the normalisation may overflow if block max|x| does
+/// Tail:        a short last block is cut into descending powers of two: 13 values become blocks of 8, 4 and 1
 /// Rounding:    y = H D x / sqrt(m) in float: butterflies (a + b, a - b) with strides 1, 2, 4, ..., then one product
-/// Guarantee:   the inverse gives x back to within 2^-22 log2(block) of the block's L2 norm; L2 norms and inner
-///              products are kept as well
+/// Guarantee:   the inverse returns x to within 2^-22 log2(block) of the block's L2 norm; L2 norms and inner products
+///              are kept to the same accuracy
 /// Linear:      yes; all ranks draw the same signs
 /// Determinism: bitwise the same on every engine, instruction set, thread count and run of the same step
-/// NaN, Inf:    spread over their block, no other
-/// Throws:      invalid_argument: block no power of two in 1..4096
+/// NaN, Inf:    spread over their block, and over no other block
+/// Throws:      invalid_argument: block is not a power of two in 1..4096
 /// Source:      Suresh, Yu, Kumar, McMahan, "Distributed Mean Estimation with Limited Communication", ICML 2017
 ///              (blockwise here, as in THC, Li et al., NSDI 2024)
 struct hadamard_rotate {
@@ -42,8 +42,8 @@ struct hadamard_rotate {
     rotate(isa, x, n);
     detail::flip_signs(isa, signs(at), x, n, first);
   }
-  [[nodiscard]] std::array<transform_step, 2> steps() const {
-    return {{transform_step::flip(seed), transform_step::hadamard(block)}};
+  [[nodiscard]] std::array<transform_primitive, 2> primitives() const {
+    return {{transform_primitive::flip(seed), transform_primitive::hadamard(block)}};
   }
 
  private:

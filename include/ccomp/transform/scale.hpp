@@ -1,24 +1,25 @@
 #pragma once
 
 #include <array>
-#include <ccomp/concepts.hpp>
+#include <ccomp/core/concepts.hpp>
+#include <ccomp/core/fields.hpp>
+#include <ccomp/core/numeric.hpp>
+#include <ccomp/core/transform_primitive.hpp>
 #include <ccomp/engine/host/isa.hpp>
-#include <ccomp/fields.hpp>
-#include <ccomp/numeric.hpp>
-#include <ccomp/transform/step.hpp>
 
 CCOMP_BEGIN
 
-/// Multiplies by a factor; decoding multiplies by its inverse. For moving values into the range of a cast.
+/// Multiplies by a factor; decoding multiplies by its inverse. Use it to move values into the range of a cast.
 ///
 /// Shapes:      in [n] -> carrier [n], float
-/// Payload:     none of its own
-/// Rounding:    y = fl(x factor), back fl(y fl(1 / factor)); exact for powers of two, unless y leaves the normal range
-/// Guarantee:   the inverse gives x back to within 2^-22 |x| while y is a normal number
+/// Payload:     adds no bytes
+/// Rounding:    encode: y = fl(x factor); decode: fl(y fl(1 / factor)); exact for powers of two, unless y leaves the
+///              normal range
+/// Guarantee:   decoding returns x to within 2^-22 |x| if y is a normal number
 /// Linear:      yes
 /// Determinism: bitwise the same on every engine, thread count and run
-/// NaN, Inf:    stay what they are
-/// Throws:      invalid_argument: the factor is no number between 2^-126 and 2^126 in magnitude
+/// NaN, Inf:    unchanged
+/// Throws:      invalid_argument: the magnitude of the factor is not between 2^-126 and 2^126
 /// Source:      loss scaling: Micikevicius et al., "Mixed Precision Training", ICLR 2018
 struct scale {
   static constexpr std::string_view name = "scale";
@@ -41,7 +42,7 @@ struct scale {
   void inverse(instruction_set isa, float* x, std::size_t n, std::uint64_t, pass_options) const {
     multiply(isa, x, n, detail::div(1.0f, factor));
   }
-  [[nodiscard]] std::array<transform_step, 1> steps() const { return {{transform_step::times(factor)}}; }
+  [[nodiscard]] std::array<transform_primitive, 1> primitives() const { return {{transform_primitive::times(factor)}}; }
 
  private:
   static void multiply(instruction_set isa, float* x, std::size_t n, float by) {

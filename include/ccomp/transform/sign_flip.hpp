@@ -1,22 +1,22 @@
 #pragma once
 
 #include <array>
-#include <ccomp/concepts.hpp>
+#include <ccomp/core/concepts.hpp>
+#include <ccomp/core/transform_primitive.hpp>
 #include <ccomp/engine/host/fwht.hpp>
-#include <ccomp/transform/step.hpp>
 
 CCOMP_BEGIN
 
-/// Flips the signs of random values, the same ones on every rank.
+/// Flips the signs of randomly chosen values; the choice is the same on every rank.
 ///
 /// Shapes:      in [n] -> carrier [n], float
-/// Payload:     none of its own
-/// Guarantee:   the inverse gives back every bit
+/// Payload:     adds no bytes
+/// Guarantee:   decoding returns the same bits
 /// Linear:      yes
 /// Determinism: bitwise the same on every engine, thread count and run of the same step
-/// NaN, Inf:    stay what they are
+/// NaN, Inf:    unchanged, except for their signs
 /// Throws:      nothing
-/// Source:      the diagonal of random signs of hadamard_rotate, on its own: bit i of the stream flips value i
+/// Source:      the random signs of hadamard_rotate without the transform: bit i of the stream flips value i
 struct sign_flip {
   static constexpr std::string_view name = "sign_flip";
   static constexpr bool is_linear = true;
@@ -33,7 +33,7 @@ struct sign_flip {
   void inverse(instruction_set isa, float* x, std::size_t n, std::uint64_t first, pass_options at) const {
     forward(isa, x, n, first, at);
   }
-  [[nodiscard]] std::array<transform_step, 1> steps() const { return {{transform_step::flip(seed)}}; }
+  [[nodiscard]] std::array<transform_primitive, 1> primitives() const { return {{transform_primitive::flip(seed)}}; }
 };
 
 CCOMP_END

@@ -1,4 +1,4 @@
-#include <ccomp/passes.hpp>
+#include <ccomp/codec.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/version.hpp>
 #include <cmath>

@@ -2,8 +2,8 @@
 /// Block chains on the (simulated) GPU give the host's bytes: payload, residual, decoded values, sums. Several test files
 /// share it, as nvcc takes long for each kind of quantizer.
 
+#include <sim/cuda/cudart_sim.hpp>
 #include <string>
-#include <support/cuda/cudart_sim.hpp>
 #include <support/cuda/pass_checks.hpp>
 #include <support/typed_cases.hpp>
 

@@ -3,7 +3,9 @@
 
 #include <doctest/doctest.h>
 
-#include <ccomp/passes.cuh>
+#include <ccomp/codec.cuh>
+#include <ccomp/codec.hpp>
+#include <ccomp/engine/host/program_codec.hpp>
 #include <cstring>
 #include <support/typed_cases.hpp>
 
@@ -76,7 +78,7 @@ template <class R, class C, class T> void check_encodes(C const& c, std::vector<
 
   host_bytes payload(bytes), with_residual(bytes);
   std::size_t used = encode(host, c, x, payload.span(), ws, here);
-  auto const stages = detail::stages_of(c);
+  auto const stages = detail::host_stages_of(c);
   std::size_t expected = detail::overflow(stages, payload.span().data(), used, n, element_type_of<T>);
   CHECK(same_bytes(coded.values(), payload.copy()));
   used = encode_feedback(host, c, x, std::span(residual), with_residual.span(), ws, here, 0.75f);
@@ -122,7 +124,7 @@ template <class C, class T> void check_sums(C const& c, std::vector<T> const& x)
   using namespace ccomp;
   constexpr element_type type = element_type_of<T>;
   std::size_t const n = x.size(), bytes = payload_bytes<T>(c, n);
-  auto const stages = detail::stages_of(c);
+  auto const stages = detail::host_stages_of(c);
   cuda_exec const ex;
   host_exec const host{1};
   workspace ws{host};
@@ -146,19 +148,19 @@ template <class C, class T> void check_sums(C const& c, std::vector<T> const& x)
   to.first = from.first = 512;
   using detail::device_pass;
   workspace device_ws{ex};
-  auto k = detail::device_call(n, type, to.at);
-  k.first = 512;
-  k.sources = sources.span().data();
-  k.source_stride = bytes;
-  k.source_count = 3;
-  auto mean_call = k;
-  mean_call.out = {mean.span().data(), type};
-  mean_call.divisor = 3;
+  auto call = detail::device_call(n, type, to.at);
+  call.whole.first = 512;
+  call.sum.sources = sources.span().data();
+  call.sum.stride = bytes;
+  call.sum.count = 3;
+  auto mean_call = call;
+  mean_call.whole.out = {mean.span().data(), type};
+  mean_call.sum.divisor = 3;
   detail::run_on_device<device_pass::decode>(ex, c, mean_call, device_ws);
-  k.phase = 1;
-  k.payload = again.span().data();
-  k.residual = {rest.span().data(), element_type::float32};
-  detail::run_on_device<device_pass::reduce>(ex, c, k, device_ws);
+  call.how.phase = 1;
+  call.whole.payload = again.span().data();
+  call.whole.residual = {rest.span().data(), element_type::float32};
+  detail::run_on_device<device_pass::reduce>(ex, c, call, device_ws);
   device_ws.check();
 
   detail::scratch const memory(ws.reserve(detail::reduce_scratch_bytes(stages, stages, n)));
@@ -177,7 +179,7 @@ template <class C, class T> void check_chunks(C const& c, std::vector<T> const& 
   using namespace ccomp;
   constexpr element_type type = element_type_of<T>;
   std::size_t const n = x.size(), slot = payload_bytes<T>(c, chunk) + 16;
-  auto const stages = detail::stages_of(c);
+  auto const stages = detail::host_stages_of(c);
   cuda_exec const ex;
   host_exec const host{1};
   workspace ws{host};
@@ -189,20 +191,20 @@ template <class C, class T> void check_chunks(C const& c, std::vector<T> const& 
 
   using detail::device_pass;
   workspace device_ws{ex};
-  auto k = detail::device_call(n, type, here);
-  k.chunks = chunks;
-  k.chunk = k.first_stride = chunk;
-  k.payload_stride = k.chunk_source_stride = slot;
-  auto decoding = k;
-  k.in = {in.span().data(), type};
-  k.residual = {rest.span().data(), element_type::bfloat16};
-  k.decay = 0.5f;
-  k.payload = coded.span().data();
-  detail::run_on_device<device_pass::encode_feedback>(ex, c, k, device_ws);
-  decoding.sources = coded.span().data();
-  decoding.source_count = 1;
-  decoding.out = {out.span().data(), type};
-  decoding.divisor = 3;
+  auto call = detail::device_call(n, type, here);
+  call.chunks.count = chunks;
+  call.chunks.size = call.chunks.first_stride = chunk;
+  call.chunks.payload_stride = call.chunks.source_stride = slot;
+  auto decoding = call;
+  call.whole.in = {in.span().data(), type};
+  call.whole.residual = {rest.span().data(), element_type::bfloat16};
+  call.how.decay = 0.5f;
+  call.whole.payload = coded.span().data();
+  detail::run_on_device<device_pass::encode_feedback>(ex, c, call, device_ws);
+  decoding.sum.sources = coded.span().data();
+  decoding.sum.count = 1;
+  decoding.whole.out = {out.span().data(), type};
+  decoding.sum.divisor = 3;
   decoding.status = device_ws.status();
   detail::run_on_device<device_pass::decode>(ex, c, decoding, device_ws);
   device_ws.check();

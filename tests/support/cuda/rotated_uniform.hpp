@@ -3,7 +3,6 @@
 
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/transform/hadamard.hpp>
-#include <ccomp/transform/sign_flip.hpp>
 
 namespace support {
 
@@ -11,7 +10,7 @@ template <class F> void with_rotated_uniforms(F const& f) {
   using namespace ccomp;
   f(hadamard_rotate{} | uniform_quantize<4>{});
   f(hadamard_rotate{.block = 4} | uniform_quantize<2>{.block = 16});
-  f(hadamard_rotate{.block = 64, .seed = 9} | sign_flip{.seed = 2} |
+  f(hadamard_rotate{.block = 64, .seed = 9} | hadamard_rotate{.block = 16, .seed = 2} |
     uniform_quantize<8>{.round = rounding::stochastic});
 }
 

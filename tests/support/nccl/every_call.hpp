@@ -4,6 +4,7 @@
 
 #include <ccomp/codec.cuh>
 #include <ccomp/collectives.cuh>
+#include <ccomp/error_feedback.hpp>
 #include <ccomp/low_rank/power_sgd.cuh>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/shared_scale.cuh>

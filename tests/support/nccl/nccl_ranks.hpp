@@ -4,11 +4,11 @@
 #include <ccomp/comm/nccl.hpp>
 #include <exception>
 #include <functional>
+#include <sim/cuda/cudart_sim.hpp>
+#include <sim/nccl/nccl_sim.hpp>
 #include <span>
 #include <string>
-#include <support/cuda/cudart_sim.hpp>
 #include <support/cuda/own_stream.hpp>
-#include <support/nccl/nccl_sim.hpp>
 #include <thread>
 #include <vector>
 

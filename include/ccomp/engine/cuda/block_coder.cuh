@@ -1,13 +1,59 @@
 #pragma once
 /// How a tile in registers becomes a payload and back: through a quantizer's scalar pieces, or as raw values.
 
-#include <ccomp/engine/cuda/codes.cuh>
+#include <ccomp/core/layout.hpp>
+#include <ccomp/core/scalar_pieces.hpp>
+#include <ccomp/engine/cuda/tile.cuh>
 #include <ccomp/engine/cuda/transform.cuh>
-#include <ccomp/engine/host/pack.hpp>
-#include <ccomp/engine/host/quantizer.hpp>
 
 CCOMP_BEGIN
 namespace detail {
+
+// ---- A lane's four codes, packed into and taken out of the bit stream of a row: 128 codes of `bits` bits are 4 bits words
+// of 32 bits, so that rows start on 16 bytes.
+
+/// Code c of a lane stands at bit c * bits of its word.
+__device__ inline std::uint32_t join_codes(std::uint32_t const (&codes)[4], int bits) {
+  std::uint32_t word = 0;
+  CCOMP_UNROLL
+  for (int c = 0; c < 4; ++c) word |= codes[c] << (c * bits);
+  return word;
+}
+__device__ inline std::uint32_t split_code(std::uint32_t word, int c, int bits) {
+  return word >> (c * bits) & ((1u << bits) - 1u);
+}
+
+/// Writes the words of a row that begin below `end` bytes, the padded length of all codes. `row` is where the row
+/// starts, `offset` how many bytes that is from the first code.
+__device__ inline void store_row(std::byte* codes, std::uint64_t offset, std::uint64_t end, std::uint32_t mine,
+                                 int bits, unsigned lane) {
+  auto const b = static_cast<unsigned>(bits);
+  std::uint32_t word = mine;
+  if (b < 8) {  // word w begins within the codes of lane 8 w / b, and takes those of the lanes that follow
+    unsigned const from = 8 * lane / b;
+    word = 0;
+    for (unsigned j = 0; 4 * b * j < 32 + 4 * b; ++j) {
+      std::uint32_t const other = __shfl_sync(full_warp, mine, static_cast<int>((from + j) % 32));
+      int const shift = static_cast<int>(4 * b * (from + j)) - static_cast<int>(32 * lane);
+      if (from + j < 32 && shift < 32) word |= shift < 0 ? other >> -shift : other << shift;
+    }
+  }
+  std::uint64_t const place = offset + 4 * lane;
+  if (lane < 4 * b && place < end) *reinterpret_cast<std::uint32_t*>(codes + place) = word;
+}
+
+/// The lane's codes of a row; `count` of them are wanted, no byte past the last of these is read but for padding.
+__device__ inline std::uint32_t load_row(std::byte const* codes, std::uint64_t offset, int bits, unsigned lane,
+                                         unsigned count) {
+  auto const b = static_cast<unsigned>(bits);
+  if (count == 0) return 0;
+  unsigned const bit = 4 * b * lane, shift = bit % 32;
+  auto const* const words = reinterpret_cast<std::uint32_t const*>(codes + offset) + bit / 32;
+  std::uint32_t const low = words[0] >> shift;
+  return shift + count * b > 32 ? low | words[1] << (32 - shift) : low;
+}
+
+// ---- coders
 
 /// What codes a payload, and where its parts lie for n values.
 struct block_layout {
@@ -20,7 +66,7 @@ struct block_layout {
   float prescale = 1;                        // of raw float16
   std::uint64_t seed = 0;                    // of stochastic rounding
 
-  __device__ void measure(std::uint64_t n) {
+  CCOMP_HD void measure(std::uint64_t n) {
     bool const quantized = parameter_bytes > 0;
     side = quantized ? pad16(ceil_div(n, block) * parameter_bytes) : 0;
     codes = pad16(quantized ? packed_bytes(n, bits) : n * element_bytes(raw));
@@ -94,13 +140,13 @@ template <class S, class Team> struct quantizer_coder {
   __device__ void decode_row(block_layout const& l, coded const& c, int r, float (&v)[4]) const {
     bool const good = good_parameters(c.p[r]);
     CCOMP_UNROLL
-    for (int k = 0; k < 4; ++k) v[k] = good ? pieces.value(split_code(c.codes[r], k, l.bits), c.p[r]) : canonical_nan();
+    for (int j = 0; j < 4; ++j) v[j] = good ? pieces.value(split_code(c.codes[r], j, l.bits), c.p[r]) : canonical_nan();
   }
   __device__ void add_row(block_layout const& l, coded const& c, int r, float (&v)[4]) const {
     bool const good = good_parameters(c.p[r]);
     CCOMP_UNROLL
-    for (int k = 0; k < 4; ++k)
-      v[k] = good ? add(v[k], pieces.value(split_code(c.codes[r], k, l.bits), c.p[r])) : canonical_nan();
+    for (int j = 0; j < 4; ++j)
+      v[j] = good ? add(v[j], pieces.value(split_code(c.codes[r], j, l.bits), c.p[r])) : canonical_nan();
   }
 
  protected:
@@ -171,8 +217,8 @@ template <class S, class Team> struct quantizer_coder {
         unsigned const count = at.count(r);
         bool const good = good_parameters(c.p[r]);
         CCOMP_UNROLL
-        for (unsigned k = 0; k < 4; ++k)
-          if (good && k < count) codes[k] = pieces.code(x.v[r][k], c.p[r], bits.bits(r, static_cast<int>(k)));
+        for (unsigned j = 0; j < 4; ++j)
+          if (good && j < count) codes[j] = pieces.code(x.v[r][j], c.p[r], bits.bits(r, static_cast<int>(j)));
         c.codes[r] = join_codes(codes, l.bits);
       }
     }
@@ -190,9 +236,9 @@ template <class Team> struct raw_coder {
     CCOMP_UNROLL
     for (int r = 0; r < Team::rows; ++r) {
       CCOMP_UNROLL
-      for (int k = 0; k < 4; ++k) {
-        float const v = l.prescale == 1.0f ? x.v[r][k] : mul(x.v[r][k], l.prescale);
-        c.v[r][k] = l.raw == element_type::float32 ? canonical(v) : widen_bits(l.raw, narrow_bits(l.raw, v));
+      for (int j = 0; j < 4; ++j) {
+        float const v = l.prescale == 1.0f ? x.v[r][j] : mul(x.v[r][j], l.prescale);
+        c.v[r][j] = l.raw == element_type::float32 ? canonical(v) : widen_bits(l.raw, narrow_bits(l.raw, v));
       }
     }
   }
@@ -212,13 +258,13 @@ template <class Team> struct raw_coder {
   __device__ void decode_row(block_layout const& l, coded const& c, int r, float (&v)[4]) const {
     float const back = div(1.0f, l.prescale);
     CCOMP_UNROLL
-    for (int k = 0; k < 4; ++k) v[k] = l.prescale == 1.0f ? c.v[r][k] : mul(c.v[r][k], back);
+    for (int j = 0; j < 4; ++j) v[j] = l.prescale == 1.0f ? c.v[r][j] : mul(c.v[r][j], back);
   }
   __device__ void add_row(block_layout const& l, coded const& c, int r, float (&v)[4]) const {
     float term[4];
     decode_row(l, c, r, term);
     CCOMP_UNROLL
-    for (int k = 0; k < 4; ++k) v[k] = add(v[k], term[k]);
+    for (int j = 0; j < 4; ++j) v[j] = add(v[j], term[j]);
   }
 
  private:

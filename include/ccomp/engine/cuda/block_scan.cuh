@@ -72,16 +72,5 @@ __device__ inline bool arrives_last(std::uint32_t* arrived, unsigned blocks) {
   return last;
 }
 
-/// An array of each item: the grid's y tells which, `bytes` is the way from one item's to the next.
-template <class T> struct per_item {
-  T* data = nullptr;
-  std::uint64_t bytes = 0;
-
-  CCOMP_HD T* of(std::uint64_t item) const {
-    return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(data) + item * bytes);
-  }
-  __device__ T* mine() const { return of(blockIdx.y); }
-};
-
 }  // namespace detail
 CCOMP_END

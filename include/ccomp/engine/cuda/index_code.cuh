@@ -2,9 +2,10 @@
 /// Codes ascending indices and reads them back. A payload is judged as a whole: one bad index, and none of its indices
 /// are used.
 
+#include <ccomp/core/index_layout.hpp>
+#include <ccomp/engine/cuda/arrays.cuh>
 #include <ccomp/engine/cuda/block_scan.cuh>
 #include <ccomp/engine/cuda/status.cuh>
-#include <ccomp/engine/host/index_code.hpp>
 
 CCOMP_BEGIN
 namespace detail {
@@ -12,12 +13,10 @@ namespace detail {
 /// The side bytes of one item's payload, and what pads the payload, 32 bits a thread.
 struct index_write_call {
   index_layout layout{};
-  std::uint64_t header = 0;               // bytes ahead of the indices, written already
-  std::uint64_t rest = 0, end = 0;        // where the carrier's payload begins and ends
-  std::uint64_t from = 0;                 // words before are written already
-  bool raw_rest = false;                  // the carrier stands there as floats; else it is written later
-  std::uint64_t most = 0;                 // entries,
-  per_item<std::uint32_t const> count{};  //   or as many as the device has counted
+  std::uint64_t header = 0;  // bytes ahead of the indices, written already
+  std::uint64_t from = 0;    // words before are written already
+  carrier_place carrier{};
+  entry_count count{};
   per_item<std::uint32_t const> index{};  // ascending; raw: where they belong already
   per_item<std::byte> payload{};
 };
@@ -49,44 +48,28 @@ __device__ inline std::uint32_t ones_word(index_layout const& l, std::uint32_t c
   return word;
 }
 
-template <class = void> __global__ void __launch_bounds__(vector_threads) write_indices(index_write_call k) {
-  std::uint64_t const place = 4 * (k.from + std::uint64_t{blockIdx.x} * vector_threads + threadIdx.x);
-  if (place >= k.end) return;
-  std::uint64_t count = k.most;
-  if (k.count.data) {
-    std::uint64_t const counted = *k.count.mine();
-    count = counted < count ? counted : count;
-  }
+CCOMP_KERNEL __launch_bounds__(vector_threads) write_indices(index_write_call call) {
+  std::uint64_t const place = 4 * (call.from + std::uint64_t{blockIdx.x} * vector_threads + threadIdx.x);
+  if (place >= call.carrier.end) return;
+  std::uint64_t const count = call.count.mine();
   std::uint32_t word = 0;
-  if (place < k.rest) {
-    if (place < k.header) return;
-    std::uint64_t const w = (place - k.header) / 4, low_words = k.layout.low_bytes / 4;
-    if (k.layout.coding == index_coding::raw) {
+  if (place < call.carrier.begin) {
+    if (place < call.header) return;
+    std::uint64_t const w = (place - call.header) / 4, low_words = call.layout.low_bytes / 4;
+    if (call.layout.coding == index_coding::raw) {
       if (w < count) return;
     } else if (w < low_words) {
-      word = low_word(k.layout, k.index.mine(), count, w);
-    } else if (w - low_words < k.layout.map_bytes / 4) {
-      word = ones_word(k.layout, k.index.mine(), count, w - low_words);
+      word = low_word(call.layout, call.index.mine(), count, w);
+    } else if (w - low_words < call.layout.map_bytes / 4) {
+      word = ones_word(call.layout, call.index.mine(), count, w - low_words);
     }
-  } else if (k.raw_rest && place < k.rest + 4 * count) {
+  } else if (call.carrier.raw && place < call.carrier.begin + 4 * count) {
     return;
   }
-  *reinterpret_cast<std::uint32_t*>(k.payload.mine() + place) = word;
+  *reinterpret_cast<std::uint32_t*>(call.payload.mine() + place) = word;
 }
 
 // ---- reading
-
-/// Something of each source of each item.
-template <class T> struct per_list {
-  T* data = nullptr;
-  std::uint64_t source_bytes = 0, item_bytes = 0;
-
-  CCOMP_HD T* of(std::uint64_t item, std::uint64_t source) const {
-    return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(data) + item * item_bytes + source * source_bytes);
-  }
-  /// The grid's y counts the sources of all items.
-  __device__ T* mine(unsigned sources) const { return of(blockIdx.y / sources, blockIdx.y % sources); }
-};
 
 /// One payload's indices as they are read.
 struct index_list {
@@ -98,7 +81,7 @@ struct index_list {
 struct index_read_call {
   index_layout layout{};
   std::uint64_t n = 0, most = 0;
-  std::uint64_t header = 0;  // 8: two u32, how many are kept and how many are not; 0: `most` are kept
+  std::uint64_t header = 0;  // 8: two u32, how many are selected and how many left out; 0: `most`
   unsigned sources = 1;
   per_list<std::byte const> payload{};
   per_list<index_list> list{};
@@ -136,10 +119,10 @@ struct ones_words {
   std::uint64_t first;  // number of the first word
   std::uint32_t word[words_each];
 
-  __device__ explicit ones_words(index_read_call const& k)
+  __device__ explicit ones_words(index_read_call const& call)
       : first(blockIdx.x * words_of_block + words_each * threadIdx.x) {
-    auto const* const row = k.row(k.layout.low_bytes);
-    std::uint64_t const words = k.layout.map_bytes / 4;
+    auto const* const row = call.row(call.layout.low_bytes);
+    std::uint64_t const words = call.layout.map_bytes / 4;
     CCOMP_UNROLL
     for (unsigned i = 0; i < words_each; ++i) word[i] = first + i < words ? row[first + i] : 0;
   }
@@ -150,15 +133,15 @@ struct ones_words {
     return ones;
   }
   /// Writes the indices, from number `entry` on; none from `end` on.
-  __device__ void read(index_read_call const& k, std::uint64_t entry, std::uint64_t end) const {
-    auto* const index = k.index.mine(k.sources);
-    auto const* const low_row = k.row(0);
-    auto const bits = static_cast<unsigned>(k.layout.low_bits);
+  __device__ void read(index_read_call const& call, std::uint64_t entry, std::uint64_t end) const {
+    auto* const index = call.index.mine(call.sources);
+    auto const* const low_row = call.row(0);
+    auto const bits = static_cast<unsigned>(call.layout.low_bits);
     CCOMP_UNROLL
     for (unsigned i = 0; i < words_each; ++i)
       for (std::uint32_t left = word[i]; left != 0 && entry < end; left &= left - 1, ++entry) {
         std::uint64_t value = 32 * (first + i) + static_cast<unsigned>(__ffs(static_cast<int>(left)) - 1);
-        if (k.layout.coding == index_coding::packed) {
+        if (call.layout.coding == index_coding::packed) {
           std::uint64_t const bit = entry * bits;
           unsigned const shift = static_cast<unsigned>(bit % 32);
           std::uint32_t low = bits > 0 ? low_row[bit / 32] >> shift : 0;
@@ -171,51 +154,51 @@ struct ones_words {
 };
 
 /// One thread a list.
-template <class = void> __global__ void start_reading(index_read_call k) {
+CCOMP_KERNEL start_reading(index_read_call call) {
   if (threadIdx.x != 0) return;
-  index_list const l = k.announced();
-  if (l.bad) report_bad_payload(k.status);
-  *k.list.mine(k.sources) = l;
+  index_list const l = call.announced();
+  if (l.bad) report_bad_payload(call.status);
+  *call.list.mine(call.sources) = l;
 }
 /// The last block finds where each block's ones go, and whether there are as many as there should be.
-template <class = void> __global__ void __launch_bounds__(vector_threads) count_ones_kernel(index_read_call k) {
-  auto const own = scan_block(ones_words(k).count());
-  auto* const totals = k.totals.mine(k.sources);
-  index_list& list = *k.list.mine(k.sources);
+CCOMP_KERNEL __launch_bounds__(vector_threads) count_ones_kernel(index_read_call call) {
+  auto const own = scan_block(ones_words(call).count());
+  auto* const totals = call.totals.mine(call.sources);
+  index_list& list = *call.list.mine(call.sources);
   if (threadIdx.x == 0) totals[blockIdx.x] = own.total;
   if (!arrives_last(&list.arrived, gridDim.x)) return;
   unsigned long long const found = scan_array(totals, gridDim.x);
-  if (threadIdx.x == 0 && found != list.count && !list.bad) k.refuse();
+  if (threadIdx.x == 0 && found != list.count && !list.bad) call.refuse();
 }
-template <class = void> __global__ void __launch_bounds__(vector_threads) read_ones_kernel(index_read_call k) {
-  ones_words const ones(k);
-  std::uint64_t const before = k.totals.mine(k.sources)[blockIdx.x] + scan_block(ones.count()).before;
-  ones.read(k, before, k.list.mine(k.sources)->count);
+CCOMP_KERNEL __launch_bounds__(vector_threads) read_ones_kernel(index_read_call call) {
+  ones_words const ones(call);
+  std::uint64_t const before = call.totals.mine(call.sources)[blockIdx.x] + scan_block(ones.count()).before;
+  ones.read(call, before, call.list.mine(call.sources)->count);
 }
-template <class = void> __global__ void __launch_bounds__(vector_threads) check_indices(index_read_call k) {
+CCOMP_KERNEL __launch_bounds__(vector_threads) check_indices(index_read_call call) {
   std::uint64_t const i = std::uint64_t{blockIdx.x} * vector_threads + threadIdx.x;
-  bool const wrong = i < k.list.mine(k.sources)->count && !k.ascends(k.indices(), i);
-  if (__syncthreads_or(wrong) && threadIdx.x == 0) k.refuse();
+  bool const wrong = i < call.list.mine(call.sources)->count && !call.ascends(call.indices(), i);
+  if (__syncthreads_or(wrong) && threadIdx.x == 0) call.refuse();
 }
 
 /// All of these for a list that one thread block reads.
-template <class = void> __global__ void __launch_bounds__(vector_threads) read_kernel(index_read_call k) {
-  index_list list = k.announced();
+CCOMP_KERNEL __launch_bounds__(vector_threads) read_kernel(index_read_call call) {
+  index_list list = call.announced();
   std::uint64_t found = list.count;
-  if (k.layout.coding != index_coding::raw) {
-    ones_words const ones(k);
+  if (call.layout.coding != index_coding::raw) {
+    ones_words const ones(call);
     auto const own = scan_block(ones.count());
     found = own.total;
-    ones.read(k, own.before, list.count);
+    ones.read(call, own.before, list.count);
     __syncthreads();
   }
   bool wrong = list.bad || found != list.count;
-  auto const* const entries = k.indices();
-  for (std::uint64_t i = threadIdx.x; i < list.count && !wrong; i += vector_threads) wrong = !k.ascends(entries, i);
+  auto const* const entries = call.indices();
+  for (std::uint64_t i = threadIdx.x; i < list.count && !wrong; i += vector_threads) wrong = !call.ascends(entries, i);
   list.bad = __syncthreads_or(wrong) ? 1 : 0;
   if (threadIdx.x != 0) return;
-  if (list.bad) report_bad_payload(k.status);
-  *k.list.mine(k.sources) = list;
+  if (list.bad) report_bad_payload(call.status);
+  *call.list.mine(call.sources) = list;
 }
 inline constexpr std::uint64_t block_entries = 16 * vector_threads;
 

@@ -6,7 +6,8 @@
 /// each tile knows where: the result is the same for any order. Where the pool has no room (a value repeats) the later
 /// kernels read the input again instead: slower, never wrong.
 
-#include <ccomp/engine/cuda/selection_call.cuh>
+#include <ccomp/core/relative_bound.hpp>
+#include <ccomp/engine/cuda/selection.cuh>
 
 CCOMP_BEGIN
 namespace detail {
@@ -19,17 +20,18 @@ CCOMP_HD constexpr std::uint32_t level_begin(int level) { return level == 0 ? 0 
 inline constexpr std::uint32_t all_bins = 5632, most_bins = 4096;
 
 /// Before anything is known but for a bound that the stage says.
-__device__ inline void begin_selection(selection_call const& k, select_state& s) {
+__device__ inline void begin_selection(selection const& what, selection_state& s) {
   s = {};
-  s.low = k.what.value > 0 ? magnitude_key(k.what.value) - 1 : 0;
-  s.inside = static_cast<std::uint32_t>(k.what.n);
-  s.kept = static_cast<std::uint32_t>(k.what.kept);
+  s.low = what.value > 0 ? reaching_key(what.value) - 1 : 0;
+  s.inside = static_cast<std::uint32_t>(what.n);
+  s.selected = static_cast<std::uint32_t>(what.most);
 }
-template <class = void> __global__ void __launch_bounds__(vector_threads) start_selection(selection_call k) {
-  auto* const bins = k.bins.mine();
+CCOMP_KERNEL __launch_bounds__(vector_threads)
+    start_selection(selection_input input, per_item<std::uint32_t> histogram) {
+  auto* const bins = histogram.mine();
   if (bins)
     for (unsigned b = threadIdx.x; b < all_bins; b += vector_threads) bins[b] = 0;
-  if (threadIdx.x == 0) begin_selection(k, *k.state.mine());
+  if (threadIdx.x == 0) begin_selection(input.what, *input.state.mine());
 }
 
 /// Counts a row's keys that agree with what is known. Bin 0 is left out: what it holds follows from the others, and
@@ -54,9 +56,10 @@ __device__ inline void flush_bins(std::uint32_t const* bins, int level, std::uin
 }
 /// One block's part: the bin that holds the k-th largest key. `bin_of(b)`: how many are in bin b.
 template <class BinOf>
-__device__ void narrow_keys(selection_call const& k, int level, BinOf const& bin_of, select_state& s) {
+__device__ void narrow_keys(std::uint64_t most, std::uint32_t room, int level, BinOf const& bin_of,
+                            selection_state& s) {
   unsigned const each = level_bins(level) / vector_threads, first = (vector_threads - 1 - threadIdx.x) * each;
-  std::uint32_t const wanted = static_cast<std::uint32_t>(k.what.kept) - s.above, inside = s.inside;
+  std::uint32_t const wanted = static_cast<std::uint32_t>(most) - s.above, inside = s.inside;
   std::uint32_t own = 0;
   for (unsigned b = first; b < first + each; ++b) own += bin_of(b);
   auto const p = scan_block(own);  // threads go from the largest keys down
@@ -73,33 +76,34 @@ __device__ void narrow_keys(selection_call const& k, int level, BinOf const& bin
   s.low = s.low * level_bins(level) + bin;
   s.above += above;
   s.inside = here;
-  if (level == 0) s.pooled = std::uint64_t{s.above} + here <= k.room;
-  if (level == 2) s.ties = static_cast<std::uint32_t>(k.what.kept) - s.above;
+  if (level == 0) s.pooled = std::uint64_t{s.above} + here <= room;
+  if (level == 2) s.ties = static_cast<std::uint32_t>(most) - s.above;
 }
 /// The same by the last block to arrive.
-__device__ inline void narrow_if_last(selection_call const& k, int level, std::uint32_t const* all, select_state& s) {
+__device__ inline void narrow_if_last(std::uint64_t most, std::uint32_t room, int level, std::uint32_t const* all,
+                                      selection_state& s) {
   if (!arrives_last(&s.arrived[level], gridDim.x)) return;
   auto const* const bins = all + level_begin(level);
   narrow_keys(
-      k, level, [bins](unsigned b) { return __ldcg(bins + b); }, s);
+      most, room, level, [bins](unsigned b) { return __ldcg(bins + b); }, s);
 }
 
 /// Counts keys of the pool, or else of the input.
-template <class = void>
-__global__ void __launch_bounds__(vector_threads, 2) histogram_kernel(selection_call k, int level) {
+CCOMP_KERNEL __launch_bounds__(vector_threads, 2)
+    histogram_kernel(selection_input input, per_item<std::uint32_t> histogram, candidate_pool pool, int level) {
   CCOMP_SHARED(std::uint32_t[most_bins], bins);
-  vector_source source = k.source.mine();
-  select_state& s = *k.state.mine();
+  vector_source source = input.source.mine();
+  selection_state& s = *input.state.mine();
   if (level > 0 && s.pooled) {
     source = {};
-    source.in = {k.pool_value.mine(), element_type::float32};
+    source.in = {pool.value.mine(), element_type::float32};
     source.n = s.pool_used;
   }
   std::uint32_t const known = s.low;
   clear_bins(bins, level);
-  std::uint64_t const step = std::uint64_t{gridDim.x} * vector_warps * select_values;
+  std::uint64_t const stride = std::uint64_t{gridDim.x} * vector_warps * select_values;
   for (std::uint64_t base = (std::uint64_t{blockIdx.x} * vector_warps + threadIdx.x / 32) * select_values;
-       base < source.n; base += step) {
+       base < source.n; base += stride) {
     tile_place const at = source.place(base);
     warp_tile<select_team> x;
     CCOMP_UNROLL
@@ -107,9 +111,9 @@ __global__ void __launch_bounds__(vector_threads, 2) histogram_kernel(selection_
     CCOMP_UNROLL
     for (int r = 0; r < select_team::rows; ++r) count_keys(x.v[r], level, known, bins);
   }
-  auto* const all = k.bins.mine();
+  auto* const all = histogram.mine();
   flush_bins(bins, level, all);
-  narrow_if_last(k, level, all, s);
+  narrow_if_last(input.what.most, pool.room, level, all, s);
 }
 
 /// Marked values of a row: how many stand before the lane's own, how many in all.
@@ -129,16 +133,17 @@ struct row_marks {
 
 /// The second trip: counts the next bits, and gathers the candidates if they fit the pool. The residual is written here
 /// if no later kernel has to read the input.
-template <class = void> __global__ void __launch_bounds__(vector_threads, 2) gather_kernel(selection_call k) {
+CCOMP_KERNEL __launch_bounds__(vector_threads, 2)
+    gather_kernel(selection_input input, per_item<std::uint32_t> histogram, candidate_pool pool) {
   CCOMP_SHARED(std::uint32_t[level_bins(1)], bins);
-  vector_source const source = k.source.mine();
-  select_state& s = *k.state.mine();
+  vector_source const source = input.source.mine();
+  selection_state& s = *input.state.mine();
   bool const pooled = s.pooled != 0;
   std::uint32_t const known = s.low;
   clear_bins(bins, 1);
-  std::uint64_t const step = std::uint64_t{gridDim.x} * vector_warps;
+  std::uint64_t const stride = std::uint64_t{gridDim.x} * vector_warps;
   for (std::uint64_t tile = std::uint64_t{blockIdx.x} * vector_warps + threadIdx.x / 32;
-       tile * select_values < source.n; tile += step) {
+       tile * select_values < source.n; tile += stride) {
     tile_place const at = source.place(tile * select_values);
     warp_tile<select_team> x;
     CCOMP_UNROLL
@@ -167,23 +172,23 @@ template <class = void> __global__ void __launch_bounds__(vector_threads, 2) gat
         CCOMP_UNROLL
         for (unsigned c = 0; c < 4; ++c) {
           std::uint32_t const place = row_start + row.before + static_cast<unsigned>(__popc(mine & ((1u << c) - 1u)));
-          if ((mine >> c & 1u) != 0 && place < k.room) {
-            k.pool_index.mine()[place] = static_cast<std::uint32_t>(at.index(r) + c);
-            k.pool_value.mine()[place] = x.v[r][c];
+          if ((mine >> c & 1u) != 0 && place < pool.room) {
+            pool.index.mine()[place] = static_cast<std::uint32_t>(at.index(r) + c);
+            pool.value.mine()[place] = x.v[r][c];
           }
         }
         row_start += row.total;
       }
     }
-    if (at.lane == 0) k.tiles.mine()[tile] = {start, count};
+    if (at.lane == 0) pool.tiles.mine()[tile] = {start, count};
     if (source.residual.data) {
       CCOMP_UNROLL
       for (int r = 0; r < select_team::rows; ++r) source.leave(at, r, x.v[r]);
     }
   }
-  auto* const all = k.bins.mine();
+  auto* const all = histogram.mine();
   flush_bins(bins, 1, all);
-  narrow_if_last(k, 1, all, s);
+  narrow_if_last(input.what.most, pool.room, 1, all, s);
 }
 
 }  // namespace detail

@@ -2,9 +2,8 @@
 /// What kernels are written with beside CUDA's own names: shared memory, unrolling, launching. nvcc compiles them for
 /// the GPU; a simulator, included before, may define CCOMP_CUDA_SIM and run the same kernels on the host.
 
-#include <ccomp/config.hpp>
+#include <ccomp/core/config.hpp>
 #include <ccomp/exec/cuda.hpp>
-#include <ccomp/exec/loading.hpp>
 #include <type_traits>
 
 #if !defined(__CUDACC__) && !defined(CCOMP_CUDA_SIM)
@@ -25,6 +24,10 @@
 #define CCOMP_ROLLED
 #endif
 #endif
+
+/// A kernel in a header. nvcc knows no inline kernels, so it is a template of nothing: `kernel<>`, or `kernel<Queue>`
+/// where a template must not name it before somebody calls.
+#define CCOMP_KERNEL template <class = void> __global__ void
 
 CCOMP_BEGIN
 namespace detail {

@@ -1,7 +1,7 @@
 #pragma once
 /// Stages that bring their own rounds of communication, on a GPU: what a stage gets of one tensor, and what it offers.
 
-#include <ccomp/comm/communicator.hpp>
+#include <ccomp/core/communicator.hpp>
 #include <ccomp/engine/cuda/block_launch.cuh>
 #include <ccomp/exec/cuda_workspace.hpp>
 
@@ -34,28 +34,29 @@ template <class S> struct device_protocol;
 
 /// The call as tile kernels take it; `block`: values that a tile must hold together, beside those of the transforms.
 inline block_call tile_call(device_reduce_call const& call, int ranks, std::uint32_t block = 1) {
-  block_call k;
-  k.n = call.n;
-  k.layout.block = block;
-  k.in = call.in;
-  k.residual = call.residual;
-  k.out = call.out;
-  k.random = call.at;
-  k.transforms = call.transforms;
-  k.decay = call.decay;
-  k.divisor = call.mean ? static_cast<float>(ranks) : 1.0f;
-  return k;
+  block_call tiles;
+  tiles.whole.n = call.n;
+  tiles.whole.layout.block = block;
+  tiles.whole.in = call.in;
+  tiles.whole.residual = call.residual;
+  tiles.whole.out = call.out;
+  tiles.how.random = call.at;
+  tiles.how.transforms = call.transforms;
+  tiles.how.decay = call.decay;
+  tiles.sum.divisor = call.mean ? static_cast<float>(ranks) : 1.0f;
+  return tiles;
 }
 
 /// x, or x + decay * residual, behind the transforms.
 template <class Team>
-__device__ void load_transformed(block_call const& k, block_part const& p, tile_place const& at, warp_tile<Team>& x) {
+__device__ void load_transformed(block_part const& p, block_coding const& how, tile_place const& at,
+                                 warp_tile<Team>& x) {
   CCOMP_UNROLL
   for (int r = 0; r < Team::rows; ++r) {
-    load_input<false>(k, p, at, r, x.v[r]);
-    if (p.residual.data) add_residual(k, p, at, r, x.v[r]);
+    load_input<false>(p, how, at, r, x.v[r]);
+    if (p.residual.data) add_residual(p, how, at, r, x.v[r]);
   }
-  transform_forward(k.transforms, k.random, p.first, at, x);
+  transform_forward(how.transforms, how.random, p.first, at, x);
 }
 
 }  // namespace detail

@@ -1,20 +1,20 @@
 #pragma once
 /// A bound relative to the root mean square: the squares of tiles, as the host sums them.
 
-#include <ccomp/engine/cuda/selection_call.cuh>
-#include <ccomp/sparsify/threshold.hpp>
+#include <ccomp/core/relative_bound.hpp>
+#include <ccomp/engine/cuda/selection.cuh>
 
 CCOMP_BEGIN
 namespace detail {
 
-inline constexpr std::uint64_t norm_values = 4096;
+inline constexpr std::uint64_t norm_values = tile_values;
 /// Squares of tiles as the host sums them; the last block finds the bound.
-template <class = void> __global__ void __launch_bounds__(vector_threads) norm_kernel(selection_call k) {
+CCOMP_KERNEL __launch_bounds__(vector_threads) norm_kernel(selection_input input, per_item<tile_norm> tile_norms) {
   CCOMP_SHARED(double[row_values], sums);
   CCOMP_SHARED(std::uint32_t[vector_warps], keys);
-  vector_source const source = k.source.mine();
-  select_state& s = *k.state.mine();
-  auto* const norms = k.norms.mine();
+  vector_source const source = input.source.mine();
+  selection_state& s = *input.state.mine();
+  auto* const norms = tile_norms.mine();
   std::uint64_t const tile = std::uint64_t{blockIdx.x} * vector_warps + threadIdx.x / 32;
   if (tile * norm_values < source.n) {
     tile_place const at = source.place(tile * norm_values);
@@ -56,8 +56,7 @@ template <class = void> __global__ void __launch_bounds__(vector_threads) norm_k
   __syncthreads();
   if (threadIdx.x != 0) return;
   for (unsigned w = 0; w < vector_warps; ++w) largest = keys[w] > largest ? keys[w] : largest;
-  std::uint32_t const key = magnitude_key(relative_bound(k.what.relative, sums[0], source.n, bits_float(largest)));
-  s.low = key > 0 ? key - 1 : 0;
+  s.low = reaching_key(relative_bound(input.what.relative, sums[0], source.n, bits_float(largest))) - 1;
 }
 
 }  // namespace detail

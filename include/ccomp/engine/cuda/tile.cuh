@@ -3,16 +3,19 @@
 /// values and mixes them (statistics, rotations) by shuffles alone; a team of four holds 4096, and meets in shared
 /// memory.
 
+#include <ccomp/core/layout.hpp>
+#include <ccomp/core/random.hpp>
+#include <ccomp/core/statistic.hpp>
 #include <ccomp/engine/cuda/values.cuh>
-#include <ccomp/random.hpp>
-#include <ccomp/statistic.hpp>
 #include <cstring>
 
 CCOMP_BEGIN
 namespace detail {
 
 inline constexpr unsigned full_warp = 0xffffffffu;
-inline constexpr unsigned row_values = 128;
+/// A lane's four values of every row belong to four of the partial sums.
+inline constexpr unsigned row_values = partial_sums;
+static_assert(2 * row_values == random_group && 32 == random_group_counters, "two rows share a lane's counter");
 
 /// `Rows` rows a warp, `Warps` warps a team: 1, or all of a thread block.
 template <int Rows, int Warps> struct team_shape {
@@ -77,24 +80,24 @@ struct lane_statistic<S> {
   typename S::partial p[S::sums][4]{};
   __device__ void add_row(float const (&v)[4], unsigned count) {
     CCOMP_UNROLL
-    for (int k = 0; k < S::sums; ++k) {
+    for (int t = 0; t < S::sums; ++t) {
       CCOMP_UNROLL
       for (unsigned c = 0; c < 4; ++c)
-        if (c < count) p[k][c] = add(p[k][c], S::term(k, v[c]));
+        if (c < count) p[t][c] = add(p[t][c], S::term(t, v[c]));
     }
   }
   __device__ S finish(unsigned lanes) const {
     S all;
     CCOMP_UNROLL
-    for (int k = 0; k < S::sums; ++k) {
+    for (int t = 0; t < S::sums; ++t) {
       typename S::partial q[4];
       CCOMP_UNROLL
-      for (int c = 0; c < 4; ++c) q[c] = p[k][c];
+      for (int c = 0; c < 4; ++c) q[c] = p[t][c];
       for (unsigned d = lanes / 2; d > 0; d /= 2) {
         CCOMP_UNROLL
         for (int c = 0; c < 4; ++c) q[c] = add(q[c], shuffle_xor(q[c], static_cast<int>(d)));
       }
-      all.sum[k] = add(add(q[0], q[2]), add(q[1], q[3]));
+      all.sum[t] = add(add(q[0], q[2]), add(q[1], q[3]));
     }
     return all;
   }
@@ -129,12 +132,12 @@ struct device_random {
 };
 
 /// The 16 random bits of a lane's values in two rows that share counters: `first` is the number of the first row's
-/// value 0 in its tensor, a multiple of 256.
+/// value 0 in its tensor, a multiple of random_group.
 struct random_rows {
   philox_words words{};
   random_rows() = default;
   __device__ random_rows(random_stream const& s, std::uint64_t first, unsigned lane)
-      : words(random_words(s, first / 256 * 32 + lane)) {}
+      : words(random_words(s, first / random_group * random_group_counters + lane)) {}
   __device__ std::uint32_t bits(int row, int c) const { return words.w[c] >> (16 * (row & 1)) & 0xffffu; }
 };
 

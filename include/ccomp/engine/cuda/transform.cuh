@@ -1,23 +1,23 @@
 #pragma once
 /// Transforms of a tile in registers: sign flips, Walsh-Hadamard rotations, scaling.
 
+#include <ccomp/core/transform_primitive.hpp>
 #include <ccomp/engine/cuda/tile.cuh>
-#include <ccomp/transform/step.hpp>
 
 CCOMP_BEGIN
 namespace detail {
 
-inline constexpr int most_transform_steps = 8;
+inline constexpr int most_transform_primitives = 8;
 
-/// The steps of all transforms of a chain, in their order.
+/// The primitives of all transforms of a chain, in their order.
 struct device_transforms {
   int count = 0;
-  transform_step steps[most_transform_steps];
+  transform_primitive primitives[most_transform_primitives];
 };
 
-/// The length of the piece that value i is rotated in: its block, or, in a last block that is short, a power of two
+/// How many values value i is rotated with: its block, or, in a last block that is short, a power of two
 /// (pieces descend, so the highest bit that the tail's length has and the place within the tail lacks names it).
-__device__ inline std::uint32_t rotated_piece(std::uint64_t i, std::uint64_t n, std::uint32_t block) {
+__device__ inline std::uint32_t rotated_length(std::uint64_t i, std::uint64_t n, std::uint32_t block) {
   std::uint64_t const whole = n & ~std::uint64_t{block - 1};
   if (i < whole) return block;
   if (i >= n) return 0;
@@ -97,16 +97,16 @@ __device__ void butterflies(warp_tile<Team>& x, tile_place const& at, std::uint3
 template <class Team> __device__ void rotate(warp_tile<Team>& x, tile_place const& at, std::uint32_t block) {
   // The question is the whole team's, since warps of a team meet at barriers.
   bool const tail = at.team + Team::team_values > (at.n & ~std::uint64_t{block - 1});
-  auto const piece = [&](int r, int c) {
-    return tail ? rotated_piece(at.index(r) + static_cast<unsigned>(c), at.n, block) : block;
+  auto const length = [&](int r, int c) {
+    return tail ? rotated_length(at.index(r) + static_cast<unsigned>(c), at.n, block) : block;
   };
   butterflies(x, at, block,
-              [&](int r, int c, int stride) { return !tail || piece(r, c) > static_cast<std::uint32_t>(stride); });
+              [&](int r, int c, int stride) { return !tail || length(r, c) > static_cast<std::uint32_t>(stride); });
   CCOMP_UNROLL
   for (int r = 0; r < Team::rows; ++r) {
     CCOMP_UNROLL
     for (int c = 0; c < 4; ++c) {
-      std::uint32_t const m = piece(r, c);
+      std::uint32_t const m = length(r, c);
       if (m > 0)
         x.v[r][c] = mul(x.v[r][c], inverse_sqrt_of_power(31 - static_cast<std::uint32_t>(__clz(static_cast<int>(m)))));
     }
@@ -116,7 +116,7 @@ template <class Team> __device__ void rotate(warp_tile<Team>& x, tile_place cons
 /// Flips value i if bit i mod 32 of draw i / 32 is set. One counter serves a row: lane r draws for row r.
 template <class Team>
 __device__ void flip_signs(warp_tile<Team>& x, random_stream const& s, std::uint64_t first, tile_place const& at) {
-  static_assert(Team::rows <= 32);
+  static_assert(Team::rows <= 32 && row_values == sign_group);
   philox_words const mine = random_words(s, (first + at.base) / row_values + at.lane);
   CCOMP_UNROLL
   for (int r = 0; r < Team::rows; ++r) {
@@ -133,7 +133,7 @@ __device__ void flip_signs(warp_tile<Team>& x, random_stream const& s, std::uint
 }
 
 template <class Team>
-__device__ void apply(transform_step const& t, bool forward, device_random const& random, std::uint64_t first,
+__device__ void apply(transform_primitive const& t, bool forward, device_random const& random, std::uint64_t first,
                       tile_place const& at, warp_tile<Team>& x) {
   switch (t.kind) {
     case transform_kind::flip_signs:
@@ -153,12 +153,12 @@ __device__ void apply(transform_step const& t, bool forward, device_random const
 template <class Team>
 __device__ void transform_forward(device_transforms const& t, device_random const& random, std::uint64_t first,
                                   tile_place const& at, warp_tile<Team>& x) {
-  for (int k = 0; k < t.count; ++k) apply(t.steps[k], true, random, first, at, x);
+  for (int i = 0; i < t.count; ++i) apply(t.primitives[i], true, random, first, at, x);
 }
 template <class Team>
 __device__ void transform_inverse(device_transforms const& t, device_random const& random, std::uint64_t first,
                                   tile_place const& at, warp_tile<Team>& x) {
-  for (int k = t.count; k-- > 0;) apply(t.steps[k], false, random, first, at, x);
+  for (int i = t.count; i-- > 0;) apply(t.primitives[i], false, random, first, at, x);
 }
 
 }  // namespace detail

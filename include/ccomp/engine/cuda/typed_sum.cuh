@@ -1,7 +1,7 @@
 #pragma once
 /// Sums and maxima over ranks on a GPU: the numbers of engine/host/typed_sum.hpp, in its order.
 
-#include <ccomp/comm/communicator.hpp>
+#include <ccomp/core/communicator.hpp>
 #include <ccomp/engine/cuda/values.cuh>
 
 CCOMP_BEGIN
@@ -44,39 +44,39 @@ __device__ inline void store_integer(void* to, std::uint64_t i, wire_type type, 
 }
 
 /// Four values a thread. `out` may start anywhere, so that its groups of four need not start on their size.
-template <bool Floats> __global__ void __launch_bounds__(256) typed_sum_kernel(typed_sum_call k) {
+template <bool Floats> __global__ void __launch_bounds__(256) typed_sum_kernel(typed_sum_call call) {
   std::uint64_t const first = 4 * (std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x);
-  if (first >= k.n) return;
+  if (first >= call.n) return;
   if constexpr (Floats) {
-    auto const type = static_cast<element_type>(k.type);
+    auto const type = static_cast<element_type>(call.type);
     float sum[4];
-    load_quad({k.sources, type}, first, k.n, sum);
-    for (int r = 1; r < k.count; ++r) {
+    load_quad({call.sources, type}, first, call.n, sum);
+    for (int r = 1; r < call.count; ++r) {
       float x[4];
-      load_quad({k.sources + static_cast<std::uint64_t>(r) * k.stride, type}, first, k.n, x);
+      load_quad({call.sources + static_cast<std::uint64_t>(r) * call.stride, type}, first, call.n, x);
       CCOMP_UNROLL
       for (int c = 0; c < 4; ++c) sum[c] = add(sum[c], x[c]);
     }
     CCOMP_UNROLL
     for (int c = 0; c < 4; ++c) sum[c] = canonical(sum[c]);
-    store_quad({k.out, type}, first, k.n, sum);
+    store_quad({call.out, type}, first, call.n, sum);
   } else {
-    std::uint64_t const end = first + 4 < k.n ? first + 4 : k.n;
+    std::uint64_t const end = first + 4 < call.n ? first + 4 : call.n;
     for (std::uint64_t i = first; i < end; ++i) {
-      long long sum = load_integer(k.sources, i, k.type);
-      for (int r = 1; r < k.count; ++r) {
-        long long const x = load_integer(k.sources + static_cast<std::uint64_t>(r) * k.stride, i, k.type);
-        sum = k.op == wire_op::sum ? sum + x : (sum > x ? sum : x);
+      long long sum = load_integer(call.sources, i, call.type);
+      for (int r = 1; r < call.count; ++r) {
+        long long const x = load_integer(call.sources + static_cast<std::uint64_t>(r) * call.stride, i, call.type);
+        sum = call.op == wire_op::sum ? sum + x : (sum > x ? sum : x);
       }
-      store_integer(k.out, i, k.type, sum);
+      store_integer(call.out, i, call.type, sum);
     }
   }
 }
 
 /// out = the sum (or, for integers, the maximum) of the sources.
-inline void typed_sum(cuda_exec const& ex, typed_sum_call const& k) {
-  launch(ex, "typed_sum", k.type <= wire_type::bfloat16 ? typed_sum_kernel<true> : typed_sum_kernel<false>,
-         dim3(static_cast<unsigned>(ceil_div(k.n, 1024))), 256, k);
+inline void typed_sum(cuda_exec const& ex, typed_sum_call const& call) {
+  launch(ex, "typed_sum", call.type <= wire_type::bfloat16 ? typed_sum_kernel<true> : typed_sum_kernel<false>,
+         dim3(static_cast<unsigned>(ceil_div(call.n, 1024))), 256, call);
 }
 
 }  // namespace detail

@@ -1,10 +1,9 @@
 #pragma once
 /// Values of any element type in device memory, four neighbours at a time.
 
+#include <ccomp/core/numeric.hpp>
+#include <ccomp/core/types.hpp>
 #include <ccomp/engine/cuda/launch.cuh>
-#include <ccomp/engine/host/convert.hpp>
-#include <ccomp/numeric.hpp>
-#include <ccomp/types.hpp>
 #include <cstddef>
 #include <cstdint>
 
@@ -81,10 +80,10 @@ __device__ inline void load_quad(device_values const& m, std::uint64_t i, std::u
   }
 }
 
-/// Stores the values of i to i + 3 that lie below n and whose bit in `keep` is set.
+/// Stores the values of i to i + 3 that lie below n and whose bit in `mask` is set.
 __device__ inline void store_quad(device_values const& m, std::uint64_t i, std::uint64_t n, float const (&v)[4],
-                                  unsigned keep = 0xf) {
-  bool const all = m.whole && i + 4 <= n && keep == 0xf;
+                                  unsigned mask = 0xf) {
+  bool const all = m.whole && i + 4 <= n && mask == 0xf;
   if (m.type == element_type::float32) {
     auto* const to = static_cast<float*>(m.data) + i;
     if (all) {
@@ -92,7 +91,7 @@ __device__ inline void store_quad(device_values const& m, std::uint64_t i, std::
     } else {
       CCOMP_UNROLL
       for (unsigned c = 0; c < 4; ++c)
-        if (i + c < n && (keep >> c & 1u)) to[c] = v[c];
+        if (i + c < n && (mask >> c & 1u)) to[c] = v[c];
     }
   } else {
     auto* const to = static_cast<std::uint16_t*>(m.data) + i;
@@ -104,14 +103,14 @@ __device__ inline void store_quad(device_values const& m, std::uint64_t i, std::
     } else {
       CCOMP_UNROLL
       for (unsigned c = 0; c < 4; ++c)
-        if (i + c < n && (keep >> c & 1u)) to[c] = q.v[c];
+        if (i + c < n && (mask >> c & 1u)) to[c] = q.v[c];
     }
   }
 }
 
 /// The end of every sum, as on the host: one division by the number of ranks (1: none), and one kind of NaN.
 __device__ inline void finish_sum(float (&v)[4], float divisor) {
-  bool const power = (float_bits(divisor) & 0x7fffffu) == 0;  // its inverse is exact, and cheaper
+  bool const power = has_exact_inverse(divisor);  // a product is cheaper
   float const inverse = div(1.0f, divisor);
   CCOMP_UNROLL
   for (int c = 0; c < 4; ++c) v[c] = canonical(power ? mul(v[c], inverse) : div(v[c], divisor));

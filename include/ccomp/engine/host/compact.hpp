@@ -4,9 +4,9 @@
 
 #include <array>
 #include <bit>
+#include <ccomp/core/numeric.hpp>
 #include <ccomp/engine/host/quantizer.hpp>
 #include <ccomp/engine/host/random.hpp>
-#include <ccomp/numeric.hpp>
 #include <cstddef>
 #include <cstdint>
 

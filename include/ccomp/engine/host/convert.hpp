@@ -1,42 +1,15 @@
 #pragma once
 /// Tiles of any element type to float and back.
 
+#include <ccomp/core/numeric.hpp>
+#include <ccomp/core/tensor.hpp>
 #include <ccomp/engine/host/random.hpp>
-#include <ccomp/numeric.hpp>
-#include <ccomp/types.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <span>
 
 CCOMP_BEGIN
 namespace detail {
-
-/// A tensor whose element type is known at run time.
-struct const_values {
-  void const* data = nullptr;
-  element_type type = element_type::float32;
-  std::size_t n = 0;
-};
-struct values {
-  void* data = nullptr;
-  element_type type = element_type::float32;
-  std::size_t n = 0;
-  operator const_values() const { return {data, type, n}; }
-};
-template <class T> const_values view(std::span<T const> s) { return {s.data(), element_type_of<T>, s.size()}; }
-template <class T> values view(std::span<T> s) { return {s.data(), element_type_of<T>, s.size()}; }
-
-inline void const* advance(void const* p, element_type type, std::size_t n) {
-  return static_cast<std::byte const*>(p) + n * element_bytes(type);
-}
-inline void* advance(void* p, element_type type, std::size_t n) {
-  return static_cast<std::byte*>(p) + n * element_bytes(type);
-}
-inline const_values part(const_values v, std::size_t first, std::size_t n) {
-  return {advance(v.data, v.type, first), v.type, n};
-}
-inline values part(values v, std::size_t first, std::size_t n) { return {advance(v.data, v.type, first), v.type, n}; }
 
 template <class T> void widen_loop(T const* CCOMP_RESTRICT in, std::size_t n, float* CCOMP_RESTRICT out) {
   for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<float>(in[i]);

@@ -5,8 +5,8 @@
 /// last. Every variant computes these very sums, so all give the same bits, however many levels a trip through memory
 /// takes at once.
 
+#include <ccomp/core/numeric.hpp>
 #include <ccomp/engine/host/random.hpp>
-#include <ccomp/numeric.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -36,48 +36,48 @@ template <std::size_t Stride, std::size_t... K>
   (one(K / Stride * 2 * Stride + K % Stride), ...);
 }
 template <bool Last, std::size_t... K>
-[[gnu::always_inline]] inline void butterflies_at(float* at, std::size_t h, float scale, std::index_sequence<K...>) {
+[[gnu::always_inline]] inline void butterflies_at(float* at, std::size_t h, float factor, std::index_sequence<K...>) {
   constexpr std::size_t points = sizeof...(K);
   constexpr std::make_index_sequence<points / 2> pairs;
   float v[] = {at[K * h]...};
   if constexpr (points > 1) butterfly_level<1>(v, pairs);
   if constexpr (points > 2) butterfly_level<2>(v, pairs);
   if constexpr (points > 4) butterfly_level<4>(v, pairs);
-  ((at[K * h] = Last ? mul(v[K], scale) : v[K]), ...);
+  ((at[K * h] = Last ? mul(v[K], factor) : v[K]), ...);
 }
 
 #if defined(__clang__)  // says so where it is told not to optimise
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wpass-failed"
 #endif
-/// `Levels` levels from stride h on, over n values in one trip. Last: also multiplies by `scale`.
+/// `Levels` levels from stride h on, over n values in one trip. Last: also multiplies by `factor`.
 template <int Levels, bool Last>
-[[gnu::always_inline]] inline void butterflies(float* x, std::size_t n, std::size_t h, float scale) {
+[[gnu::always_inline]] inline void butterflies(float* x, std::size_t n, std::size_t h, float factor) {
   constexpr std::size_t points = std::size_t{1} << Levels;
   for (std::size_t base = 0; base < n; base += points * h) {
     CCOMP_INDEPENDENT
     for (std::size_t j = 0; j < h; ++j)
-      butterflies_at<Last>(x + base + j, h, scale, std::make_index_sequence<points>{});
+      butterflies_at<Last>(x + base + j, h, factor, std::make_index_sequence<points>{});
   }
 }
 #if defined(__clang__)
 #pragma clang diagnostic pop
 #endif
 /// The levels h, 2h, ... m / 2 of blocks of m, then the normalisation.
-[[gnu::always_inline]] inline void upper_levels(float* x, std::size_t n, std::size_t m, std::size_t h, float scale) {
+[[gnu::always_inline]] inline void upper_levels(float* x, std::size_t n, std::size_t m, std::size_t h, float factor) {
   while (m / h > 8) {
     if (m / h == 16) {
-      butterflies<2, false>(x, n, h, scale);
+      butterflies<2, false>(x, n, h, factor);
       h *= 4;
     } else {
-      butterflies<3, false>(x, n, h, scale);
+      butterflies<3, false>(x, n, h, factor);
       h *= 8;
     }
   }
-  if (m / h == 8) return butterflies<3, true>(x, n, h, scale);
-  if (m / h == 4) return butterflies<2, true>(x, n, h, scale);
-  if (m / h == 2) return butterflies<1, true>(x, n, h, scale);
-  for (std::size_t i = 0; i < n; ++i) x[i] = mul(x[i], scale);
+  if (m / h == 8) return butterflies<3, true>(x, n, h, factor);
+  if (m / h == 4) return butterflies<2, true>(x, n, h, factor);
+  if (m / h == 2) return butterflies<1, true>(x, n, h, factor);
+  for (std::size_t i = 0; i < n; ++i) x[i] = mul(x[i], factor);
 }
 
 #if CCOMP_X86_VARIANTS
@@ -173,20 +173,17 @@ inline std::size_t lower_levels(instruction_set isa, float* x, std::size_t n, st
 /// Transforms each block of m values (a power of two) of n (a multiple of m); orthonormal, its own inverse.
 inline void fwht(instruction_set isa, float* x, std::size_t n, std::size_t m) {
   std::size_t const h = lower_levels(isa, x, n, m);
-  run(isa, [=, scale = inverse_sqrt(m)] { upper_levels(x, n, m, h, scale); });
+  run(isa, [=, factor = inverse_sqrt(m)] { upper_levels(x, n, m, h, factor); });
 }
 
-/// Values that share one Philox counter when each takes one bit.
-inline constexpr std::size_t values_per_sign_counter = 128;
-
 /// Flips the values whose bit is set: value i takes bit i % 32 of draw i / 32 of the stream. `first`, the index of
-/// x[0] in its tensor, is a multiple of 128.
+/// x[0] in its tensor, is a multiple of sign_group.
 inline void flip_signs(instruction_set isa, random_stream const& s, float* x, std::size_t n, std::uint64_t first) {
-  constexpr std::size_t words = 128;  // of a tile of 4096 values
+  constexpr std::size_t words = tile_values / 32;
   std::uint32_t bits[words];
   for (std::size_t at = 0; at < n; at += 32 * words) {
     std::size_t const count = n - at < 32 * words ? n - at : 32 * words;
-    fill_random_words(isa, s, (first + at) / values_per_sign_counter, bits, ceil_div(count, values_per_sign_counter));
+    fill_random_words(isa, s, (first + at) / sign_group, bits, ceil_div(count, sign_group));
     run(isa, [b = bits, y = x + at, count] {
       auto const flip = [](float v, std::uint32_t word, std::size_t j) {
         return bits_float(float_bits(v) ^ ((word << (31 - j)) & 0x80000000u));

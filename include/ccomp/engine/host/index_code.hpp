@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <ccomp/core/index_layout.hpp>
 #include <ccomp/engine/host/isa.hpp>
 #include <ccomp/engine/host/parallel.hpp>
-#include <ccomp/index_coding.hpp>
 #include <cstring>
 #include <span>
 #include <string>
@@ -21,24 +21,6 @@ inline std::uint64_t load_word(std::byte const* row, std::size_t word) {
   return w;
 }
 inline void store_word(std::byte* row, std::size_t word, std::uint64_t w) { std::memcpy(row + 8 * word, &w, sizeof w); }
-
-/// Where the one of entry i stands in the row of ones.
-CCOMP_HD inline std::size_t one_of(index_layout const& l, std::uint32_t const* index, std::size_t i) {
-  return l.coding == index_coding::bitmap ? index[i] : (std::size_t{index[i]} >> l.low_bits) + i;
-}
-/// The first entry whose one stands at `bit` or later.
-CCOMP_HD inline std::size_t first_entry_from(index_layout const& l, std::uint32_t const* index, std::size_t count,
-                                             std::size_t bit) {
-  std::size_t low = 0, high = count;
-  while (low < high) {
-    std::size_t const middle = (low + high) / 2;
-    if (one_of(l, index, middle) < bit)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low;
-}
 
 /// Writes all of `side`: l.bytes() bytes.
 inline void encode_indices(host_exec const& ex, index_layout const& l, std::span<std::uint32_t const> index,
@@ -109,7 +91,7 @@ struct index_stretch {
   [[nodiscard]] bool empty() const { return entry == end; }
 };
 
-/// Reads a stretch piece by piece. Values that no list of indices below 2^32 - 1 has come out as 2^32 - 1.
+/// Reads a stretch in batches. Values that no list of indices below 2^32 - 1 has come out as 2^32 - 1.
 class index_reader {
  public:
   index_reader(index_layout const& l, std::byte const* side, index_stretch const& s)
@@ -200,14 +182,14 @@ class coded_indices {
   [[nodiscard]] std::size_t size() const { return count_; }
   [[nodiscard]] instruction_set isa() const { return isa_; }
 
-  /// Calls `f(entry, indices)` on pieces that cover all entries, concurrently.
+  /// Calls `f(entry, indices)` on batches that cover all entries, concurrently.
   template <class F> void visit(F const& f) const {
     run_team(parts_, [&](int part, int) {
       read(stretches_[part], [&](std::size_t entry, std::span<std::uint32_t const> index) { f(entry, index); });
     });
   }
-  /// As `visit`, with the range of values [from, to) that each piece is to answer for; together they cover [0, n).
-  /// Each piece comes after the values before its last index, while they are still in a cache.
+  /// As `visit`, with the range of values [from, to) that each batch is to answer for; together they cover [0, n).
+  /// Each batch comes after the values before its last index, while they are still in a cache.
   template <class F> void visit_ranges(F const& f) const {
     std::size_t from[most_parts], to[most_parts], next = layout_.n;
     for (int p = parts_; p-- > 0;) {
@@ -234,7 +216,7 @@ class coded_indices {
 
  private:
   static constexpr int most_parts = 64;
-  static constexpr std::size_t piece = 256;
+  static constexpr std::size_t batch = 256;
 
   void cut_entries() {
     auto const parts = static_cast<std::size_t>(parts_);
@@ -266,9 +248,9 @@ class coded_indices {
   }
   template <class F> void read(index_stretch const& s, F const& f) const {
     index_reader reader(layout_, side_, s);
-    std::uint32_t index[piece];
+    std::uint32_t index[batch];
     for (;;) {
-      std::size_t const entry = reader.entry(), m = reader.next(isa_, index, piece);
+      std::size_t const entry = reader.entry(), m = reader.next(isa_, index, batch);
       if (m == 0) return;
       f(entry, std::span<std::uint32_t const>{index, m});
     }

@@ -4,7 +4,7 @@
 /// `flatten` inlines the generic loop into a function compiled for that target, so one loop serves every instruction
 /// set, and a consumer's plain -O2 build is as fast as -march=native. No variant contracts a product and a sum.
 
-#include <ccomp/exec/host.hpp>
+#include <ccomp/core/host_exec.hpp>
 
 CCOMP_BEGIN
 namespace detail {

@@ -1,6 +1,7 @@
 #pragma once
 /// Packs codes of 1 to 8 bits, one per byte, into a bit stream and back: code j stands at bit j * bits, low bit first.
 
+#include <ccomp/core/layout.hpp>
 #include <ccomp/engine/host/isa.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -8,10 +9,6 @@
 
 CCOMP_BEGIN
 namespace detail {
-
-CCOMP_HD constexpr std::size_t packed_bytes(std::size_t n, int bits) {
-  return (n * static_cast<std::size_t>(bits) + 7) / 8;
-}
 
 /// Eight codes in the bytes of a word -> their bits side by side, by halving the gaps three times.
 template <int Bits> constexpr std::uint64_t squeeze(std::uint64_t x) {

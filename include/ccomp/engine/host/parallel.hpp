@@ -2,7 +2,7 @@
 /// Splits independent work over a team: OpenMP where the compiler has it, std::thread otherwise.
 
 #include <algorithm>
-#include <ccomp/exec/host.hpp>
+#include <ccomp/core/host_exec.hpp>
 #include <exception>
 #include <vector>
 

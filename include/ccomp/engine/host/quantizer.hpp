@@ -1,7 +1,8 @@
 #pragma once
 /// Every pass of a quantizer over one tile, derived from its scalar pieces.
 
-#include <ccomp/concepts.hpp>
+#include <ccomp/core/layout.hpp>
+#include <ccomp/core/scalar_pieces.hpp>
 #include <ccomp/engine/host/isa.hpp>
 #include <ccomp/engine/host/memory.hpp>
 #include <ccomp/engine/host/statistic.hpp>
@@ -10,45 +11,10 @@
 CCOMP_BEGIN
 namespace detail {
 
-/// Values handled at once: what a tile needs (values, codes, random bits) stays in the first-level cache. Blocks are
-/// powers of two up to this, so that tiles hold whole blocks.
-inline constexpr std::size_t tile_values = 4096;
-
-/// Parameters are floats, so that a foreign payload can be judged: a block is good if all of them are finite.
-template <class P> CCOMP_HD bool good_parameters(P const& p) {
-  static_assert(sizeof(P) % sizeof(float) == 0 && std::is_trivially_copyable_v<P>,
-                "ccomp: a quantizer's parameters are floats");
-  float words[sizeof(P) / sizeof(float)];
-  std::memcpy(words, &p, sizeof(P));
-  bool good = true;
-  for (float const w : words) good = good && is_finite(w);
-  return good;
-}
-/// A block with NaN or Inf in it: codes 0, the first parameter the canonical NaN.
-template <class P> CCOMP_HD P bad_parameters() {
-  P p{};
-  float const nan = canonical_nan();
-  std::memcpy(&p, &nan, sizeof nan);
-  return p;
-}
 template <class P> P load_parameters(std::byte const* at) {
   P p;
   std::memcpy(&p, at, sizeof p);
   return p;
-}
-
-template <class S> constexpr bool needs_random = requires { requires S::stochastic; };
-
-/// The pieces that decode what these code: of those that differ only in how they choose codes, one set for all. Each set
-/// is compiled for every pass.
-template <class S> CCOMP_HD decltype(auto) decoder_of(S const& s) {
-  if constexpr (requires { s.decoder(); }) {
-    static_assert(std::is_same_v<typename decltype(s.decoder())::parameters, typename S::parameters>,
-                  "ccomp: decoder() must return pieces with the same parameters");
-    return s.decoder();
-  } else {
-    return (s);
-  }
 }
 
 /// Values coded between two rounds of prefetching.

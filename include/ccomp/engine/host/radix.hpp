@@ -2,9 +2,9 @@
 /// The exact k-th largest magnitude of an array, by histograms of ever narrower ranges of keys. No input is slow: at
 /// most four trips through the array, whatever it holds.
 
+#include <ccomp/core/numeric.hpp>
 #include <ccomp/engine/host/isa.hpp>
 #include <ccomp/engine/host/parallel.hpp>
-#include <ccomp/numeric.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -1,8 +1,8 @@
 #pragma once
 /// Fills buffers with the bits of `random_bits16` and `random_words`, eight or four counters at a time.
 
+#include <ccomp/core/random.hpp>
 #include <ccomp/engine/host/isa.hpp>
-#include <ccomp/random.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -12,9 +12,6 @@
 
 CCOMP_BEGIN
 namespace detail {
-
-/// Values that share 32 counters: buffers of 16-bit randoms are filled in whole groups.
-inline constexpr std::size_t random_group = 256;
 
 #if CCOMP_X86_VARIANTS
 #if defined(__clang__)
@@ -29,10 +26,10 @@ inline constexpr std::size_t random_group = 256;
 [[CCOMP_INTRINSICS(CCOMP_TARGET_AVX512)]] inline void fill_random16_avx512(random_stream const& s,
                                                                            std::uint64_t counter, std::uint16_t* out,
                                                                            std::size_t groups) {
-  __m512i const m0 = _mm512_set1_epi64(0xD2511F53), m1 = _mm512_set1_epi64(0xCD9E8D57),
+  __m512i const m0 = _mm512_set1_epi64(philox_factor0), m1 = _mm512_set1_epi64(philox_factor1),
                 half = _mm512_set1_epi64(0xffff);
   __m512i const lane = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
-  for (std::size_t g = 0; g < groups; ++g, counter += 32, out += random_group) {
+  for (std::size_t g = 0; g < groups; ++g, counter += random_group_counters, out += random_group) {
     __m512i a[4], b[4], c[4], d[4];
     for (int v = 0; v < 4; ++v) {
       a[v] = lane + _mm512_set1_epi64(static_cast<long long>(counter + 8u * static_cast<unsigned>(v)));
@@ -42,7 +39,7 @@ inline constexpr std::size_t random_group = 256;
     }
     std::uint32_t k0 = s.key[0], k1 = s.key[1];
     CCOMP_HOST_UNROLL(10)
-    for (int round = 0; round < 10; ++round) {
+    for (int round = 0; round < philox_rounds; ++round) {
       auto const key0 = _mm512_set1_epi64(k0), key1 = _mm512_set1_epi64(k1);
       CCOMP_HOST_UNROLL(4)
       for (int v = 0; v < 4; ++v) {
@@ -52,8 +49,8 @@ inline constexpr std::size_t random_group = 256;
         c[v] = _mm512_maskz_srli_epi64(0xff, p, 32) ^ d[v] ^ key1;
         d[v] = p;
       }
-      k0 += 0x9E3779B9u;
-      k1 += 0xBB67AE85u;
+      k0 += philox_weyl0;
+      k1 += philox_weyl1;
     }
     CCOMP_HOST_UNROLL(4)
     for (int v = 0; v < 4; ++v) {
@@ -71,7 +68,7 @@ inline constexpr std::size_t random_group = 256;
 
 [[CCOMP_INTRINSICS(CCOMP_TARGET_AVX2)]] inline void fill_random16_avx2(random_stream const& s, std::uint64_t counter,
                                                                        std::uint16_t* out, std::size_t groups) {
-  __m256i const m0 = _mm256_set1_epi64x(0xD2511F53), m1 = _mm256_set1_epi64x(0xCD9E8D57),
+  __m256i const m0 = _mm256_set1_epi64x(philox_factor0), m1 = _mm256_set1_epi64x(philox_factor1),
                 half = _mm256_set1_epi64x(0xffff);
   __m256i const lane = _mm256_setr_epi64x(0, 1, 2, 3), upper = _mm256_set1_epi64x(0xffff0000);
   for (std::size_t part = 0; part < 4 * groups; ++part, counter += 8) {
@@ -84,7 +81,7 @@ inline constexpr std::size_t random_group = 256;
     }
     std::uint32_t k0 = s.key[0], k1 = s.key[1];
     CCOMP_HOST_UNROLL(10)
-    for (int round = 0; round < 10; ++round) {
+    for (int round = 0; round < philox_rounds; ++round) {
       auto const key0 = _mm256_set1_epi64x(k0), key1 = _mm256_set1_epi64x(k1);
       CCOMP_HOST_UNROLL(2)
       for (int v = 0; v < 2; ++v) {
@@ -94,8 +91,8 @@ inline constexpr std::size_t random_group = 256;
         c[v] = _mm256_srli_epi64(p, 32) ^ d[v] ^ key1;
         d[v] = p;
       }
-      k0 += 0x9E3779B9u;
-      k1 += 0xBB67AE85u;
+      k0 += philox_weyl0;
+      k1 += philox_weyl1;
     }
     std::uint16_t* const at = out + part / 4 * random_group + part % 4 * 32;
     for (int v = 0; v < 2; ++v) {
@@ -104,7 +101,7 @@ inline constexpr std::size_t random_group = 256;
       auto const high = _mm256_srli_epi64(a[v] & upper, 16) | (b[v] & upper) | _mm256_slli_epi64(c[v] & upper, 16) |
                         _mm256_slli_epi64(d[v] & upper, 32);
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(at + 16 * v), low);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(at + 128 + 16 * v), high);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(at + random_group / 2 + 16 * v), high);
     }
   }
 }
@@ -114,18 +111,18 @@ inline constexpr std::size_t random_group = 256;
 inline void fill_random16(instruction_set isa, random_stream const& s, std::uint64_t first, std::uint16_t* out,
                           std::size_t count) {
   std::size_t const groups = (count + random_group - 1) / random_group;
-  std::uint64_t counter = first / random_group * 32;
+  std::uint64_t counter = first / random_group * random_group_counters;
 #if CCOMP_X86_VARIANTS
   if (isa == instruction_set::avx512) return fill_random16_avx512(s, counter, out, groups);
   if (isa == instruction_set::avx2) return fill_random16_avx2(s, counter, out, groups);
 #endif
   static_cast<void>(isa);
   for (std::size_t g = 0; g < groups; ++g, out += random_group)
-    for (std::size_t t = 0; t < 32; ++t) {
+    for (std::size_t t = 0; t < random_group_counters; ++t) {
       philox_words const words = random_words(s, counter++);
       for (std::size_t w = 0; w < 4; ++w) {
         out[4 * t + w] = static_cast<std::uint16_t>(words.w[w]);
-        out[128 + 4 * t + w] = static_cast<std::uint16_t>(words.w[w] >> 16);
+        out[random_group / 2 + 4 * t + w] = static_cast<std::uint16_t>(words.w[w] >> 16);
       }
     }
 }

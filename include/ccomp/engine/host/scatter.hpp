@@ -1,8 +1,8 @@
 #pragma once
 /// Puts a carrier back where its values came from.
 
+#include <ccomp/core/numeric.hpp>
 #include <ccomp/engine/host/index_code.hpp>
-#include <ccomp/numeric.hpp>
 
 CCOMP_BEGIN
 namespace detail {

@@ -1,14 +1,13 @@
 #pragma once
 /// Computes a block's statistic with loops that vectorise and round alike on every engine.
 
-#include <ccomp/statistic.hpp>
+#include <ccomp/core/layout.hpp>
+#include <ccomp/core/statistic.hpp>
 #include <cstddef>
 #include <utility>
 
 CCOMP_BEGIN
 namespace detail {
-
-inline constexpr std::size_t partial_sums = 128;
 
 template <class Statistic, int K>
 [[gnu::always_inline]] inline typename Statistic::partial scan_sum(float const* x, std::size_t n) {

@@ -1,8 +1,8 @@
 #pragma once
 /// Sums and maxima over ranks of what linear compressors send, in rank order; 16-bit floats accumulate in float.
 
-#include <ccomp/comm/communicator.hpp>
-#include <ccomp/engine/host/block_passes.hpp>
+#include <ccomp/core/communicator.hpp>
+#include <ccomp/engine/host/block_codec.hpp>
 
 CCOMP_BEGIN
 namespace detail {
@@ -18,20 +18,20 @@ void integer_sum(host_exec const& ex, std::span<void const* const> sources, std:
   parallel_ranges(ex, ceil_div(n, tile_values), tile_values, [&](std::size_t begin, std::size_t end) {
     T acc[tile_values];
     for (std::size_t t = begin; t < end; ++t) {
-      std::size_t const first = t * tile_values, k = std::min(tile_values, n - first);
-      std::memcpy(acc, static_cast<T const*>(sources[0]) + first, k * sizeof(T));
+      std::size_t const first = t * tile_values, m = std::min(tile_values, n - first);
+      std::memcpy(acc, static_cast<T const*>(sources[0]) + first, m * sizeof(T));
       for (std::size_t r = 1; r < sources.size(); ++r) {
         auto const* const x = static_cast<T const*>(sources[r]) + first;
         if (op == wire_op::sum)  // wraps around: callers leave room for the sum
           run(isa, [&] {
-            combine_loop(acc, x, k, [](T a, T b) {
+            combine_loop(acc, x, m, [](T a, T b) {
               return static_cast<T>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b));
             });
           });
         else
-          run(isa, [&] { combine_loop(acc, x, k, [](T a, T b) { return a > b ? a : b; }); });
+          run(isa, [&] { combine_loop(acc, x, m, [](T a, T b) { return a > b ? a : b; }); });
       }
-      std::memcpy(out + first, acc, k * sizeof(T));
+      std::memcpy(out + first, acc, m * sizeof(T));
     }
   });
 }
@@ -54,17 +54,17 @@ inline void typed_sum(host_exec const& ex, std::span<void const* const> sources,
   expects(op == wire_op::sum, "all_reduce: the maximum is defined for integers");
   auto const element = static_cast<element_type>(type);
   pass_context const c(ex, {});
-  for_each_tile(c, n, [&](std::size_t first, std::size_t k, tile_buffers& b) {
-    float const* const head = load(c.isa, {sources[0], element, n}, first, k, b.values);
-    if (head != b.values) std::memcpy(b.values, head, k * sizeof(float));
+  for_each_tile(c, n, [&](std::size_t first, std::size_t m, tile_buffers& b) {
+    float const* const head = load(c.isa, {sources[0], element, n}, first, m, b.values);
+    if (head != b.values) std::memcpy(b.values, head, m * sizeof(float));
     for (std::size_t r = 1; r < sources.size(); ++r) {
-      float const* const x = load(c.isa, {sources[r], element, n}, first, k, b.decoded);
+      float const* const x = load(c.isa, {sources[r], element, n}, first, m, b.decoded);
       run(c.isa, [&] {
-        for (std::size_t i = 0; i < k; ++i) b.values[i] = add(b.values[i], x[i]);
+        for (std::size_t i = 0; i < m; ++i) b.values[i] = add(b.values[i], x[i]);
       });
     }
-    run(c.isa, [&] { finish_sum(b.values, k, 1.0f); });
-    store(c.isa, b.values, k, {out, element, n}, first);
+    run(c.isa, [&] { finish_sum(b.values, m, 1.0f); });
+    store(c.isa, b.values, m, {out, element, n}, first);
   });
 }
 

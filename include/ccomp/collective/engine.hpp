@@ -1,0 +1,152 @@
+#pragma once
+/// The engine runs the passes and sends the bytes of one call of a collective. Collectives and strategies are written
+/// once, for any engine: the host engine works at once, the CUDA engine queues on a stream.
+
+#include <ccomp/collective/call.hpp>
+#include <ccomp/core/communicator.hpp>
+#include <ccomp/core/workspace.hpp>
+
+CCOMP_BEGIN
+
+/// What a collective did.
+struct collective_report {
+  std::string_view strategy;
+  std::size_t bytes_sent = 0;       // by this rank, to other ranks
+  std::size_t payload_bytes = 0;    // of this rank's own encoding
+  std::size_t workspace_bytes = 0;  // held by the workspace afterwards
+  std::size_t overflowed = 0;  // values that reached a threshold and found no room in this rank's payloads, counted
+                               // on the host; for a cuda_exec `workspace::check()` returns them
+  bool feedback = false;       // error feedback took part: this rank's residual was added and has taken up the rest
+};
+
+namespace detail {
+
+/// The part that is the same for every exec.
+template <class Exec> class engine_base {
+ public:
+  using exec = Exec;
+  static constexpr std::size_t header_bytes = sizeof(slot_header);
+
+  engine_base(collective_call const& call, workspace<Exec>& ws) : call_(call), ws_(ws) {}
+
+  [[nodiscard]] std::span<tensor_job const> jobs() const { return call_.jobs; }
+  /// The call's compressor, stage by stage.
+  [[nodiscard]] program chain() const { return call_.stages; }
+  /// The chain that encodes a sum of so many payloads. Values that were selected once are not selected again.
+  [[nodiscard]] sum_program sum_chain(std::size_t payloads) const { return {call_.stages, payloads}; }
+  [[nodiscard]] bool feedback() const { return call_.feedback; }
+
+  /// The largest payload of n values of the job, in bytes.
+  [[nodiscard]] std::size_t payload_bytes(tensor_job const& j, std::size_t n) const {
+    return payload_bytes(j, n, call_.stages);
+  }
+  [[nodiscard]] std::size_t payload_bytes(tensor_job const& j, std::size_t n, program coded) const {
+    return capacity(coded, n, j.data.type);
+  }
+  [[nodiscard]] static tensor_cut whole(tensor_job const& j) { return {j.data.n, j.data.n, 1, 0}; }
+  /// Equal chunks for so many ranks. No block crosses the border of a chunk.
+  [[nodiscard]] tensor_cut chunks(tensor_job const& j, std::size_t ranks) const {
+    return chunks_for(call_.stages, j.data.n, ranks);
+  }
+
+  /// The memory of the call; its old content is lost. Call it before `begin`, because it may fail.
+  [[nodiscard]] std::span<std::byte> reserve(std::size_t bytes) const { return ws_.reserve(bytes, call_.name); }
+  [[nodiscard]] collective_report report(std::string_view strategy, std::size_t sent, std::size_t payload) const {
+    return {strategy, sent, payload, ws_.size()};
+  }
+
+  /// allreduce by a stage that brings its own rounds. `scratch(job)`: bytes that one tensor takes, beside `common` bytes of
+  /// the call; `agree(memory)`: the ranks compare what they are about to do, in those bytes; `sum(job, memory)`: the
+  /// stage's rounds, returns the bytes that this rank sent.
+  template <class Scratch, class Agree, class Sum>
+  collective_report by_rounds(std::size_t common, Scratch const& scratch, Agree const& agree, Sum const& sum) const {
+    std::size_t most = 0, sent = 0, payload = 0;
+    for (auto const& j : call_.jobs) most = std::max<std::size_t>(most, scratch(j));
+    auto const memory = reserve(common + most);
+    agree(memory.first(common));
+    for (auto const& j : call_.jobs) {
+      sent += sum(j, memory.subspan(common));
+      payload += payload_bytes(j, j.data.n);
+    }
+    return report("rounds", sent, payload);
+  }
+
+ protected:
+  void prepare_residuals() const {
+    if (call_.keeper) call_.keeper->prepare();
+  }
+  [[nodiscard]] float divisor(int ranks) const { return call_.mean ? static_cast<float>(ranks) : 1.0f; }
+
+  collective_call const& call_;
+  workspace<Exec>& ws_;
+};
+
+/// The engine that serves an exec. A header specialises it (host_engine.hpp, device_engine.cuh):
+///   template <class C> static auto stages_of(C const&): the chain as the engine wants it;
+///   template <bool Feedback, class C, class Comm>
+///   static auto make(Exec const&, Comm&, C const&, collective_call const&, workspace<Exec>&): a collective_engine
+template <class Exec> struct engine_for;
+template <class Exec>
+concept has_engine = requires {
+  sizeof(engine_for<Exec>);
+};
+
+}  // namespace detail
+
+/// What strategies may call, in addition to engine_base. All memory is memory of the engine's exec.
+///
+///   rank, ranks
+///   begin(strategy, root, setting)   the ranks compare the call; from here on residuals may change
+///   write_headers(slots), check_headers(slots, first_rank)   each slot begins with one
+///   encode(job, cut, slots, spare)                  chunk i into slot i; returns the bytes used
+///   decode(job, chain, out, cut, slots, room, spare)   slot i, a payload of `chain`, into chunk i of `out`
+///   sum(job, out, first, slots, room, spare)        the sum of all slots into `out`, divided as the call says
+///   reduce(job, sums, cut, i, slots, room, to, spare)  the sum of all slots, chunk i, encoded by `sums`; what that leaves
+///                                                   out joins this rank's residual
+///   encode_scratch, decode_scratch, sum_scratch, reduce_scratch   bytes of `spare` that each takes
+///   prescale(log2)                                  float16 carriers that are written from now on hold x 2^log2
+///   all_gather, all_to_all, all_reduce, broadcast, exchange      the communicator's
+///   step_bytes, compare_steps(memory)               for calls that send no headers
+///   rounds()                                        allreduce by a stage that has its own
+template <class E>
+concept collective_engine = std::derived_from<E, detail::engine_base<typename E::exec>> &&
+    requires(E& e, detail::tensor_job const& job, tensor_cut const& cut, detail::program chain,
+             detail::values const& out, slot_row const& slots, std::span<std::byte const> send,
+             std::span<std::byte> memory, std::size_t n, std::string_view text) {
+  { e.rank() } -> std::same_as<std::size_t>;
+  { e.ranks() } -> std::same_as<std::size_t>;
+  e.begin(text, int{}, text);
+  e.write_headers(slots);
+  e.check_headers(slots, n);
+  { e.encode(job, cut, slots, memory) } -> std::same_as<std::size_t>;
+  e.decode(job, chain, out, cut, slots, n, memory);
+  e.sum(job, out, std::uint64_t{}, slots, n, memory);
+  e.reduce(job, chain, cut, n, slots, n, slots, memory);
+  { e.encode_scratch(job, cut) } -> std::same_as<std::size_t>;
+  { e.decode_scratch(job, chain, cut) } -> std::same_as<std::size_t>;
+  { e.sum_scratch(job, n, n) } -> std::same_as<std::size_t>;
+  { e.reduce_scratch(job, chain, n, n) } -> std::same_as<std::size_t>;
+  e.prescale(int{});
+  { e.step_bytes() } -> std::same_as<std::size_t>;
+  e.compare_steps(memory);
+  { e.overflowed() } -> std::same_as<std::size_t>;
+  e.expect_output(out);
+  { E::may_fly } -> std::convertible_to<bool>;
+  { E::must_fly } -> std::convertible_to<bool>;
+  { E::may_have_rounds } -> std::convertible_to<bool>;
+  { E::must_have_rounds } -> std::convertible_to<bool>;
+};
+
+/// A strategy of allreduce is a type. A value of it is the last argument of allreduce, and its members are its
+/// settings. It has (gather.hpp is the shortest one):
+///   `static constexpr std::string_view name`
+///   `run(Engine& e) const`, a template over the engine of the call. It reserves memory, calls `e.begin(name)`, then
+///   encodes, exchanges and decodes. Every rank runs the same body; branches depend only on what all ranks know
+///   `fits<Exec, Comm, C>()`, optional, static consteval: returns true, or fails a static_assert with one sentence about
+///   the primitives that the communicator needs and the compressors that fit
+template <class S>
+concept strategy = requires {
+  { S::name } -> std::convertible_to<std::string_view>;
+};
+
+CCOMP_END

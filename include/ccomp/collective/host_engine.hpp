@@ -1,0 +1,185 @@
+#pragma once
+/// The host engine in collectives: passes run at once, and headers are checked when they arrive.
+
+#include <ccomp/collective/engine.hpp>
+#include <ccomp/core/communicator.hpp>
+#include <ccomp/core/reach.hpp>
+#include <ccomp/engine/host/program_codec.hpp>
+#include <vector>
+
+CCOMP_BEGIN
+namespace detail {
+
+class host_engine : public engine_base<host_exec> {
+ public:
+  static constexpr bool may_fly = true, must_fly = false, may_have_rounds = true, must_have_rounds = false;
+
+  host_engine(host_exec const& ex, communicator_ref const& comm, collective_call const& call, workspace<host_exec>& ws)
+      : engine_base(call, ws), ex_(ex), comm_(comm) {
+    for (auto const& j : call.jobs) {
+      expect_host_memory(j.data.data, call.name, "the tensor");
+      expect_host_memory(j.residual.data, call.name, "the residual");
+    }
+  }
+
+  [[nodiscard]] std::size_t rank() const { return static_cast<std::size_t>(comm_.rank()); }
+  [[nodiscard]] std::size_t ranks() const { return static_cast<std::size_t>(comm_.size()); }
+
+  void begin(std::string_view strategy, int root = -1, std::string_view setting = {}) {
+    call_identity const identity{&call_, strategy, comm_.size(), root, setting};
+    header_ = {identity.number(), call_.at.number};
+    comm_.agree(header_.fingerprint, &identity, &call_identity::describe);
+    prepare_residuals();
+  }
+  /// `begin` compares the steps, too.
+  [[nodiscard]] static std::size_t step_bytes() { return 0; }
+  void compare_steps(std::span<std::byte>) const {}
+  /// From now on float16 carriers hold x * 2^log2; those that `reduce` reads still hold x.
+  void prescale(int log2) { prescale_log2_ = log2; }
+
+  void expect_output(values const& out) const { expect_host_memory(out.data, call_.name, "the output"); }
+  void write_headers(slot_row const& slots) const {
+    for (std::size_t i = 0; i < slots.count; ++i) std::memcpy(slots.of(i), &header_, sizeof header_);
+  }
+  /// Slot i comes from rank first_rank + i.
+  void check_headers(slot_row const& slots, std::size_t first_rank = 0) const {
+    for (std::size_t i = 0; i < slots.count; ++i) {
+      slot_header h;
+      std::memcpy(&h, slots.of(i), sizeof h);
+      expects<rank_mismatch>(h.fingerprint == header_.fingerprint && h.sequence == header_.sequence, [&] {
+        return std::string(call_.name) + ": rank " + std::to_string(first_rank + i) +
+               " sent bytes of another call (fingerprint " + std::to_string(h.fingerprint) + ", step " +
+               std::to_string(h.sequence) + "; here " + std::to_string(header_.fingerprint) + ", step " +
+               std::to_string(header_.sequence) + ")";
+      });
+    }
+  }
+
+  /// Chunk i into slot i; returns the bytes used.
+  std::size_t encode(tensor_job const& j, tensor_cut const& cut, slot_row const& to, std::span<std::byte> spare) {
+    std::size_t const room = capacity(call_.stages, cut.size, j.data.type);
+    std::size_t used = 0;
+    for (std::size_t i = 0; i < cut.count; ++i) {
+      std::size_t const bytes =
+          detail::encode(call_.stages, context(j, i * cut.first_stride),
+                         detail::part(const_values(j.data), cut.first(i), cut.length(i)), j.data.type,
+                         detail::part(j.residual, cut.first(i)), {to.of(i), room}, scratch(spare));
+      overflowed_ += overflow(call_.stages, to.of(i), bytes, cut.length(i), j.data.type);
+      used += bytes;
+    }
+    return used;
+  }
+  /// Slot i, a payload of `coded`, into chunk i of `out`; `room`: bytes of each payload.
+  void decode(tensor_job const& j, program coded, values const& out, tensor_cut const& cut, slot_row const& from,
+              std::size_t room, std::span<std::byte> spare) const {
+    for (std::size_t i = 0; i < cut.count; ++i) {
+      std::byte const* const one[] = {from.of(i)};
+      sum_decoded(coded, context(j, i * cut.first_stride), one, room, j.data.type,
+                  detail::part(out, cut.first(i), cut.length(i)), divisor(comm_.size()), scratch(spare));
+    }
+  }
+  /// All slots, in their order, into `out`; `first`: where its random bits begin.
+  void sum(tensor_job const& j, values const& out, std::uint64_t first, slot_row const& from, std::size_t room,
+           std::span<std::byte> spare) {
+    sum_decoded(call_.stages, context(j, first), sources(from), room, j.data.type, out, divisor(comm_.size()),
+                scratch(spare));
+  }
+  /// The owner's half of two_shot: sums all slots and encodes the sum of its chunk by `sums`. What this leaves out is
+  /// added to the owner's residual.
+  void reduce(tensor_job const& j, program sums, tensor_cut const& cut, std::size_t chunk, slot_row const& from,
+              std::size_t room, slot_row const& to, std::span<std::byte> spare) {
+    pass_context encode_at = context(j, chunk * cut.first_stride), decode_at = encode_at;
+    decode_at.prescale_log2 = 0;
+    encode_at.phase = 1;
+    std::size_t const n = cut.length(chunk);
+    std::size_t const used = reduce_and_encode(call_.stages, sums, decode_at, encode_at, sources(from), room, n,
+                                               j.data.type, detail::part(j.residual, cut.first(chunk)),
+                                               {to.data, capacity(sums, cut.size, j.data.type)}, scratch(spare));
+    overflowed_ += overflow(sums, to.data, used, n, j.data.type);
+  }
+
+  [[nodiscard]] std::size_t encode_scratch(tensor_job const&, tensor_cut const& cut) const {
+    return scratch_bytes(call_.stages, cut.size);
+  }
+  [[nodiscard]] std::size_t decode_scratch(tensor_job const&, program coded, tensor_cut const& cut) const {
+    return scratch_bytes(coded, cut.size);
+  }
+  [[nodiscard]] std::size_t sum_scratch(tensor_job const&, std::size_t n, std::size_t) const {
+    return scratch_bytes(call_.stages, n);
+  }
+  [[nodiscard]] std::size_t reduce_scratch(tensor_job const&, program sums, std::size_t n, std::size_t) const {
+    return reduce_scratch_bytes(call_.stages, sums, n);
+  }
+  /// Values that had no room in the payloads that this rank has encoded.
+  [[nodiscard]] std::size_t overflowed() const { return overflowed_; }
+
+  void all_gather(std::span<std::byte const> send, std::span<std::byte> receive) {
+    comm_.all_gather(ex_, send, receive);
+  }
+  void all_to_all(std::span<std::byte const> send, std::span<std::byte> receive) {
+    comm_.all_to_all(ex_, send, receive);
+  }
+  void all_reduce(void* data, std::size_t n, wire_type type, wire_op op) { comm_.all_reduce(ex_, data, n, type, op); }
+  void broadcast(std::span<std::byte> data, int root) { comm_.broadcast(ex_, data, root); }
+
+  void exchange(std::span<std::byte const> send, int to, std::span<std::byte> receive, int from) {
+    comm_.exchange(ex_, send, to, receive, from);
+  }
+
+  /// allreduce by a stage that has its own rounds.
+  collective_report rounds() {
+    auto const& loops = *call_.stages.back().host->rounds;
+    auto const* const stage = call_.stages.back().stage;
+    return by_rounds(
+        0,
+        [&](tensor_job const& j) {
+          return loops.scratch_bytes(stage, {j.data.n, comm_.size(), call_.stages.size() > 1});
+        },
+        [&](std::span<std::byte>) { begin("rounds"); },
+        [&](tensor_job const& j, std::span<std::byte> memory) {
+          reduce_call const one{.in = j.data,
+                                .out = j.data,
+                                .transforms = call_.stages.first(call_.stages.size() - 1),
+                                .residual = j.residual.data,
+                                .residual_type = j.residual.type,
+                                .decay = j.residual.decay,
+                                .state = j.state,
+                                .mean = call_.mean,
+                                .memory = memory,
+                                .at = {call_.at, j.id, static_cast<std::uint32_t>(comm_.rank())}};
+          return loops.reduce(stage, ex_, comm_, one);
+        });
+  }
+
+ private:
+  [[nodiscard]] pass_context context(tensor_job const& j, std::uint64_t first) const {
+    pass_context c(ex_, {call_.at, j.id, static_cast<std::uint32_t>(comm_.rank())});
+    c.first = first;
+    c.prescale_log2 = prescale_log2_;
+    return c;
+  }
+  std::span<std::byte const* const> sources(slot_row const& from) {
+    sources_.clear();
+    for (std::size_t i = 0; i < from.count; ++i) sources_.push_back(from.of(i));
+    return sources_;
+  }
+
+  host_exec const& ex_;
+  communicator_ref comm_;
+  slot_header header_{};
+  int prescale_log2_ = 0;
+  std::size_t overflowed_ = 0;
+  std::vector<std::byte const*> sources_;
+};
+
+template <> struct engine_for<host_exec> {
+  template <class C> static auto stages_of(C const& c) { return host_stages_of(c); }
+  template <bool Feedback, class C, class Comm>
+  static host_engine make(host_exec const& ex, Comm& comm, C const&, collective_call const& call,
+                          workspace<host_exec>& ws) {
+    return host_engine(ex, communicator_ref(comm), call, ws);
+  }
+};
+
+}  // namespace detail
+CCOMP_END

@@ -1,0 +1,88 @@
+#pragma once
+/// Build configuration: the library's namespaces, host/device annotation, and what it refuses to be built with.
+
+#include <bit>
+
+#if __cplusplus < 202002L
+#error "ccomp needs C++20: compile with -std=c++20"
+#endif
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ == 1)
+#error "ccomp cannot keep its guarantees (same bytes everywhere, NaN and Inf) under -ffast-math or -ffinite-math-only"
+#endif
+
+static_assert(std::endian::native == std::endian::little,
+              "ccomp: payloads are little-endian; big-endian CPUs are not supported");
+
+#if defined(__CUDACC__)
+#define CCOMP_HD __host__ __device__
+#else
+#define CCOMP_HD
+#endif
+// Headers of stages bring their kernels where those can be compiled: by nvcc, and where a simulator of GPUs is included
+// before.
+#if defined(__CUDACC__) || defined(CCOMP_CUDA_SIM)
+#define CCOMP_DEVICE_CODE 1
+#else
+#define CCOMP_DEVICE_CODE 0
+#endif
+
+// x86 variants of the hot loops are chosen at run time; elsewhere the plain loops serve.
+#if (defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))) && !defined(CCOMP_NO_X86_VARIANTS)
+#define CCOMP_X86_VARIANTS 1
+#else
+#define CCOMP_X86_VARIANTS 0
+#endif
+
+// Two translation units compiled with other flags must not share an inline function: the linker keeps one copy of
+// each, and the copy with AVX-512 in it would run on a machine without. The flags are therefore part of the name.
+#if defined(_OPENMP)
+#define CCOMP_TAG_THREADS omp
+#else
+#define CCOMP_TAG_THREADS thr
+#endif
+#if defined(__AVX512F__)
+#define CCOMP_TAG_TARGET avx512
+#elif defined(__AVX2__)
+#define CCOMP_TAG_TARGET avx2
+#else
+#define CCOMP_TAG_TARGET base
+#endif
+#if CCOMP_X86_VARIANTS
+#define CCOMP_TAG_VARIANTS x86
+#else
+#define CCOMP_TAG_VARIANTS plain
+#endif
+#if defined(__CUDACC__)
+#define CCOMP_TAG_CUDA cuda
+#else
+#define CCOMP_TAG_CUDA host
+#endif
+#define CCOMP_PASTE_(a, b, c, d, e) a##_##b##_##c##_##d##_##e
+#define CCOMP_PASTE(a, b, c, d, e) CCOMP_PASTE_(a, b, c, d, e)
+#define CCOMP_BUILD_TAG CCOMP_PASTE(v0, CCOMP_TAG_THREADS, CCOMP_TAG_TARGET, CCOMP_TAG_VARIANTS, CCOMP_TAG_CUDA)
+
+/// Everything with a loop in it stands between these two; `namespace ccomp` itself holds only vocabulary (element
+/// types, errors).
+#define CCOMP_BEGIN \
+  namespace ccomp { \
+  inline namespace CCOMP_BUILD_TAG {
+#define CCOMP_END \
+  }               \
+  }
+
+#define CCOMP_RESTRICT __restrict__
+
+// Before a loop of the host: unrolled so many times. nvcc's front end does not know the pragma.
+#if defined(__CUDACC__)
+#define CCOMP_HOST_UNROLL(n)
+#else
+#define CCOMP_HOST_UNROLL(n) CCOMP_PRAGMA(GCC unroll n)
+#define CCOMP_PRAGMA(text) _Pragma(#text)
+#endif
+
+// A product that feeds a sum must not become a fused multiply-add on one machine and not on another.
+#if defined(__clang__)
+#define CCOMP_NO_CONTRACTION _Pragma("clang fp contract(off)")
+#else
+#define CCOMP_NO_CONTRACTION
+#endif

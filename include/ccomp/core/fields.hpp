@@ -1,0 +1,169 @@
+#pragma once
+/// The settings of a stage by name: for text (`top_k(0.01)`), for printing and for the fingerprint ranks compare.
+
+#include <array>
+#include <bit>
+#include <ccomp/core/config.hpp>
+#include <ccomp/core/error.hpp>
+#include <ccomp/core/random.hpp>
+#include <charconv>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <tuple>
+#include <type_traits>
+
+CCOMP_BEGIN
+
+/// One setting: its name in text and where it lives. A stage lists its own in
+/// `static constexpr auto fields() { return std::tuple{field{"ratio", &top_k::ratio}}; }`.
+template <class Stage, class Value> struct field {
+  using pointer = Value Stage::*;  // named: nvcc would hand the member's declaration on with parentheses
+  std::string_view name;
+  pointer member;
+};
+template <class Stage, class Value> field(char const*, Value Stage::*) -> field<Stage, Value>;
+
+/// An enumeration used as a setting lists its names in order: `constexpr auto setting_names(rounding) { return
+/// std::array{"nearest", "stochastic"}; }`.
+template <class E>
+concept named_enum = std::is_enum_v<E> && requires(E e) {
+  setting_names(e).size();
+};
+
+constexpr auto setting_names(rounding) { return std::array<std::string_view, 2>{"nearest", "stochastic"}; }
+
+namespace detail {
+
+/// a, b, c
+inline void append_listed(std::string& list, std::string_view item) {
+  if (!list.empty()) list += ", ";
+  list += item;
+}
+
+inline std::uint64_t hash_bytes(std::string_view s, std::uint64_t h = 0xcbf29ce484222325ull) {
+  for (char const c : s) h = hash64(h, static_cast<unsigned char>(c));
+  return h;
+}
+
+/// A fixed number of numbers: 0.5/1/2 in text.
+template <class V> inline constexpr bool number_list = false;
+template <class T, std::size_t N> inline constexpr bool number_list<std::array<T, N>> = true;
+
+template <class V> void parse_value(V& out, std::string_view text, std::string_view stage, std::string_view key) {
+  auto bad = [&](std::string const& want) {
+    fail("compressor text: " + std::string(stage) + "'s " + std::string(key) + " must be " + want + ", got '" +
+         std::string(text) + "'");
+  };
+  if constexpr (std::same_as<V, bool>) {
+    if (text == "true")
+      out = true;
+    else if (text == "false")
+      out = false;
+    else
+      bad("true or false");
+  } else if constexpr (named_enum<V>) {
+    constexpr auto names = setting_names(V{});
+    std::string known;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (text == names[i]) {
+        out = static_cast<V>(i);
+        return;
+      }
+      append_listed(known, names[i]);
+    }
+    bad("one of " + known);
+  } else if constexpr (number_list<V>) {
+    if (text == "none") {
+      out = {};
+      return;
+    }
+    std::size_t at = 0;
+    for (std::string_view unread = text; at < out.size(); ++at) {
+      auto const cut = unread.find('/');
+      if ((cut == unread.npos) != (at + 1 == out.size())) break;
+      parse_value(out[at], unread.substr(0, cut), stage, key);
+      unread.remove_prefix(cut == unread.npos ? unread.size() : cut + 1);
+    }
+    if (at < out.size()) bad(std::to_string(out.size()) + " numbers with / between them, or none");
+  } else {
+    auto const [end, status] = std::from_chars(text.data(), text.data() + text.size(), out);
+    bool ok = status == std::errc{} && end == text.data() + text.size();
+    if constexpr (std::floating_point<V>) ok = ok && std::isfinite(out);
+    if (!ok)
+      bad(std::floating_point<V> ? std::string("a finite number")
+                                 : "a whole number from " + std::to_string(std::numeric_limits<V>::min()) + " to " +
+                                       std::to_string(std::numeric_limits<V>::max()));
+  }
+}
+
+template <class V> std::string print_value(V const& v) {
+  if constexpr (std::same_as<V, bool>) {
+    return v ? "true" : "false";
+  } else if constexpr (named_enum<V>) {
+    auto const names = setting_names(V{});
+    auto const i = static_cast<std::size_t>(v);
+    return i < names.size() ? std::string(names[i]) : "unnamed " + std::to_string(i);
+  } else if constexpr (number_list<V>) {
+    if (v == V{}) return "none";
+    std::string text;
+    for (auto const& each : v) text += (text.empty() ? "" : "/") + print_value(each);
+    return text;
+  } else {
+    std::array<char, 40> buffer{};
+    auto const end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), v).ptr;
+    return {buffer.data(), end};
+  }
+}
+
+template <class Stage, class F> void for_each_field(F&& f) {
+  std::apply([&](auto const&... each) { (f(each), ...); }, Stage::fields());
+}
+
+/// `uniform_quantize<8>`: the name with its template argument.
+template <class Stage> std::string stage_type_text() {
+  std::string text{Stage::name};
+  if constexpr (requires { Stage::argument(); }) text += '<' + std::string(Stage::argument()) + '>';
+  return text;
+}
+
+/// `uniform_quantize<8>(block=1024)`: settings that differ from the defaults.
+template <class Stage> std::string stage_text(Stage const& stage) {
+  Stage const plain{};
+  std::string settings;
+  for_each_field<Stage>([&](auto const& f) {
+    if (stage.*f.member == plain.*f.member) return;
+    append_listed(settings, f.name);
+    settings += '=';
+    settings += print_value(stage.*f.member);
+  });
+  std::string text = stage_type_text<Stage>();
+  if (!settings.empty()) text.append(1, '(').append(settings).append(1, ')');
+  return text;
+}
+
+template <class Stage> std::uint64_t stage_fingerprint(Stage const& stage) {
+  std::uint64_t h = hash_bytes(stage_type_text<Stage>());
+  for_each_field<Stage>([&](auto const& f) {
+    auto const& v = stage.*f.member;
+    auto const add = [&](auto const& number) {
+      if constexpr (std::floating_point<std::remove_cvref_t<decltype(number)>>)
+        h = hash64(h, std::bit_cast<std::uint64_t>(static_cast<double>(number)));
+      else
+        h = hash64(h, static_cast<std::uint64_t>(number));
+    };
+    if constexpr (number_list<std::remove_cvref_t<decltype(v)>>)
+      for (auto const& number : v) add(number);
+    else
+      add(v);
+  });
+  return h;
+}
+
+}  // namespace detail
+CCOMP_END

@@ -1,0 +1,80 @@
+#pragma once
+/// How an ascending list of distinct indices is coded: sizes and places, the same for every engine.
+
+#include <array>
+#include <bit>
+#include <ccomp/core/config.hpp>
+#include <ccomp/core/fields.hpp>
+#include <ccomp/core/layout.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+CCOMP_BEGIN
+
+/// raw:       a u32 for each index
+/// packed:    Elias-Fano: the low l = floor(log2(n / k)) bits of each side by side, the rest as a row of bits in which
+///            the i-th one stands at (index >> l) + i; 2 to 3 bits above the least any code can take
+/// bitmap:    a bit for each of the n values
+/// automatic: the smallest of these, a function of (n, k)
+enum class index_coding { automatic, raw, packed, bitmap };
+constexpr auto setting_names(index_coding) {
+  return std::array<std::string_view, 4>{"automatic", "raw", "packed", "bitmap"};
+}
+
+/// Where the parts of up to `room` coded indices below n lie. Rows of bits are little-endian 64-bit words, low bit
+/// first; unused bits are zero.
+struct index_layout {
+  index_coding coding = index_coding::raw;
+  std::size_t n = 0, room = 0;
+  int low_bits = 0;           // packed: bits of each index in the first row
+  std::size_t low_bytes = 0;  // packed: size of the first row
+  std::size_t map_bytes = 0;  // packed, bitmap: size of the row of ones
+
+  constexpr index_layout() = default;
+  constexpr index_layout(index_coding how, std::size_t values, std::size_t indices) : n(values), room(indices) {
+    if (room == 0) return;
+    coding = how;
+    if (how == index_coding::automatic) {
+      for (auto const each : {index_coding::raw, index_coding::packed, index_coding::bitmap})
+        if (index_layout const other(each, n, room); each == index_coding::raw || other.bytes() < bytes())
+          *this = other;
+    } else if (how == index_coding::packed) {
+      low_bits = static_cast<int>(std::bit_width(n / room)) - 1;
+      low_bytes = words_for(room * static_cast<std::size_t>(low_bits));
+      map_bytes = words_for(room + (n >> low_bits) + 1);
+    } else if (how == index_coding::bitmap) {
+      map_bytes = words_for(n);
+    }
+  }
+
+  [[nodiscard]] constexpr std::size_t bytes() const {
+    return coding == index_coding::raw ? 4 * room : low_bytes + map_bytes;
+  }
+
+ private:
+  static constexpr std::size_t words_for(std::size_t bits) { return detail::ceil_div(bits, 64) * 8; }
+};
+
+namespace detail {
+
+/// Where the one of entry i stands in the row of ones.
+CCOMP_HD inline std::size_t one_of(index_layout const& l, std::uint32_t const* index, std::size_t i) {
+  return l.coding == index_coding::bitmap ? index[i] : (std::size_t{index[i]} >> l.low_bits) + i;
+}
+/// The first entry whose one stands at `bit` or later.
+CCOMP_HD inline std::size_t first_entry_from(index_layout const& l, std::uint32_t const* index, std::size_t count,
+                                             std::size_t bit) {
+  std::size_t low = 0, high = count;
+  while (low < high) {
+    std::size_t const middle = (low + high) / 2;
+    if (one_of(l, index, middle) < bit)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+}  // namespace detail
+CCOMP_END

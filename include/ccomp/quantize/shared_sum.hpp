@@ -1,0 +1,163 @@
+#pragma once
+/// Sums over ranks with one scale for all of them: a maximum of magnitudes, then integer codes added in flight.
+
+#include <ccomp/core/communicator.hpp>
+#include <ccomp/core/scratch.hpp>
+#include <ccomp/engine/host/block_codec.hpp>
+
+CCOMP_BEGIN
+namespace detail {
+
+template <class F> void with_integer(wire_type type, F const& f) {
+  if (type == wire_type::int8) return f(std::int8_t{});
+  if (type == wire_type::int16) return f(std::int16_t{});
+  f(std::int32_t{});
+}
+
+template <class Pieces, class Integer>
+[[gnu::always_inline]] inline void shared_code_loop(Pieces const& s, typename Pieces::parameters const p,
+                                                    float const* CCOMP_RESTRICT x,
+                                                    std::uint16_t const* CCOMP_RESTRICT random, std::size_t n,
+                                                    Integer* CCOMP_RESTRICT codes) {
+  Pieces const pieces = s;  // a copy no store can alias
+  for (std::size_t i = 0; i < n; ++i) {
+    std::uint32_t const code = pieces.code(x[i], p, needs_random<Pieces> ? random[i] : 0u);
+    codes[i] = static_cast<Integer>(static_cast<std::int32_t>(code) - pieces.bias);
+  }
+}
+template <class Integer>
+[[gnu::always_inline]] inline void shared_value_loop(float scale, Integer const* CCOMP_RESTRICT codes, std::size_t n,
+                                                     float* CCOMP_RESTRICT out) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = mul(static_cast<float>(static_cast<std::int32_t>(codes[i])), scale);
+}
+
+/// The multi-round protocol of a symmetric quantizer whose blocks share their scales over the ranks.
+template <class Pieces> class shared_sum {
+ public:
+  static std::size_t scratch_bytes(std::size_t block, std::int32_t levels, reduce_shape const& shape) {
+    return scratch::bytes_for<std::uint32_t>(ceil_div(shape.n, block)) +
+           scratch::bytes_for<std::byte>(shape.n * wire_bytes(sum_type(levels, shape.ranks)));
+  }
+
+  shared_sum(Pieces const& pieces, std::size_t block, std::uint64_t seed, host_exec const& ex, reduce_call const& call,
+             int ranks)
+      : pieces_(pieces),
+        block_(block),
+        seed_(seed),
+        context_(ex, call.at),
+        call_(call),
+        residual_{call.residual, call.residual_type, call.decay},
+        n_(call.in.n),
+        type_(sum_type(pieces.levels, ranks)) {
+    scratch memory(call.memory);
+    keys_ = memory.take<std::uint32_t>(blocks());
+    codes_ = memory.take<std::byte>(n_ * wire_bytes(type_));
+  }
+
+  /// Returns the bytes sent.
+  std::size_t run_rounds(communicator_ref& comm) {
+    find_maxima();
+    comm.all_reduce(context_.ex, keys_, blocks(), wire_type::uint32, wire_op::max);
+    with_integer(type_, [&](auto integer) { encode(reinterpret_cast<decltype(integer)*>(codes_)); });
+    comm.all_reduce(context_.ex, codes_, n_, type_, wire_op::sum);
+    float const divisor = call_.mean ? static_cast<float>(comm.size()) : 1.0f;
+    with_integer(type_, [&](auto integer) { decode(reinterpret_cast<decltype(integer)*>(codes_), divisor); });
+    return all_reduce_bytes(blocks() * sizeof(std::uint32_t), comm.size()) +
+           all_reduce_bytes(n_ * wire_bytes(type_), comm.size());
+  }
+
+ private:
+  [[nodiscard]] std::size_t blocks() const { return ceil_div(n_, block_); }
+  template <class F> void for_each_block(std::size_t first, std::size_t n, F const& f) const {
+    for (std::size_t at = 0; at < n; at += block_) f((first + at) / block_, at, std::min(block_, n - at));
+  }
+  [[nodiscard]] typename Pieces::parameters parameters_of(std::size_t block) const {
+    return pieces_.fit(max_abs{keys_[block]}, block_);
+  }
+  [[nodiscard]] bool bad(std::size_t block) const { return keys_[block] >= inf_bits; }
+
+  /// x, or x + decay * residual: in the caller's memory, or in `out`.
+  float const* sum(std::size_t first, std::size_t n, residual_tile const& residual, tile_buffers& b, float* out) const {
+    float const* const x = load(context_.isa, call_.in, first, n, b.values);
+    if (!residual_) return x;
+    run(context_.isa, [&] { add_residual(residual.data(), residual_.decay, x, n, out); });
+    return out;
+  }
+  /// The same behind the transforms.
+  float const* transformed(float const* v, std::size_t first, std::size_t n, float* out) const {
+    if (call_.transforms.empty()) return v;
+    if (v != out) std::memcpy(out, v, n * sizeof(float));
+    forward(call_.transforms, context_, out, n, first);
+    return out;
+  }
+
+  // The sum is formed again in `encode` rather than stored: reading twice costs less than a tensor of scratch, and a
+  // transport that fails in the first round leaves the residual as it was.
+  void find_maxima() const {
+    for_each_tile(context_, n_, [&](std::size_t first, std::size_t n, tile_buffers& b) {
+      residual_tile const residual(context_, residual_, first, n, b);
+      float const* const y = transformed(sum(first, n, residual, b, b.decoded), first, n, b.decoded);
+      run(context_.isa, [&] {
+        for_each_block(first, n, [&](std::size_t block, std::size_t at, std::size_t m) {
+          keys_[block] = scan<max_abs>(y + at, m).key;
+        });
+      });
+    });
+  }
+
+  template <class Integer> void encode(Integer* codes) const {
+    for_each_tile(context_, n_, [&](std::size_t first, std::size_t n, tile_buffers& b) {
+      alignas(64) float buffer[tile_values];
+      residual_tile const residual(context_, residual_, first, n, b);
+      float const* const v = sum(first, n, residual, b, buffer);
+      float const* const y = transformed(v, first, n, b.values);
+      if constexpr (needs_random<Pieces>)
+        fill_random16(context_.isa, context_.stream(seed_, use_rounding), first, b.random, n);
+      run(context_.isa, [&] {
+        for_each_block(first, n, [&](std::size_t block, std::size_t at, std::size_t m) {
+          Integer* const out = codes + first + at;
+          if (bad(block)) {
+            std::memset(out, 0, m * sizeof(Integer));
+            if (residual_) fill_nan(b.decoded + at, m);
+            return;
+          }
+          auto const p = parameters_of(block);
+          shared_code_loop(pieces_, p, y + at, b.random + at, m, out);
+          if (residual_) shared_value_loop(p.scale, out, m, b.decoded + at);
+        });
+      });
+      if (!residual_) return;
+      inverse(call_.transforms, context_, b.decoded, n, first);
+      run(context_.isa, [&] { update_residual(v, b.decoded, n, residual.data()); });
+      residual.commit();
+    });
+  }
+
+  template <class Integer> void decode(Integer const* sums, float divisor) const {
+    for_each_tile(context_, n_, [&](std::size_t first, std::size_t n, tile_buffers& b) {
+      run(context_.isa, [&] {
+        for_each_block(first, n, [&](std::size_t block, std::size_t at, std::size_t m) {
+          if (bad(block)) return fill_nan(b.values + at, m);
+          shared_value_loop(parameters_of(block).scale, sums + first + at, m, b.values + at);
+        });
+      });
+      inverse(call_.transforms, context_, b.values, n, first);
+      run(context_.isa, [&] { finish_sum(b.values, n, divisor); });
+      store(context_.isa, b.values, n, call_.out, first);
+    });
+  }
+
+  Pieces pieces_;
+  std::size_t block_;
+  std::uint64_t seed_;
+  pass_context context_;
+  reduce_call const& call_;
+  residual_ref residual_;
+  std::size_t n_;
+  wire_type type_;
+  std::uint32_t* keys_ = nullptr;
+  std::byte* codes_ = nullptr;
+};
+
+}  // namespace detail
+CCOMP_END

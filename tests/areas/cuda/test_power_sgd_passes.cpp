@@ -1,0 +1,162 @@
+// Passes and frames of power_sgd on a (simulated) GPU, over (simulated) cuBLAS.
+#include <doctest/doctest.h>
+
+#include <ccomp/codec.cuh>
+#include <ccomp/codec.hpp>
+#include <ccomp/low_rank/power_sgd.cuh>
+#include <ccomp/quantize/cast.hpp>
+#include <ccomp/quantize/uniform.hpp>
+#include <ccomp/transform/hadamard.hpp>
+#include <support/cuda/low_rank_inputs.hpp>
+#include <support/cuda/own_stream.hpp>
+#include <support/cuda/pass_checks.hpp>
+#include <support/cuda/recorded_graph.hpp>
+#include <support/float_bits.hpp>
+
+using namespace ccomp;
+using support::device_array;
+using support::distance;
+using support::low_rank_inputs;
+using support::widened;
+
+namespace {
+
+/// The passes alone: payloads of either engine mean the same to both, and what the device sends and keeps is close to
+/// the host's. `skip`: the tensor starts so many values after a boundary.
+template <class T = float, class C>
+void check_factor_passes(C const& c, std::size_t n, std::size_t cols, std::size_t skip = 0, double allowed = 1e-5) {
+  CAPTURE(text(c));
+  CAPTURE(n);
+  auto const x = low_rank_inputs<T>(1, n, cols)[0];
+  auto const old = support::narrowed<T>(support::gaussian_values(n, 5, 0.1));
+  auto const at = support::here;
+  std::size_t const bytes = payload_bytes<T>(c, n);
+  cuda_exec const ex;
+  host_exec const host{1};
+  workspace device_ws{ex};
+  workspace ws{host};
+  support::fenced<T> in(x, skip), out(std::vector<T>(n), skip), onto(old, skip);
+  support::fenced<std::byte> coded{std::vector<std::byte>(bytes, std::byte{0x5a})};
+  CHECK(encode(ex, c, in.span(), coded.span(), device_ws, at) == bytes);
+  support::host_bytes own(bytes), theirs(bytes);
+  encode(host, c, x, own.span(), ws, at);
+  std::ranges::copy(coded.values(), theirs.span().begin());
+
+  std::vector<T> of_own(n), of_theirs(n);
+  decode(host, c, own.span(), of_own, ws, at);
+  decode(host, c, theirs.span(), of_theirs, ws, at);
+  CHECK(distance(widened(of_theirs), widened(of_own)) < allowed);
+  decode(ex, c, coded.span(), out.span(), device_ws, at);
+  CHECK(widened(out.values()) == widened(of_theirs));  // zeros may differ in sign
+  auto sum = old;
+  decode_accumulate(host, c, theirs.span(), sum, ws, at);
+  decode_accumulate(ex, c, coded.span(), onto.span(), device_ws, at);
+  CHECK(distance(widened(onto.values()), widened(sum)) < 1e-6);
+
+  auto residual = support::gaussian_values(n, 6, 0.1);
+  support::fenced<float> rest(residual, skip);
+  encode_feedback(ex, c, in.span(), rest.span(), coded.span(), device_ws, at, 0.75f);
+  encode_feedback(host, c, x, std::span(residual), own.span(), ws, at, 0.75f);
+  device_ws.check();
+  std::ranges::copy(coded.values(), theirs.span().begin());
+  decode(host, c, own.span(), of_own, ws, at);
+  decode(host, c, theirs.span(), of_theirs, ws, at);
+  CHECK(distance(widened(of_theirs), widened(of_own)) < allowed);
+  auto const kept = rest.values();
+  auto moved = widened(x);  // the residual is a small difference of large numbers: its error is measured by them
+  for (std::size_t i = 0; i < n; ++i) moved[i] += kept[i] - residual[i];
+  CHECK(distance(moved, widened(x)) < allowed);
+}
+
+}  // namespace
+
+TEST_CASE("cuda power_sgd: passes, close to the host's; payloads of either engine mean the same to both") {
+  check_factor_passes(power_sgd{.rank = 3, .rows = 30}, 30 * 32, 32);
+  check_factor_passes(power_sgd{.rank = 3, .rows = 41, .seed = 5}, 41 * 51 - 7, 51, 1);  // the last row is short
+  check_factor_passes<bfloat16>(power_sgd{.rank = 3, .rows = 50}, 2000, 40, 3);
+  check_factor_passes(hadamard_rotate{.block = 64} | power_sgd{.rank = 3, .rows = 64}, 64 * 64, 64);
+  // A code may fall to either side: one part in 2^9, or in 2^8 of a block's range.
+  check_factor_passes(power_sgd{.rank = 3, .rows = 30} | cast<bfloat16>{}, 30 * 32, 32, 0, 1e-2);
+  check_factor_passes<float16>(power_sgd{.rank = 3, .rows = 30} | uniform_quantize<8>{.round = rounding::stochastic},
+                               30 * 32, 32, 0, 2e-2);
+}
+
+TEST_CASE("cuda power_sgd: passes of small tensors have the host's bits") {
+  for (std::size_t const n : {0u, 1u, 60u}) {
+    auto x = support::same_gaussian_values(n, 1);
+    support::check_passes<float>(power_sgd{}, x, 1);
+    support::check_passes<bfloat16>(power_sgd{} | uniform_quantize<8>{.round = rounding::stochastic},
+                                    support::narrowed<float16>(x), 0);
+    if (n > 7) x[7] = support::quiet_nan, x[9] = support::inf;
+    support::check_passes<float>(hadamard_rotate{.block = 32} | power_sgd{}, x, 0);
+    support::check_passes<bfloat16>(power_sgd{}, x, 0);
+    if (n > 0) support::check_sums(power_sgd{}, x);
+    if (n > 0) support::check_chunks(power_sgd{}, x, 16, 4);
+  }
+}
+
+TEST_CASE("cuda power_sgd: a pass of values that are not finite sends NaN, and the residual keeps what it can") {
+  std::size_t const n = 40 * 50 - 3;
+  power_sgd const c{.rank = 2, .rows = 40};
+  for (float const poison : {support::quiet_nan, -support::inf, 1e37f}) {
+    CAPTURE(poison);
+    auto x = low_rank_inputs(1, n, 50)[0];
+    x[n - 1] = poison;
+    auto residual = support::gaussian_values(n, 6);
+    cuda_exec const ex;
+    host_exec const host{1};
+    workspace device_ws{ex};
+    workspace ws{host};
+    device_array<float> const in(x), rest(residual), out(std::vector<float>(n, 1.0f));
+    device_array<std::byte> const coded(payload_bytes(c, n));
+    encode_feedback(ex, c, in.span(), rest.span(), coded.span(), device_ws, {.at = 0});
+    decode(ex, c, coded.span(), out.span(), device_ws);
+    ex.synchronize();
+    support::host_bytes payload(payload_bytes(c, n));
+    encode_feedback(host, c, x, std::span(residual), payload.span(), ws, {.at = 0});
+    CHECK(support::same_bytes(coded.values(), payload.copy()));
+    CHECK(support::same_bytes(rest.values(), residual));
+    for (float const v : out.values()) REQUIRE(std::bit_cast<std::uint32_t>(v) == 0x7fc00000u);
+  }
+}
+
+TEST_CASE("cuda power_sgd: frames, and a graph of a pass") {
+  std::size_t const n = 41 * 51 - 7;
+  power_sgd const c{.rank = 3, .rows = 41};
+  auto const x = low_rank_inputs(1, n, 51)[0];
+  support::own_stream const stream;
+  cuda_exec const ex{stream.get()};
+  workspace ws{ex};
+  device_array<float> const in(x), out(n), frame_out(n);
+  device_array<std::byte> const coded(payload_bytes(c, n)), frame(max_compressed_bytes(c, n));
+  std::size_t const used = compress(ex, c, in.span(), frame.span(), ws);
+  decompress(ex, c, frame.span().first(used), frame_out.span(), ws);
+
+  auto const both = [&](workspace<cuda_exec>& w) {
+    encode(ex, c, in.span(), coded.span(), w);
+    decode(ex, c, coded.span(), out.span(), w);
+  };
+  SUBCASE("prepared") {
+    both(ws);
+    support::recorded_graph const graph(ex, [&] { both(ws); });
+    ex.fill_zero(out.data(), n * sizeof(float));
+    graph.launch();
+    ex.synchronize();
+    CHECK(out.values() == frame_out.values());
+  }
+  SUBCASE("not prepared: memory is lent, but there is no handle of cuBLAS") {
+    device_array<std::byte> const memory(std::size_t{64} << 20);
+    workspace<cuda_exec> fresh(ex, memory.span());
+    static_cast<void>(fresh.status());
+    cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal);
+    CHECK_THROWS_WITH_AS(encode(ex, c, in.span(), coded.span(), fresh),
+                         doctest::Contains("power_sgd: the stream records a graph and the workspace is new"),
+                         invalid_argument);
+    cudaGraph_t empty = nullptr;
+    cudaStreamEndCapture(ex.stream(), &empty);
+    std::size_t nodes = 9;
+    CHECK(cudaGraphGetNodes(empty, nullptr, &nodes) == cudaSuccess);
+    CHECK(nodes == 0);
+    CHECK(cudaGraphDestroy(empty) == cudaSuccess);
+  }
+}

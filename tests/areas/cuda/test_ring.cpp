@@ -1,0 +1,56 @@
+// A strategy from outside the library on GPUs: examples/ring.hpp gives the host's bits, hop by hop.
+#include <doctest/doctest.h>
+
+#include <ccomp/collectives.hpp>
+#include <ccomp/quantize/natural.hpp>
+#include <ccomp/sparsify/top_k.hpp>
+#include <cmath>
+#include <examples/ring.hpp>
+#include <support/cuda/exec_steps.hpp>
+#include <support/generators.hpp>
+#include <support/typed_cases.hpp>
+#include <vector>
+
+using namespace ccomp;
+using support::same_bits;
+
+namespace {
+
+template <class C> void check_ring(C const& c, int ranks, std::size_t n, bool feedback) {
+  CAPTURE(ranks);
+  CAPTURE(n);
+  CAPTURE(feedback);
+  support::inputs_of<float> const in = [&](int r, int t) {
+    return support::gaussian_values(n, static_cast<std::uint64_t>(10 * t + r + 1));
+  };
+  support::step_options const o{.feedback = feedback};
+  auto const host = support::steps_on<host_exec, float>(c, n, ranks, 2, in, o, mylab::ring{});
+  auto const gpu = support::steps_on<cuda_exec, float>(c, n, ranks, 2, in, o, mylab::ring{});
+  for (std::size_t r = 0; r < static_cast<std::size_t>(ranks); ++r) {
+    CHECK(same_bits(gpu.out[r], host.out[r]));
+    CHECK(same_bits(gpu.out[r], gpu.out[0]));
+    CHECK(same_bits(gpu.residual[r], host.residual[r]));
+    CHECK(gpu.saved[r] == host.saved[r]);
+    CHECK(gpu.sent[r] == host.sent[r]);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("cuda: a ring of a user's own gives the host's bits") {
+  for (int const ranks : {1, 2, 3}) {
+    check_ring(natural{}, ranks, 4097, true);
+    check_ring(natural{}, ranks, 4097, false);
+    check_ring(top_k{.ratio = 0.1}, ranks, 4097, true);
+  }
+  check_ring(natural{}, 3, 5, true);  // chunks without a value
+}
+
+TEST_CASE("cuda: a ring adds up what the ranks bring") {
+  constexpr std::size_t n = 5000;
+  constexpr int ranks = 3;
+  support::inputs_of<float> const in = [](int r, int) { return std::vector<float>(n, static_cast<float>(1 << r)); };
+  auto const gpu = support::steps_on<cuda_exec, float>(top_k{.ratio = 1.0}, n, ranks, 1, in,
+                                                       {.op = reduction::sum, .feedback = false}, mylab::ring{});
+  for (auto const& out : gpu.out) CHECK(same_bits(out, std::vector<float>(n, 7.0f)));
+}

@@ -1,9 +1,0 @@
-// expect: ccomp::allgather: the error_feedback is const or a temporary, so that its residual would be lost
-#include <ccomp/collective/allgather.hpp>
-#include <ccomp/comm/self.hpp>
-#include <ccomp/sparsify/top_k.hpp>
-
-void call(ccomp::self_communicator& comm, ccomp::error_feedback<ccomp::top_k> const& feedback, std::span<float> x,
-          ccomp::workspace<ccomp::host_exec>& ws) {
-  ccomp::allgather({}, comm, feedback, x, x, ws);
-}

@@ -1,3 +1,0 @@
-// expect: ccomp needs C\+\+20
-// flags: -std=c++17
-#include <ccomp/config.hpp>

@@ -1,3 +1,0 @@
-// expect: ccomp cannot keep its guarantees .* under -ffast-math
-// flags: -ffast-math
-#include <ccomp/config.hpp>

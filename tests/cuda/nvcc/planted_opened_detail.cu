@@ -1,6 +1,0 @@
-// Compiled to see that it is refused: what only headers mind that nvcc puts behind a source.
-#include <ccomp/passes.cuh>
-
-using namespace ccomp::detail;
-
-__global__ void kernel(float* out) { *out = mul(*out, 2.0f); }

@@ -1,0 +1,3 @@
+// expect: ccomp cannot keep its guarantees .* under -ffast-math
+// flags: -ffast-math
+#include <ccomp/core/config.hpp>

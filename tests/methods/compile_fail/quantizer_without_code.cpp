@@ -1,0 +1,18 @@
+// expect: quantizer needs: std::uint32_t code\(float x, parameters, std::uint32_t random_bits\) const
+#include <ccomp/core/concepts.hpp>
+#include <ccomp/core/statistic.hpp>
+#include <tuple>
+
+struct half_done {
+  static constexpr std::string_view name = "half_done";
+  static constexpr auto fields() { return std::tuple{}; }
+  using statistic = ccomp::max_abs;
+  struct parameters {
+    float scale;
+  };
+  static constexpr int bits = 4;
+  std::uint32_t block = 512;
+  parameters fit(ccomp::max_abs m, std::size_t) const { return {m.value()}; }
+  float value(std::uint32_t, parameters) const { return 0; }
+};
+static_assert(ccomp::check_stage<half_done>());

@@ -1,0 +1,78 @@
+# ccomp-cuda-sim: what a test of tests/areas/cuda/ is compiled and linked with, so that it runs kernels without a GPU.
+# Only CUDA's headers are needed: those of the toolkit, or any folder that holds them.
+set(CCOMP_CUDA_INCLUDE "" CACHE STRING "Folders of CUDA's headers (12.0 or later), if there is no toolkit")
+include("${CMAKE_CURRENT_LIST_DIR}/PythonHeaders.cmake")
+set(ccomp_cuda_include "${CCOMP_CUDA_INCLUDE}")
+if(NOT ccomp_cuda_include)
+  find_package(CUDAToolkit 12 QUIET)
+  set(ccomp_cuda_include ${CUDAToolkit_INCLUDE_DIRS})
+endif()
+if(NOT ccomp_cuda_include) # NVIDIA's Python packages: all of CUDA 13 in one folder, CUDA 12 in one each
+  ccomp_python_headers(ccomp_cuda_include cuda_runtime.h cu13 cuda_runtime)
+  if(ccomp_cuda_include)
+    ccomp_python_headers(ccomp_cuda_crt_include crt/host_defines.h cu13 cuda_nvcc cuda_runtime)
+    list(APPEND ccomp_cuda_include ${ccomp_cuda_crt_include})
+    list(REMOVE_DUPLICATES ccomp_cuda_include)
+    message(STATUS "ccomp: no CUDA toolkit; the simulator takes CUDA's headers from ${ccomp_cuda_include}")
+  endif()
+endif()
+foreach(header cuda_runtime.h crt/host_defines.h)
+  find_file(ccomp_cuda_header ${header} PATHS ${ccomp_cuda_include} NO_CACHE NO_DEFAULT_PATH)
+  if(NOT ccomp_cuda_header)
+    set(ccomp_cuda_include "")
+  endif()
+  unset(ccomp_cuda_header)
+endforeach()
+set(ccomp_cuda_hint "pip install nvidia-cuda-runtime nvidia-cuda-crt, a CUDA toolkit, or -D CCOMP_CUDA_INCLUDE=<folder of cuda_runtime.h>")
+if(NOT ccomp_cuda_include)
+  return()
+endif()
+
+# The machine switches stacks and tells the sanitizers itself; instrumented, it would look like a race.
+string(TOUPPER "${CMAKE_BUILD_TYPE}" ccomp_cuda_config)
+set(ccomp_cuda_flags "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${ccomp_cuda_config}}")
+add_library(ccomp-cuda-machine OBJECT "${CMAKE_CURRENT_LIST_DIR}/cuda_sim.cpp")
+target_compile_options(ccomp-cuda-machine PRIVATE -O2)
+if(ccomp_cuda_flags MATCHES "-fsanitize=")
+  target_compile_options(ccomp-cuda-machine PRIVATE -fno-sanitize=all)
+endif()
+set(ccomp_cuda_asan OFF)
+if(ccomp_cuda_flags MATCHES "-fsanitize=[^ ]*address")
+  set(ccomp_cuda_asan ON)
+  target_compile_definitions(ccomp-cuda-machine PRIVATE CCOMP_SIM_ASAN)
+elseif(ccomp_cuda_flags MATCHES "-fsanitize=[^ ]*thread")
+  target_compile_definitions(ccomp-cuda-machine PRIVATE CCOMP_SIM_TSAN)
+endif()
+
+file(GLOB ccomp_cudart_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/cudart_*.cpp")
+add_library(ccomp-cudart-sim OBJECT "${CMAKE_CURRENT_LIST_DIR}/schedule.cpp" ${ccomp_cudart_sources})
+
+foreach(part ccomp-cuda-machine ccomp-cudart-sim)
+  target_link_libraries(${part} PRIVATE ccomp-own)
+  target_include_directories(${part} SYSTEM PRIVATE ${ccomp_cuda_include})
+endforeach()
+
+add_library(ccomp-cuda-sim INTERFACE)
+target_sources(ccomp-cuda-sim INTERFACE $<TARGET_OBJECTS:ccomp-cuda-machine> $<TARGET_OBJECTS:ccomp-cudart-sim>)
+target_include_directories(ccomp-cuda-sim SYSTEM INTERFACE ${ccomp_cuda_include})
+target_compile_options(ccomp-cuda-sim INTERFACE -include "${CMAKE_CURRENT_LIST_DIR}/cuda_sim.hpp")
+# Compilers take longer over these tests than the tests run. Under AddressSanitizer -O1 takes g++ three times as long as -O0.
+target_compile_options(ccomp-cuda-sim INTERFACE $<IF:$<BOOL:${ccomp_cuda_asan}>,-O0,-O1>)
+
+# Every build runs the same source; what one has shown, the next need not repeat.
+set(CCOMP_CUDA_SIM_SCHEDULES "reverse;random:1;runahead" CACHE STRING "Orders of threads that the simulator's tests run in, beside the plain one")
+set(CCOMP_CUDA_SIM_TESTS "." CACHE STRING "Names of the tests of tests/areas/cuda/ that are built, as a regular expression")
+option(CCOMP_CUDA_SIM_PLANTED "Build the planted mistakes of tests/sim/planted and the examples on the simulator" ON)
+mark_as_advanced(CCOMP_CUDA_SIM_SCHEDULES CCOMP_CUDA_SIM_TESTS CCOMP_CUDA_SIM_PLANTED)
+
+# Registers <test> plainly and once per schedule, as <test>@<schedule>.
+function(ccomp_add_cuda_test test program)
+  add_test(NAME ${test} COMMAND ${program} ${ARGN})
+  ccomp_test_properties(${test} cuda FAIL_REGULAR_EXPRESSION "test cases: +0 [|]")
+  foreach(schedule IN LISTS CCOMP_CUDA_SIM_SCHEDULES)
+    string(REGEX REPLACE ":.*" "" name "${test}@${schedule}")
+    add_test(NAME ${name} COMMAND ${program} ${ARGN})
+    ccomp_test_properties(${name} cuda FAIL_REGULAR_EXPRESSION "test cases: +0 [|]" ENVIRONMENT
+                          "CCOMP_CUDA_SCHEDULE=${schedule}")
+  endforeach()
+endfunction()
