@@ -10,11 +10,8 @@ namespace support {
 using ccomp::testing::finite_typed_cases;
 using ccomp::testing::from_pattern;
 using ccomp::testing::largest_value;
-using ccomp::testing::make_case;
 using ccomp::testing::narrowed;
 using ccomp::testing::same_gaussian_values;
-using ccomp::testing::spoilt_case;
 using ccomp::testing::spoilt_cases;
-using ccomp::testing::typed_case;
 
 }  // namespace support
