@@ -128,11 +128,14 @@ collective_report run_collective(char const* name, Exec const& ex, Comm& comm, X
   auto engine = engine_for<Exec>::template make<feedback>(ex, comm, compressor_of(x), call, ws);
   static_assert(collective_engine<decltype(engine)>,
                 "ccomp: the engine of this execution lacks what collectives ask for");
-  auto report = body(engine);
-  if constexpr (feedback)
-    if (call.keeper) x.commit(call.at);
-  report.overflowed = engine.overflowed();
-  report.feedback = feedback;
+  collective_report report;
+  if constexpr (collective_engine<decltype(engine)>) {
+    report = body(engine);
+    if constexpr (feedback)
+      if (call.keeper) x.commit(call.at);
+    report.overflowed = engine.overflowed();
+    report.feedback = feedback;
+  }
   return report;
 }
 

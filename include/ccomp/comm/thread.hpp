@@ -307,15 +307,17 @@ class thread_communicator {
     bool const on_device = mine.transport != nullptr;
     if ((other.transport != nullptr) != on_device)
       return name(on_device ? r : rank_) + " brought host memory, " + name(on_device ? rank_ : r) + " device memory";
-    if ((other.with.to < 0) != (mine.with.to < 0))
-      return name(other.with.to < 0 ? rank_ : r) + " exchanges, the others do not";
-    if (other.with.to < 0) {
+    bool const exchanges = mine.with.to >= 0;
+    if ((other.with.to >= 0) != exchanges)
+      return name(exchanges ? rank_ : r) + " exchanges, " + name(exchanges ? r : rank_) + " does not";
+    if (!exchanges) {
       if (other.bytes == mine.bytes) return {};
       return name(r) + " brought " + std::to_string(other.bytes) + " bytes, " + name(rank_) + ' ' +
              std::to_string(mine.bytes);
     }
     int const to = other.with.to;
     auto const& receiver = post(to);
+    if (receiver.with.to < 0) return name(r) + " exchanges, " + name(to) + " does not";
     if (receiver.with.from != r)
       return name(r) + " sends to " + name(to) + ", which receives from " + name(receiver.with.from);
     if (receiver.with.receive_bytes != other.bytes)

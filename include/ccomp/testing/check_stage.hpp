@@ -6,6 +6,7 @@
 #include <ccomp/text/stage_entry.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 CCOMP_BEGIN
@@ -25,7 +26,19 @@ struct stage_options {
 
 namespace detail {
 
-/// A copy that text brought back has the same fingerprint.
+/// The bytes of a thousand values, and what they decode to.
+inline std::pair<std::vector<std::byte>, std::vector<float>> sample_of(ccomp::detail::stage_ref const& s) {
+  some_stages const c{{&s, 1}};
+  auto const x = gaussian_values(1000, 63);
+  payload_buffer payload(payload_bytes(c, x.size()));
+  workspace<host_exec> ws{{1}};
+  auto const bytes = payload.bytes().first(encode(host_exec{1}, c, x, payload, ws, {.at = 1}));
+  std::vector<float> out(x.size());
+  decode(host_exec{1}, c, bytes, out, ws, {.at = 1});
+  return {{bytes.begin(), bytes.end()}, out};
+}
+
+/// A copy that text brought back has the same fingerprint, and does the same.
 template <class S> std::string text_fault(S const& s) {
   std::string text = ccomp::detail::stage_type_text<S>(), separator = "(";
   ccomp::detail::for_each_field<S>([&](auto const& f) {
@@ -42,6 +55,9 @@ template <class S> std::string text_fault(S const& s) {
       return "its text does not bring it back: " + text;
     if constexpr (requires { S::argument(); })
       if (parts[0].argument != S::argument()) return "its template argument is not read back: " + text;
+    if (sample_of({again.object.get(), again.facts, again.host}) !=
+        sample_of({&s, &ccomp::detail::facts_of<S>, &ccomp::detail::host_ops_of<S>}))
+      return "its text brings back a stage that codes otherwise; is a setting missing in fields()? " + text;
   } catch (invalid_argument const& e) {
     return "its own text is refused: " + std::string(e.what());
   }
@@ -67,7 +83,8 @@ template <class S> std::optional<double> claimed_contraction(S const& s, std::si
 ///
 /// Sizes:        the payload is as large as declared, whole multiples of 16 bytes, and nothing beside it is written;
 ///               0 and 1 values, sizes around every border
-/// Text:         settings are printed and read back; every setting is validated
+/// Text:         settings are printed and read back, and make a stage that codes alike; every setting is validated
+/// Bytes:        are decided by the values alone: not by memory around them, by scratch memory or by earlier calls
 /// Values:       decode writes everything, decode_accumulate adds it; zeros stay zero; finite values stay finite
 /// NaN, Inf:     spoil their own block only, become the canonical NaN, and never reach a residual
 /// Feedback:     residual and decoded value add up to the input, to the last bit; where error feedback is allowed,
@@ -75,7 +92,7 @@ template <class S> std::optional<double> claimed_contraction(S const& s, std::si
 /// Determinism:  the same bits on every instruction set and number of threads; the step, the tensor and the rank draw
 ///               random bits, as the stage says
 /// Claims:       a linear stage's payloads can be added; what calls itself unbiased is, over many steps
-/// Bytes:        damaged payloads are refused with payload_error before anything is written, or decode within bounds
+/// Damage:       damaged payloads are refused with payload_error before anything is written, or decode within bounds
 ///               (run it under AddressSanitizer, too)
 /// What it does not know: a bound of the error that only the author can name. It takes seconds.
 template <stage S> std::vector<std::string> check_stage(S const& s, stage_options const& options = {}) {
@@ -90,7 +107,9 @@ template <stage S> std::vector<std::string> check_stage(S const& s, stage_option
   if (options.reach >= 0) claims.reach = options.reach;
   if (options.sent) claims.sent = *options.sent;
   detail::compressor_check check(stages, claims);
-  if (auto fault = detail::text_fault(s); !fault.empty()) check.fault(fault);
+  check.run([&] {
+    if (auto fault = detail::text_fault(s); !fault.empty()) check.fault(fault);
+  });
   auto const each_type = [&]<class T>(std::type_identity<T>) {
     check.run([&] { check.template finite<T>(); });
     check.run([&] { check.template spoilt<T>(); });

@@ -321,20 +321,26 @@ class compressor_check {
     return sum;
   }
 
-  /// encode: size as declared, nothing written outside, every byte decided by the values.
+  /// encode: size as declared, nothing written outside, every byte decided by the values: the second time the payload,
+  /// the scratch memory and what lies around the values hold something else.
   template <class T> std::size_t encode_checked(std::vector<T> const& x, payload_buffer& payload, host_exec ex = {1}) {
     workspace<host_exec> ws{ex};
-    std::size_t const used = encode(ex, c_, x, payload, ws, here);
+    std::size_t const scratch = ccomp::detail::scratch_bytes(c_.stages(), x.size());
+    guarded<T> first(x, 0), second(x);
+    std::ranges::fill(ws.reserve(scratch), std::byte{0});
+    std::size_t const used = encode(ex, c_, first.span(), payload, ws, here);
     expect(payload.intact(), "encode wrote beside its payload");
     expect(used <= payload.size(), "encode claims more bytes than there are");
     if (claims_.exact_size) expect(used == payload.size(), "the payload is not as large as declared");
     expect(used % 16 == 0, "the payload is not a multiple of 16 bytes");
     payload_buffer again(payload.size());
     std::ranges::fill(again.bytes(), std::byte{0x11});
-    expect(encode(ex, c_, x, again, ws, here) == used, "encoded again, the payload has another size");
+    std::ranges::fill(ws.reserve(scratch), std::byte{0xff});
+    expect(encode(ex, c_, second.span(), again, ws, here) == used, "encoded again, the payload has another size");
     std::size_t const known = std::min(used, payload.size());
     expect(std::ranges::equal(payload.bytes().first(known), again.bytes().first(known)),
-           "bytes of the payload were not written, or differ between two calls");
+           "bytes of the payload were not written, or depend on more than the values");
+    expect(second.intact() && same_values<T>(second.span(), x), "encode wrote to its input");
     return known;
   }
 

@@ -15,10 +15,10 @@ namespace testing {
 /// n values, filled with a pattern that no decode writes.
 template <class T> class guarded {
  public:
-  explicit guarded(std::size_t n) : n_(n), memory_(n + 2 * margin) {
-    for (T& v : memory_) std::memcpy(&v, &pattern, sizeof v);
+  explicit guarded(std::size_t n, std::uint32_t around = pattern) : n_(n), around_(around), memory_(n + 2 * margin) {
+    for (T& v : memory_) std::memcpy(&v, &around_, sizeof v);
   }
-  guarded(std::vector<T> const& values) : guarded(values.size()) {
+  guarded(std::vector<T> const& values, std::uint32_t around = pattern) : guarded(values.size(), around) {
     std::ranges::copy(values, memory_.begin() + static_cast<std::ptrdiff_t>(margin));
   }
   std::span<T> span() { return {memory_.data() + margin, n_}; }
@@ -32,17 +32,21 @@ template <class T> class guarded {
   /// Every value was written.
   [[nodiscard]] bool complete() const {
     return std::none_of(memory_.begin() + static_cast<std::ptrdiff_t>(margin),
-                        memory_.end() - static_cast<std::ptrdiff_t>(margin), untouched);
+                        memory_.end() - static_cast<std::ptrdiff_t>(margin),
+                        [this](T const& v) { return untouched(v); });
   }
   /// No value was written.
-  [[nodiscard]] bool blank() const { return std::ranges::all_of(memory_, untouched); }
+  [[nodiscard]] bool blank() const {
+    return std::ranges::all_of(memory_, [this](T const& v) { return untouched(v); });
+  }
 
  private:
   static constexpr std::size_t margin = 32;
   static constexpr std::uint32_t pattern = 0x7fed7fedu;  // a NaN (of every type), but not the one that is written
 
-  static bool untouched(T const& v) { return std::memcmp(&v, &pattern, sizeof v) == 0; }
+  [[nodiscard]] bool untouched(T const& v) const { return std::memcmp(&v, &around_, sizeof v) == 0; }
   std::size_t n_;
+  std::uint32_t around_;
   std::vector<T> memory_;
 };
 

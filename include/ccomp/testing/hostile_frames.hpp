@@ -31,6 +31,22 @@ std::string decompress_fault(C const& c, std::span<std::byte const> bytes, std::
   return {};
 }
 
+/// What `decode`, which has no frame to tell it the size, does wrong with a payload that is one byte too short; empty if
+/// nothing. It is refused.
+template <class T, class C>
+std::string short_payload_fault(C const& c, std::span<std::byte const> whole, std::size_t n, workspace<host_exec>& ws) {
+  if (whole.empty()) return {};
+  payload_buffer payload(whole.size() - 1);
+  std::ranges::copy(whole.first(payload.size()), payload.bytes().begin());
+  guarded<T> out(n);
+  try {
+    decode(host_exec{1}, c, payload, out.span(), ws, {.at = 1});
+  } catch (payload_error const&) {
+    return out.blank() ? "" : "decode wrote values, then refused a payload that is too short";
+  }
+  return "decode takes a payload that is too short";
+}
+
 /// Puts header and checksum in front of a payload, which begins behind room for the header.
 template <class C> void make_frame(C const& c, element_type type, std::size_t n, std::vector<std::byte>& bytes) {
   ccomp::detail::frame_header h;
@@ -53,6 +69,8 @@ std::vector<std::string> hostile_frame_faults(C const& c, std::size_t n, std::si
   constexpr std::size_t header = sizeof(ccomp::detail::frame_header);
   std::size_t const payload = frame.size() - header;
   std::vector<std::string> faults;
+  if (auto fault = short_payload_fault<T>(c, std::span(frame).subspan(header), n, ws); !fault.empty())
+    faults.push_back(std::move(fault));
   generator g(n + rounds);
   for (std::size_t round = 0; round < rounds && faults.empty(); ++round) {
     auto bytes = frame;

@@ -125,6 +125,46 @@ struct calls_itself_unbiased : largest_of_eight {
   static constexpr std::string_view name = "calls_itself_unbiased";
   static constexpr bool is_unbiased = true;
 };
+/// Where there are 255 values; the suite hands them over with memory around them.
+struct reads_beyond : largest_of_eight {
+  static constexpr std::string_view name = "reads_beyond";
+  std::size_t encode(host_exec const& ex, std::span<float const> in, std::span<std::byte> side,
+                     std::span<float> carrier, std::span<std::byte> memory, pass_options const& at) const {
+    largest_of_eight::encode(ex, in, side, carrier, memory, at);
+    if (in.size() == 255) carrier[0] = in.data()[in.size()];
+    return carrier.size();
+  }
+};
+struct reads_scratch : largest_of_eight {
+  static constexpr std::string_view name = "reads_scratch";
+  static std::size_t scratch_bytes(std::size_t) { return 16; }
+  std::size_t encode(host_exec const& ex, std::span<float const> in, std::span<std::byte> side,
+                     std::span<float> carrier, std::span<std::byte> memory, pass_options const& at) const {
+    largest_of_eight::encode(ex, in, side, carrier, memory, at);
+    if (!carrier.empty() && memory[0] != std::byte{0}) carrier[0] = 0;
+    return carrier.size();
+  }
+};
+struct counts_calls : largest_of_eight {
+  static constexpr std::string_view name = "counts_calls";
+  std::size_t encode(host_exec const& ex, std::span<float const> in, std::span<std::byte> side,
+                     std::span<float> carrier, std::span<std::byte> memory, pass_options const& at) const {
+    static float calls = 0;
+    largest_of_eight::encode(ex, in, side, carrier, memory, at);
+    if (!carrier.empty()) carrier[0] = ++calls;
+    return carrier.size();
+  }
+};
+/// `factor` is missing among the fields.
+struct setting_without_field : largest_of_eight {
+  static constexpr std::string_view name = "setting_without_field";
+  float factor = 1;
+  void decode(host_exec const&, std::span<std::byte const> side, std::span<float const> carrier, std::span<float> out,
+              std::span<std::byte>, pass_options const&) const {
+    largest_of_eight::decode({}, side, carrier, out, {}, {});
+    for (float& v : out) v *= factor;
+  }
+};
 struct unreadable_text : largest_of_eight {
   static constexpr std::string_view name = "no name";
 };
@@ -185,6 +225,12 @@ TEST_CASE("check_stage: nothing is wrong with sound stages") {
 TEST_CASE("check_stage: sizes, text and settings") {
   finds<unwritten_byte>("bytes of the payload were not written");
   finds<too_short>("decode left values unwritten");
+  finds<reads_beyond>("n = 255, Gaussian: bytes of the payload were not written, or depend on more than the values");
+  finds<reads_scratch>("depend on more than the values");
+  finds<counts_calls>("depend on more than the values");
+  setting_without_field twice;
+  twice.factor = 2;
+  CHECK(said_of(twice).find("is a setting missing in fields()?") != std::string::npos);
   finds<unreadable_text>("its own text is refused");
   finds<forgets_a_setting>("its own text is refused");
   finds<refuses_itself>("its settings are refused: ");

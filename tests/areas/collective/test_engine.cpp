@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <ccomp/codec/host_engine.hpp>
 #include <ccomp/collective/gather.hpp>
+#include <ccomp/collective/host_engine.hpp>
 #include <ccomp/collective/two_shot.hpp>
 #include <ccomp/comm/self.hpp>
 #include <ccomp/comm/thread.hpp>
@@ -15,23 +17,53 @@
 namespace {
 
 /// What a model lacks; `nothing`: it is an engine.
-enum class lacking { nothing, begin, encode, encode_size, sum, reduce, scratch, headers };
+enum class lacking {
+  nothing,
+  begin,
+  write_headers,
+  headers,
+  encode,
+  encode_size,
+  decode,
+  sum,
+  reduce,
+  scratch,
+  encode_scratch,
+  decode_scratch,
+  reduce_scratch,
+  prescale,
+  step_bytes,
+  compare_steps,
+  overflowed,
+  expect_output,
+  rank,
+  ranks,
+  flight
+};
+
+struct never_in_flight {
+  static constexpr bool may_fly = false, must_fly = false, may_have_rounds = false, must_have_rounds = false;
+};
+struct silent_on_flight {};
 
 /// Two ranks, of which this is the second. It moves nothing.
-template <lacking L> class model_engine : public ccomp::detail::engine_base<ccomp::host_exec> {
+template <lacking L>
+class model_engine : public ccomp::detail::engine_base<ccomp::host_exec>,
+                     public std::conditional_t<L == lacking::flight, silent_on_flight, never_in_flight> {
   using job = ccomp::detail::tensor_job;
   using base = ccomp::detail::engine_base<ccomp::host_exec>;
 
  public:
-  static constexpr bool may_fly = false, must_fly = false, may_have_rounds = false, must_have_rounds = false;
   using base::base;
 
-  [[nodiscard]] std::size_t rank() const { return 1; }
-  [[nodiscard]] std::size_t ranks() const { return 2; }
+  [[nodiscard]] std::size_t rank() const requires(L != lacking::rank) { return 1; }
+  [[nodiscard]] std::size_t ranks() const requires(L != lacking::ranks) { return 2; }
   void begin(std::string_view strategy, int = -1, std::string_view = {}) requires(L != lacking::begin) {
     say("begin " + std::string(strategy));
   }
-  void write_headers(ccomp::slot_row const& slots) { say("write_headers", slots.count); }
+  void write_headers(ccomp::slot_row const& slots) requires(L != lacking::write_headers) {
+    say("write_headers", slots.count);
+  }
   void check_headers(ccomp::slot_row const& slots, std::size_t = 0) requires(L != lacking::headers) {
     say("check_headers", slots.count);
   }
@@ -43,7 +75,7 @@ template <lacking L> class model_engine : public ccomp::detail::engine_base<ccom
   void encode(job const&, ccomp::tensor_cut const&, ccomp::slot_row const&,
               std::span<std::byte>) requires(L == lacking::encode_size) {}
   void decode(job const&, ccomp::detail::program, ccomp::detail::values const&, ccomp::tensor_cut const& cut,
-              ccomp::slot_row const&, std::size_t, std::span<std::byte>) {
+              ccomp::slot_row const&, std::size_t, std::span<std::byte>) requires(L != lacking::decode) {
     say("decode", cut.count);
   }
   void sum(job const&, ccomp::detail::values const&, std::uint64_t, ccomp::slot_row const& slots, std::size_t,
@@ -54,21 +86,26 @@ template <lacking L> class model_engine : public ccomp::detail::engine_base<ccom
               std::size_t, ccomp::slot_row const&, std::span<std::byte>) requires(L != lacking::reduce) {
     say("reduce chunk", chunk);
   }
-  [[nodiscard]] std::size_t encode_scratch(job const&, ccomp::tensor_cut const&) const { return 0; }
-  [[nodiscard]] std::size_t decode_scratch(job const&, ccomp::detail::program, ccomp::tensor_cut const&) const {
+  [[nodiscard]] std::size_t encode_scratch(job const&, ccomp::tensor_cut const&) const
+      requires(L != lacking::encode_scratch) {
+    return 0;
+  }
+  [[nodiscard]] std::size_t decode_scratch(job const&, ccomp::detail::program, ccomp::tensor_cut const&) const
+      requires(L != lacking::decode_scratch) {
     return 0;
   }
   [[nodiscard]] std::size_t sum_scratch(job const&, std::size_t, std::size_t) const requires(L != lacking::scratch) {
     return 0;
   }
-  [[nodiscard]] std::size_t reduce_scratch(job const&, ccomp::detail::program, std::size_t, std::size_t) const {
+  [[nodiscard]] std::size_t reduce_scratch(job const&, ccomp::detail::program, std::size_t, std::size_t) const
+      requires(L != lacking::reduce_scratch) {
     return 0;
   }
-  void prescale(int) {}
-  [[nodiscard]] std::size_t step_bytes() const { return 0; }
-  void compare_steps(std::span<std::byte>) {}
-  [[nodiscard]] std::size_t overflowed() const { return 0; }
-  void expect_output(ccomp::detail::values const&) const {}
+  void prescale(int) requires(L != lacking::prescale) {}
+  [[nodiscard]] std::size_t step_bytes() const requires(L != lacking::step_bytes) { return 0; }
+  void compare_steps(std::span<std::byte>) requires(L != lacking::compare_steps) {}
+  [[nodiscard]] std::size_t overflowed() const requires(L != lacking::overflowed) { return 0; }
+  void expect_output(ccomp::detail::values const&) const requires(L != lacking::expect_output) {}
 
   void all_gather(std::span<std::byte const> send, std::span<std::byte> receive) {
     CHECK(receive.size() == 2 * send.size());
@@ -95,10 +132,27 @@ static_assert(!ccomp::collective_engine<model_engine<lacking::sum>>);
 static_assert(!ccomp::collective_engine<model_engine<lacking::reduce>>);
 static_assert(!ccomp::collective_engine<model_engine<lacking::scratch>>);
 static_assert(!ccomp::collective_engine<model_engine<lacking::headers>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::write_headers>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::decode>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::encode_scratch>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::decode_scratch>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::reduce_scratch>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::prescale>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::step_bytes>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::compare_steps>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::overflowed>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::expect_output>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::rank>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::ranks>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::flight>>);
 struct no_engine {
   using exec = ccomp::host_exec;
 };
 static_assert(!ccomp::collective_engine<no_engine>);
+
+// The host has engines for tensors and for collectives; what nobody has written one for has none.
+static_assert(ccomp::detail::has_codec<ccomp::host_exec> && !ccomp::detail::has_codec<no_engine>);
+static_assert(ccomp::detail::has_engine<ccomp::host_exec> && !ccomp::detail::has_engine<no_engine>);
 
 static_assert(ccomp::strategy<ccomp::gather> && ccomp::strategy<ccomp::two_shot>);
 static_assert(!ccomp::strategy<no_engine> && !ccomp::strategy<int>);

@@ -46,3 +46,14 @@ TEST_CASE("cuda: sizes that do not fit each other end an exchange over NCCL with
   });
   for (auto const& e : thrown) CHECK(says(support::text_of(e), {"nccl_error"}));
 }
+
+TEST_CASE("cuda: an exchange over NCCL with a rank that expects nobody ends with an error, in time") {
+  nccl_sim::patience(std::chrono::milliseconds(300));
+  auto const thrown = on_ranks(3, [&](nccl_communicator& comm, cuda_exec const& ex) {
+    on_gpu<std::byte> const send(16), receive(16);
+    comm.exchange(ex, send.bytes(), 0, receive.bytes(), 0);  // rank 0 sends to itself, and to nobody else
+    comm.wait(ex, std::chrono::seconds(20));
+  });
+  for (std::size_t const r : {1u, 2u}) CHECK(says(support::text_of(thrown[r]), {"nccl_error"}));
+  nccl_sim::reset();
+}

@@ -104,6 +104,36 @@ template <class S>
 concept has_fused_stage = requires(S const& s, device_queue q, fused_encode_call const& c, carrier_coder const& coder) {
   device_stage<S>::encode(s, q, c, coder);
 };
+template <class S>
+concept has_fused_decode = requires(S const& s, device_queue q, fused_decode_call const& c,
+                                    carrier_coder const& coder) {
+  device_stage<S>::decode(s, q, c, coder);
+};
+template <class S>
+concept has_device_encode = requires(S const& s, device_queue q, device_encode_call const& c) {
+  device_stage<S>::encode(s, q, c);
+};
+template <class S>
+concept has_device_decode = requires(S const& s, device_queue q, device_decode_call const& c) {
+  device_stage<S>::decode(s, q, c);
+};
+/// One sentence for each function that a device_stage<S> lacks.
+template <class S> consteval bool check_device_stage() {
+  if constexpr (has_fused_stage<S>) {
+    static_assert(has_fused_decode<S>,
+                  "ccomp: device_stage<S> needs: static void decode(S const&, device_queue, detail::fused_decode_call "
+                  "const&, detail::carrier_coder const&), as its encode has such a form");
+    return has_fused_decode<S>;
+  } else {
+    static_assert(
+        has_device_encode<S>,
+        "ccomp: device_stage<S> needs: static void encode(S const&, device_queue, device_encode_call const&)");
+    static_assert(
+        has_device_decode<S>,
+        "ccomp: device_stage<S> needs: static void decode(S const&, device_queue, device_decode_call const&)");
+    return has_device_encode<S> && has_device_decode<S>;
+  }
+}
 
 /// The same without the type of the stage.
 struct device_stage_ops {
@@ -185,7 +215,9 @@ void decode_as_floats(S const& s, Queue q, fused_decode_call const& c, carrier_c
 }
 
 template <class S> constexpr device_stage_ops make_device_stage_ops() {
-  if constexpr (has_fused_stage<S>)
+  if constexpr (!check_device_stage<S>())
+    return {};
+  else if constexpr (has_fused_stage<S>)
     return {[](void const* s, device_queue q, fused_encode_call const& c, carrier_coder const& coder) {
               device_stage<S>::encode(as<S>(s), q, c, coder);
             },

@@ -174,7 +174,9 @@ inline void run_blocks(device_pass pass, cuda_exec const& ex, device_program con
 inline device_vector_runs const* vector_runs(device_program const& p) {
   segment const s = first_segment(p.stages);
   if (!s.vector()) return nullptr;
-  expects(p.vector, [&] { return "CUDA: " + s.end.text() + " runs on the host only"; });
+  expects(p.vector, [&] {
+    return "CUDA: " + s.end.text() + " runs on the host only: no included header has its kernels (device_stage)";
+  });
   return p.vector;
 }
 /// Scratch that the pass takes; sizes of the call are set, pointers need not be. Refuses what cannot run, and makes what

@@ -39,7 +39,9 @@ struct vector_call {
     front.stages = s.transforms;
     for (auto const& table : p.ops)
       if (auto const* const stage = table[s.transforms.size()]) ops = stage->vector;
-    expects(ops, [&] { return "CUDA: " + s.end.text() + " runs on the host only"; });
+    expects(ops, [&] {
+      return "CUDA: " + s.end.text() + " runs on the host only: no included header has its kernels (device_stage)";
+    });
     expects(!asked.chunks.counted, [&] {
       return "CUDA: " + s.end.text() +
              " runs on the host only where it follows a threshold, of whose carrier only the device knows the length";
