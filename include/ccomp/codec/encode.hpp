@@ -75,17 +75,15 @@ std::size_t encode(Exec const& ex, C const& c, In const& in, std::span<std::byte
 /// residual is unchanged. Residual: float or bfloat16 (stochastically rounded), n values. A chain that draws random
 /// bits needs a step, `{.at = step}`, and a new step for each call.
 template <class Exec, compressor C, class In, class Residual>
-std::size_t encode_feedback(Exec const& ex, C const& c, In const& in, Residual&& rest, std::span<std::byte> payload,
+std::size_t encode_feedback(Exec const& ex, C const& c, In const& in, Residual&& residual, std::span<std::byte> payload,
                             workspace<Exec>& ws, pass_options at = {}, float decay = 1.0f) {
   if constexpr (detail::codec_exists<Exec>()) {
     auto const x = detail::view(detail::input_span(in));
-    auto const residual = detail::view(detail::residual_span(rest));
-    detail::expects(residual.n == x.n, [&] {
-      return "encode_feedback: the tensor has " + std::to_string(x.n) + " values, the residual " +
-             std::to_string(residual.n);
+    auto const r = detail::view(detail::residual_span(residual));
+    detail::expects(r.n == x.n, [&] {
+      return "encode_feedback: the tensor has " + std::to_string(x.n) + " values, the residual " + std::to_string(r.n);
     });
-    return detail::encode_tensor<true>("encode_feedback", ex, c, x, {residual.data, residual.type, decay}, payload, ws,
-                                       at);
+    return detail::encode_tensor<true>("encode_feedback", ex, c, x, {r.data, r.type, decay}, payload, ws, at);
   } else {
     return 0;
   }

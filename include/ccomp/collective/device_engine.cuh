@@ -45,9 +45,9 @@ CCOMP_KERNEL check_headers_kernel(header_call call) {
 }
 
 /// `Feedback`: residuals join, so that encode_feedback is compiled instead of encode.
-template <class C, class Comm, bool Feedback> class device_engine : public engine_base<cuda_exec> {
-  using base = engine_base<cuda_exec>;
-  using base::call_, base::ws_;
+template <class C, class Comm, bool Feedback> class device_engine : public communicating_engine<cuda_exec, Comm&> {
+  using base = communicating_engine<cuda_exec, Comm&>;
+  using base::call_, base::ws_, base::ex_, base::comm_;
   static constexpr bool run_time = requires(C const& c) { c.stages(); };
   static constexpr bool agrees_once = requires { Comm::agrees_once; };
 
@@ -56,7 +56,7 @@ template <class C, class Comm, bool Feedback> class device_engine : public engin
   static constexpr bool may_have_rounds = has_rounds<C>, must_have_rounds = may_have_rounds;
 
   device_engine(cuda_exec const& ex, Comm& comm, C const& c, collective_call const& call, workspace<cuda_exec>& ws)
-      : base(call, ws), ex_(ex), comm_(comm), compressor_(c) {
+      : base(ex, comm, call, ws), compressor_(c) {
     char const* const name = call.name;
     expect_device(ex, name);
     ws.expect_stream(ex, name);
@@ -79,9 +79,6 @@ template <class C, class Comm, bool Feedback> class device_engine : public engin
     }
   }
 
-  [[nodiscard]] std::size_t rank() const { return static_cast<std::size_t>(comm_.rank()); }
-  [[nodiscard]] std::size_t ranks() const { return static_cast<std::size_t>(comm_.size()); }
-
   /// The step is left out of what ranks compare if only the device knows it, or if they are asked about a kind of call
   /// once: then the headers tell of it.
   void begin(std::string_view strategy, int root = -1, std::string_view setting = {}) {
@@ -92,12 +89,12 @@ template <class C, class Comm, bool Feedback> class device_engine : public engin
       comm_.agree(ex_, headers_.fingerprint, &identity, &call_identity::describe);
     else if constexpr (can_agree<Comm>)
       comm_.agree(headers_.fingerprint, &identity, &call_identity::describe);
-    prepare_residuals();
+    this->prepare_residuals();
   }
   /// For calls that exchange no headers otherwise.
   [[nodiscard]] std::size_t step_bytes() const {
     if constexpr (can_all_gather<Comm, cuda_exec>)
-      return leaves_step_out() ? (ranks() + 1) * sizeof(slot_header) : 0;
+      return leaves_step_out() ? (this->ranks() + 1) * sizeof(slot_header) : 0;
     else
       return 0;
   }
@@ -108,7 +105,7 @@ template <class C, class Comm, bool Feedback> class device_engine : public engin
       auto const mine = memory.first(slot), all = memory.subspan(slot);
       write_headers({mine.data(), slot, 1});
       comm_.all_gather(ex_, mine, all);
-      check_headers({all.data(), slot, ranks()});
+      check_headers({all.data(), slot, this->ranks()});
     }
   }
   /// From now on float16 carriers hold x * 2^log2; those that `reduce` reads still hold x.
@@ -180,19 +177,6 @@ template <class C, class Comm, bool Feedback> class device_engine : public engin
   /// The stream knows when it has come so far: `workspace::check` tells.
   [[nodiscard]] static std::size_t overflowed() { return 0; }
 
-  void all_gather(std::span<std::byte const> send, std::span<std::byte> receive) {
-    comm_.all_gather(ex_, send, receive);
-  }
-  void all_to_all(std::span<std::byte const> send, std::span<std::byte> receive) {
-    comm_.all_to_all(ex_, send, receive);
-  }
-  void all_reduce(void* data, std::size_t n, wire_type type, wire_op op) { comm_.all_reduce(ex_, data, n, type, op); }
-  void broadcast(std::span<std::byte> data, int root) { comm_.broadcast(ex_, data, root); }
-
-  void exchange(std::span<std::byte const> send, int to, std::span<std::byte> receive, int from) {
-    comm_.exchange(ex_, send, to, receive, from);
-  }
-
   /// allreduce by a stage that has its own rounds.
   collective_report rounds() {
     using last = typename last_stage<C>::type;
@@ -229,7 +213,7 @@ template <class C, class Comm, bool Feedback> class device_engine : public engin
                                      .state = j.state,
                                      .mean = call_.mean,
                                      .memory = memory,
-                                     .at = {call_.at, j.id, static_cast<std::uint32_t>(comm_.rank())}});
+                                     .at = this->at(j)});
           });
     } else {
       return {};
@@ -281,7 +265,7 @@ template <class C, class Comm, bool Feedback> class device_engine : public engin
   }
 
   [[nodiscard]] block_call call_of(tensor_job const& j, std::size_t n) const {
-    block_call call = device_call(n, j.data.type, {call_.at, j.id, static_cast<std::uint32_t>(comm_.rank())});
+    block_call call = device_call(n, j.data.type, this->at(j));
     call.prescale = prescale_;
     call.status = headers_.status;
     return call;
@@ -305,13 +289,13 @@ template <class C, class Comm, bool Feedback> class device_engine : public engin
   [[nodiscard]] block_call decode_call(tensor_job const& j, tensor_cut const& cut) const {
     block_call call = cut_call(j, cut);
     call.sum.count = 1;
-    call.sum.divisor = this->divisor(comm_.size());
+    call.sum.divisor = this->divisor();
     return call;
   }
   [[nodiscard]] block_call sum_call(tensor_job const& j, std::size_t n, std::size_t sources) const {
     block_call call = call_of(j, n);
     call.sum.count = static_cast<int>(sources);
-    call.sum.divisor = this->divisor(comm_.size());
+    call.sum.divisor = this->divisor();
     return call;
   }
   [[nodiscard]] block_call reduce_call_of(tensor_job const& j, std::size_t n, std::size_t sources) const {
@@ -321,8 +305,7 @@ template <class C, class Comm, bool Feedback> class device_engine : public engin
     if constexpr (Feedback) call.whole.residual = {j.residual.data, j.residual.type};
     return call;
   }
-  cuda_exec const& ex_;
-  Comm& comm_;
+
   C const& compressor_;
   std::optional<queued_call> queued_;
   header_call headers_{};

@@ -75,10 +75,41 @@ template <class Exec> class engine_base {
   void prepare_residuals() const {
     if (call_.keeper) call_.keeper->prepare();
   }
-  [[nodiscard]] float divisor(int ranks) const { return call_.mean ? static_cast<float>(ranks) : 1.0f; }
 
   collective_call const& call_;
   workspace<Exec>& ws_;
+};
+
+/// The part that is the communicator's. `Comm`: a communicator_ref, or a reference to a communicator.
+template <class Exec, class Comm> class communicating_engine : public engine_base<Exec> {
+ public:
+  communicating_engine(Exec const& ex, Comm comm, collective_call const& call, workspace<Exec>& ws)
+      : engine_base<Exec>(call, ws), ex_(ex), comm_(comm) {}
+
+  [[nodiscard]] std::size_t rank() const { return static_cast<std::size_t>(comm_.rank()); }
+  [[nodiscard]] std::size_t ranks() const { return static_cast<std::size_t>(comm_.size()); }
+
+  void all_gather(std::span<std::byte const> send, std::span<std::byte> receive) {
+    comm_.all_gather(ex_, send, receive);
+  }
+  void all_to_all(std::span<std::byte const> send, std::span<std::byte> receive) {
+    comm_.all_to_all(ex_, send, receive);
+  }
+  void all_reduce(void* data, std::size_t n, wire_type type, wire_op op) { comm_.all_reduce(ex_, data, n, type, op); }
+  void broadcast(std::span<std::byte> data, int root) { comm_.broadcast(ex_, data, root); }
+  void exchange(std::span<std::byte const> send, int to, std::span<std::byte> receive, int from) {
+    comm_.exchange(ex_, send, to, receive, from);
+  }
+
+ protected:
+  [[nodiscard]] float divisor() const { return this->call_.mean ? static_cast<float>(comm_.size()) : 1.0f; }
+  /// Who draws random bits for the job in this call.
+  [[nodiscard]] pass_options at(tensor_job const& j) const {
+    return {this->call_.at, j.id, static_cast<std::uint32_t>(comm_.rank())};
+  }
+
+  Exec const& ex_;
+  Comm comm_;
 };
 
 /// The engine that serves an exec. A header specialises it (host_engine.hpp, device_engine.cuh):

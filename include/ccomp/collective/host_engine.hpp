@@ -10,20 +10,17 @@
 CCOMP_BEGIN
 namespace detail {
 
-class host_engine : public engine_base<host_exec> {
+class host_engine : public communicating_engine<host_exec, communicator_ref> {
  public:
   static constexpr bool may_fly = true, must_fly = false, may_have_rounds = true, must_have_rounds = false;
 
   host_engine(host_exec const& ex, communicator_ref const& comm, collective_call const& call, workspace<host_exec>& ws)
-      : engine_base(call, ws), ex_(ex), comm_(comm) {
+      : communicating_engine(ex, comm, call, ws) {
     for (auto const& j : call.jobs) {
       expect_host_memory(j.data.data, call.name, "the tensor");
       expect_host_memory(j.residual.data, call.name, "the residual");
     }
   }
-
-  [[nodiscard]] std::size_t rank() const { return static_cast<std::size_t>(comm_.rank()); }
-  [[nodiscard]] std::size_t ranks() const { return static_cast<std::size_t>(comm_.size()); }
 
   void begin(std::string_view strategy, int root = -1, std::string_view setting = {}) {
     call_identity const identity{&call_, strategy, comm_.size(), root, setting};
@@ -75,14 +72,13 @@ class host_engine : public engine_base<host_exec> {
     for (std::size_t i = 0; i < cut.count; ++i) {
       std::byte const* const one[] = {from.of(i)};
       sum_decoded(coded, context(j, i * cut.first_stride), one, room, j.data.type,
-                  detail::part(out, cut.first(i), cut.length(i)), divisor(comm_.size()), scratch(spare));
+                  detail::part(out, cut.first(i), cut.length(i)), divisor(), scratch(spare));
     }
   }
   /// All slots, in their order, into `out`; `first`: where its random bits begin.
   void sum(tensor_job const& j, values const& out, std::uint64_t first, slot_row const& from, std::size_t room,
            std::span<std::byte> spare) {
-    sum_decoded(call_.stages, context(j, first), sources(from), room, j.data.type, out, divisor(comm_.size()),
-                scratch(spare));
+    sum_decoded(call_.stages, context(j, first), sources(from), room, j.data.type, out, divisor(), scratch(spare));
   }
   /// The owner's half of two_shot: sums all slots and encodes the sum of its chunk by `sums`. What this leaves out is
   /// added to the owner's residual.
@@ -113,19 +109,6 @@ class host_engine : public engine_base<host_exec> {
   /// Values that had no room in the payloads that this rank has encoded.
   [[nodiscard]] std::size_t overflowed() const { return overflowed_; }
 
-  void all_gather(std::span<std::byte const> send, std::span<std::byte> receive) {
-    comm_.all_gather(ex_, send, receive);
-  }
-  void all_to_all(std::span<std::byte const> send, std::span<std::byte> receive) {
-    comm_.all_to_all(ex_, send, receive);
-  }
-  void all_reduce(void* data, std::size_t n, wire_type type, wire_op op) { comm_.all_reduce(ex_, data, n, type, op); }
-  void broadcast(std::span<std::byte> data, int root) { comm_.broadcast(ex_, data, root); }
-
-  void exchange(std::span<std::byte const> send, int to, std::span<std::byte> receive, int from) {
-    comm_.exchange(ex_, send, to, receive, from);
-  }
-
   /// allreduce by a stage that has its own rounds.
   collective_report rounds() {
     auto const& loops = *call_.stages.back().host->rounds;
@@ -146,14 +129,14 @@ class host_engine : public engine_base<host_exec> {
                                 .state = j.state,
                                 .mean = call_.mean,
                                 .memory = memory,
-                                .at = {call_.at, j.id, static_cast<std::uint32_t>(comm_.rank())}};
+                                .at = at(j)};
           return loops.reduce(stage, ex_, comm_, one);
         });
   }
 
  private:
   [[nodiscard]] pass_context context(tensor_job const& j, std::uint64_t first) const {
-    pass_context c(ex_, {call_.at, j.id, static_cast<std::uint32_t>(comm_.rank())});
+    pass_context c(ex_, at(j));
     c.first = first;
     c.prescale_log2 = prescale_log2_;
     return c;
@@ -164,8 +147,6 @@ class host_engine : public engine_base<host_exec> {
     return sources_;
   }
 
-  host_exec const& ex_;
-  communicator_ref comm_;
   slot_header header_{};
   int prescale_log2_ = 0;
   std::size_t overflowed_ = 0;

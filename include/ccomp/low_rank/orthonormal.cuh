@@ -64,7 +64,7 @@ __device__ inline double warp_sum(double x) {
   return x;
 }
 
-/// Column k of a slab as a reflection I - tau v v^T: v is 1 at k, and what was below, divided by `scale`.
+/// Column k of a slab as a reflection I - tau v v^T: v is 1 at k, and below it the column times `inverse`.
 struct reflection {
   double const* column;
   std::uint32_t k;

@@ -4,14 +4,14 @@
 
 CCOMP_BEGIN
 
-/// Keeps blocks of neighbouring values at random places that are the same on every rank. Reads and writes are
+/// Selects blocks of neighbouring values at random places that are the same on every rank. Reads and writes are
 /// contiguous.
 ///
 /// Shapes:      in [n] -> carrier [k], k as for random_k. The tensor is cut into B = min(blocks, k) stretches of
 ///              floor(n / B) or ceil(n / B) values, and k likewise into B lengths
 /// Places:      each stretch keeps as many neighbouring values as its length b, from a place drawn uniformly in it,
-///              continuing at the start of the stretch after its end. So every value of a stretch of m values is kept
-///              with probability b / m. The carrier holds the blocks in order, each from its place on
+///              continuing at the start of the stretch after its end. So every value of a stretch of m values is
+///              selected with probability b / m. The carrier holds the blocks in order, each from its place on
 /// Payload:     the carrier's payload; no side bytes
 /// Guarantee:   unbiased = true: decoding multiplies by m / b, rounded to float; the expectation is x (to 2^-23), and
 ///              the error may exceed x. unbiased = false: contraction b / m (the smallest) in expectation

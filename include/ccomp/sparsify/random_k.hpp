@@ -6,13 +6,13 @@
 #include <ccomp/sparsify/selected_count.hpp>
 
 CCOMP_BEGIN
-/// Keeps k values at random places that are the same on every rank, so that no indices are sent and payloads can be
+/// Selects k values at random places that are the same on every rank, so that no indices are sent and payloads can be
 /// summed.
 ///
 /// Shapes:      in [n] -> carrier [k] in ascending order of index; k = count if that is not 0, else floor(ratio n); k
 ///              is at least 1 and at most n, and 0 for n = 0
 /// Places:      stratified: the tensor is cut into k stretches of floor(n / k) or ceil(n / k) values, and one place is
-///              drawn uniformly from each. So every value is kept with probability 1 / (length of its stretch)
+///              drawn uniformly from each. So every value is selected with probability 1 / (length of its stretch)
 /// Payload:     the carrier's payload; no side bytes
 /// Guarantee:   unbiased = true: decoding multiplies by the length of the stretch; the expectation is x (to 2^-32), and
 ///              the error may exceed x. unbiased = false: contraction 1 / ceil(n / k) in expectation

@@ -11,16 +11,16 @@
 #include <cstring>
 
 CCOMP_BEGIN
-/// Keeps the values whose magnitude reaches a bound, up to a capacity.
+/// Selects the values whose magnitude reaches a bound, up to a capacity.
 ///
 /// Shapes:      in [n] -> m indices, carrier [m] in ascending order of index; m <= max(1, floor(capacity_ratio n))
 /// Bound:       |x| >= value; with value = 0, |x| >= relative * sqrt(sum x^2 / n) over the finite x (in double, rounded
-///              to float), or |x| >= max|x| if that bound is smaller. Zeros are never kept.
+///              to float), or |x| >= max|x| if that bound is smaller. Zeros are never selected.
 /// Payload:     pad16(8 + coded indices for the capacity) + the payload of m values; the side bytes start with m and
 ///              the number of values left out, u32 each
-/// Overflow:    if more values reach the bound than fit, the first ones from index s on are kept, continuing at index 0
-///              after the end; s = hash64(hash64(0, step), tensor id) mod n, so that every value is kept after some
-///              steps. If some of them are not finite, only those are kept. The others stay in the residual of error
+/// Overflow:    if more values reach the bound than fit, the first ones from index s on are sent, continuing at index 0
+///              after the end; s = hash64(hash64(0, step), tensor id) mod n, so that every value is sent after some
+///              steps. If some of them are not finite, only those are sent. The others stay in the residual of error
 ///              feedback. `threshold::overflow(payload)` counts them, and so do `collective_report::overflowed` on the
 ///              host and `workspace::check()` on a GPU
 /// Guarantee:   values that are left out and did not overflow are smaller than the bound. Contraction: with `value` 0,
@@ -29,7 +29,7 @@ CCOMP_BEGIN
 ///              residual, and less and less is sent: choose a `value`, or a relative bound of at most 1
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run
-/// NaN, Inf:    always reach the bound, are kept unchanged, and take precedence over finite values
+/// NaN, Inf:    always reach the bound, are sent unchanged, and take precedence over finite values
 /// Throws:      invalid_argument: a negative or infinite value or relative, both 0, capacity_ratio outside (0, 1], n >=
 ///              2^32; payload_error: counts and indices that no encode produces; checked before anything is written
 /// Source:      Strom, "Scalable distributed DNN training using commodity GPU cloud computing", Interspeech 2015

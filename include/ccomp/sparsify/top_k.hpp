@@ -8,18 +8,18 @@
 
 CCOMP_BEGIN
 
-/// Keeps the k values of largest magnitude, exactly.
+/// Selects the k values of largest magnitude, exactly.
 ///
 /// Shapes:      in [n] -> k indices, carrier [k] in ascending order of index; k = count if that is not 0, else
 ///              floor(ratio n) (in double precision); k is at least 1 and at most n, and 0 for n = 0
 /// Payload:     pad16(coded indices) + the carrier's payload; depends on n only. raw: 4 k bytes; packed:
 ///              8 ceil(k l / 64) + 8 ceil((k + (n >> l) + 1) / 64), l = floor(log2(n / k)); bitmap: 8 ceil(n / 64);
 ///              automatic: the smallest of these
-/// Ties:        of equal magnitudes, the one with the smaller index is kept
+/// Ties:        of equal magnitudes, the one with the smaller index is selected
 /// Guarantee:   no other choice of k values has a smaller error; contraction k / n
 /// Linear:      no
 /// Determinism: bitwise the same on every engine, thread count and run
-/// NaN, Inf:    rank above all other values (NaN above Inf, by their bits) and are kept unchanged
+/// NaN, Inf:    rank above all other values (NaN above Inf, by their bits) and are sent unchanged
 /// Throws:      invalid_argument: ratio outside (0, 1], n >= 2^32; payload_error: indices that are not ascending or not
 ///              below n; checked before anything is written
 /// Source:      Aji, Heafield, "Sparse communication for distributed gradient descent", EMNLP 2017; index coding:

@@ -120,7 +120,7 @@ struct some_stages {
 };
 
 /// The claims of a compressor, with what only an encoding shows: where more values reach a bound than there is room for,
-/// the step draws which of them are kept.
+/// the step draws which of them are selected.
 inline compressor_claims claims_in_force(std::span<stage_ref const> stages, std::span<stage_claims const> of) {
   auto claims = claims_of(stages, of);
   auto const vector = std::ranges::find_if(stages, [](stage_ref const& s) { return s.facts->vector != nullptr; });
