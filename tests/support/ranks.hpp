@@ -86,13 +86,12 @@ template <class T> using per_rank = std::vector<std::vector<T>>;
 
 /// One tensor a rank, unlike each other; blocks differ in size by a factor of up to 1000.
 template <class T = float> per_rank<T> gradients(int ranks, std::size_t n, std::uint64_t seed = 1) {
+  float sizes[4];
+  for (int i = 0; i < 4; ++i) sizes[i] = std::pow(10.0f, -static_cast<float>(i));
   per_rank<T> all(static_cast<std::size_t>(ranks), std::vector<T>(n));
   for (std::size_t r = 0; r < all.size(); ++r) {
     auto const x = gaussian_values(n, 1000 * seed + r);
-    for (std::size_t i = 0; i < n; ++i) {
-      float const size = std::pow(10.0f, -static_cast<float>((i / 512 + r) % 4));
-      all[r][i] = T(x[i] * size);
-    }
+    for (std::size_t i = 0; i < n; ++i) all[r][i] = T(x[i] * sizes[(i / 512 + r) % 4]);
   }
   return all;
 }

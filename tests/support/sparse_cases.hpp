@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
 #include <span>
 #include <support/float_bits.hpp>
 #include <support/generators.hpp>
@@ -16,13 +15,13 @@ namespace support {
 
 inline std::uint32_t key_of(float x) { return std::bit_cast<std::uint32_t>(x) & 0x7fffffffu; }
 
-/// The indices of the k largest magnitudes, ascending, of equals the smaller ones: sort and cut.
+/// The indices of the k largest magnitudes, ascending, of equals the smaller ones: order and cut.
 inline std::vector<std::uint32_t> naive_top_k(std::span<float const> x, std::size_t k) {
-  std::vector<std::uint32_t> index(x.size());
-  std::iota(index.begin(), index.end(), 0u);
-  std::stable_sort(index.begin(), index.end(),
-                   [&](std::uint32_t a, std::uint32_t b) { return key_of(x[a]) > key_of(x[b]); });
-  index.resize(k);
+  std::vector<std::uint64_t> order(x.size());  // the key, turned over, then the index: ascending is what comes first
+  for (std::size_t i = 0; i < x.size(); ++i) order[i] = std::uint64_t{~key_of(x[i])} << 32 | i;
+  std::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k), order.end());
+  std::vector<std::uint32_t> index(k);
+  for (std::size_t i = 0; i < k; ++i) index[i] = static_cast<std::uint32_t>(order[i]);
   std::sort(index.begin(), index.end());
   return index;
 }

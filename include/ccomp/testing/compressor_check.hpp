@@ -398,7 +398,8 @@ class compressor_check {
     std::size_t const n = wide.size(), spread = claims_.spread;
     std::vector<bool> may(n), must(n);
     for (std::size_t const b : bad) {
-      for (std::size_t i = b / spread * spread; i < std::min(n, (b / spread + 1) * spread); ++i) may[i] = true;
+      std::size_t const block = b / spread * spread;
+      if (!may[block]) std::fill_n(may.begin() + static_cast<std::ptrdiff_t>(block), std::min(spread, n - block), true);
       must[b] = claims_.sent == sends::all || (claims_.sent == sends::largest && bad.size() == 1 && n > 200);
     }
     std::size_t spoilt = 0;

@@ -107,13 +107,14 @@ template <class T> void sweep(sweep_case const& s) {
       std::vector<ccomp::collective_report> reports;
     };
     std::vector<one> calls;
-    for (std::size_t const n : sizes)
+    for (std::size_t const n : sizes) {
+      auto const in = support::gradients<T>(ranks, n, n + 1);
       for (how const h : strategies)
         for (auto const op : {ccomp::reduction::sum, ccomp::reduction::mean}) {
           if (n > 5000 && op == ccomp::reduction::sum && ranks != 3) continue;
-          auto const in = support::gradients<T>(ranks, n, n + 1);
           calls.push_back({n, h, op, in, in, std::vector<ccomp::collective_report>(in.size())});
         }
+    }
     group.run([&](ccomp::thread_communicator& comm) {
       auto const r = static_cast<std::size_t>(comm.rank());
       ccomp::workspace<ccomp::host_exec> ws;
