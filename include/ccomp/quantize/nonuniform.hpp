@@ -50,8 +50,8 @@ inline constexpr std::array<float, 16> nf4_levels{-1.0f,
                                                   .7229568362236023f,
                                                   1.0f};
 
-/// Codes count levels from the lowest. Selects in place of a look-up, which would not vectorise. Plain arrays: device code
-/// cannot call members of std::array.
+/// Codes count levels from the lowest. Selects in place of a look-up: threads of a GPU would need the levels in memory. Plain
+/// arrays: device code cannot call members of std::array.
 template <int Bits> struct level_codes {
   static constexpr std::uint32_t count = 1u << Bits;
   float levels[count];

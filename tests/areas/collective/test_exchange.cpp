@@ -101,7 +101,7 @@ TEST_CASE("exchange: a communicator without it says so when its type is forgotte
 TEST_CASE("exchange: sizes and partners that do not fit are a rank_mismatch, and the group stays usable") {
   support::watchdog const guard("exchange: mismatch");
   using ccomp::rank_mismatch;
-  auto const sizes = told<rank_mismatch>(3, [](thread_communicator& comm) {
+  auto const of_sizes = told<rank_mismatch>(3, [](thread_communicator& comm) {
     int const r = comm.rank();
     std::vector<std::byte> const out(r == 1 ? 30 : 60);
     std::vector<std::byte> in(60);
@@ -115,7 +115,7 @@ TEST_CASE("exchange: sizes and partners that do not fit are a rank_mismatch, and
     comm.exchange(host_exec{1}, std::span(in).first(8), (r + 1) % 3, std::span(in).last(8), (r + 2) % 3);
     ccomp::detail::fail<rank_mismatch>(trouble);
   });
-  for (auto const& text : sizes) has(text, "rank 1 sends 30 bytes to rank 2, which expects 60");
+  for (auto const& text : of_sizes) has(text, "rank 1 sends 30 bytes to rank 2, which expects 60");
 
   auto const partners = told<rank_mismatch>(3, [](thread_communicator& comm) {
     std::vector<std::byte> const out(16);
