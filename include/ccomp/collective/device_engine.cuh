@@ -203,6 +203,7 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
           },
           [&](tensor_job const& j, std::span<std::byte> memory) {
             device_values const tensor{j.data.data, j.data.type};
+            pass_options const at = this->at(j);
             return protocol::reduce(stage, ex_, comm_, ws_,
                                     {.in = tensor,
                                      .out = tensor,
@@ -213,7 +214,7 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
                                      .state = j.state,
                                      .mean = call_.mean,
                                      .memory = memory,
-                                     .at = this->at(j)});
+                                     .at = {at.at, at.tensor, at.rank}});
           });
     } else {
       return {};
