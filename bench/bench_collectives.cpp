@@ -1,8 +1,8 @@
 // allreduce of four ranks that are threads of this process: no wire, so only the codecs' cost shows. The dense sum of
 // the same ranks is the yardstick.
-#include <barrier>
-
 #include "suite/timed.hpp"
+
+#include <barrier>
 
 namespace suite {
 namespace {

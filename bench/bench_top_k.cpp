@@ -1,8 +1,8 @@
 // Exact selection beside what the standard library offers for it.
+#include "suite/timed.hpp"
+
 #include <algorithm>
 #include <numeric>
-
-#include "suite/timed.hpp"
 
 namespace suite {
 namespace {

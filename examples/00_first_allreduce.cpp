@@ -1,4 +1,5 @@
 #include <ccomp/ccomp.hpp>
+
 #include <cstdio>
 #include <vector>
 

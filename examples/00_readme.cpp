@@ -1,4 +1,5 @@
 #include <ccomp/ccomp.hpp>
+
 #include <cmath>
 #include <cstdio>
 #include <vector>

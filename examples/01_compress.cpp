@@ -1,5 +1,6 @@
 // Compresses a tensor into bytes that say what they are, and refuses bytes that are damaged.
 #include <ccomp/ccomp.hpp>
+
 #include <cmath>
 #include <cstdio>
 #include <random>

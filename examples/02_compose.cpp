@@ -1,5 +1,6 @@
 // Stages make chains: as types joined by `|`, or as text known only when the program runs. Both give the same bytes.
 #include <ccomp/ccomp.hpp>
+
 #include <cstdio>
 #include <random>
 #include <string>

@@ -1,6 +1,7 @@
 // What a compressor leaves out is kept and added to the next step, so that nothing is lost for good: the mean of T
 // outputs comes as close to the input as 1 / T. Without feedback it never comes closer.
 #include <ccomp/ccomp.hpp>
+
 #include <cmath>
 #include <cstdio>
 #include <random>

@@ -1,6 +1,7 @@
 // The mean of four ranks' tensors, by every strategy. Ranks are threads of this process; every rank ends with the same
 // bits.
 #include <ccomp/ccomp.hpp>
+
 #include <cmath>
 #include <cstdio>
 #include <random>

@@ -1,5 +1,6 @@
 // All tensors of a model in one call: one exchange, one residual per tensor, found again by the tensor's id.
 #include <ccomp/ccomp.hpp>
+
 #include <cstdio>
 #include <string>
 #include <vector>

@@ -1,6 +1,7 @@
 // A step of sharded training: gradients are summed so that each rank receives its shard, and the new weights of all
 // shards are gathered.
 #include <ccomp/ccomp.hpp>
+
 #include <cmath>
 #include <cstdio>
 #include <vector>

@@ -1,6 +1,7 @@
 // PowerSGD: a matrix goes as two thin factors. Needs Eigen (link ccomp::eigen); its header is not part of ccomp.hpp.
 #include <ccomp/ccomp.hpp>
 #include <ccomp/low_rank/power_sgd.hpp>
+
 #include <cmath>
 #include <cstdio>
 #include <random>

@@ -1,5 +1,6 @@
 // Your own quantizer, made of scalar pieces; ccomp derives packing, error feedback, collectives and text from it.
 #include <ccomp/ccomp.hpp>
+
 #include <cmath>
 #include <cstdio>
 #include <random>

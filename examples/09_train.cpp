@@ -1,6 +1,7 @@
 // Four ranks train one model, each on its own data. With one value in twenty sent, in 8 bits, and error feedback, the
 // loss ends where it ends without compression; without feedback it does not.
 #include <ccomp/ccomp.hpp>
+
 #include <cstdio>
 #include <random>
 #include <vector>

@@ -1,5 +1,6 @@
 // A run that is stopped, saved and resumed gives the same bits as one that was never stopped.
 #include <ccomp/ccomp.hpp>
+
 #include <cstdio>
 #include <cstring>
 #include <random>

@@ -1,10 +1,11 @@
 // Encoding and decoding on a GPU, asynchronously on streams; the bytes are those of the host.
+#include "gpu.hpp"
+
 #include <ccomp/codec.cuh>
 #include <ccomp/codec.hpp>
 #include <ccomp/quantize/natural.hpp>
-#include <memory>
 
-#include "gpu.hpp"
+#include <memory>
 
 int main() {
   gpu::count();

@@ -1,9 +1,9 @@
 // A training step's compression as a CUDA graph. The step number lies in device memory, so that every replay draws fresh
 // random bits; the result is that of the same call outside a graph.
+#include "gpu.hpp"
+
 #include <ccomp/codec.cuh>
 #include <ccomp/quantize/natural.hpp>
-
-#include "gpu.hpp"
 
 int main() {
   gpu::count();

@@ -1,19 +1,20 @@
 // The mean of all ranks' gradients over NCCL, one process and one GPU per rank. The ranks meet through a file:
 //   13_nccl_processes <file> <rank> <ranks>   on every rank; all see the file
 //   13_nccl_processes                         starts a process for each GPU of this machine
-#include <sys/wait.h>
-#include <unistd.h>
+#include "gpu.hpp"
 
 #include <ccomp/collectives.cuh>
 #include <ccomp/comm/nccl.hpp>
 #include <ccomp/quantize/cast.hpp>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
-
-#include "gpu.hpp"
 namespace fs = std::filesystem;
 
 namespace {

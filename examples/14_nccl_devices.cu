@@ -1,17 +1,18 @@
 // The mean of all ranks' gradients over NCCL in one process: a thread for each GPU, communicators made by
 // ncclCommInitAll.
+#include "gpu.hpp"
+
 #include <ccomp/collectives.cuh>
 #include <ccomp/collectives.hpp>
 #include <ccomp/comm/nccl.hpp>
 #include <ccomp/comm/thread.hpp>
 #include <ccomp/load_kernels.cuh>
 #include <ccomp/quantize/natural.hpp>
+
 #include <chrono>
 #include <numeric>
 #include <string>
 #include <thread>
-
-#include "gpu.hpp"
 
 int main() try {
   std::size_t const n = 50'000;

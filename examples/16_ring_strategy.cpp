@@ -1,11 +1,11 @@
 // An allreduce by your own strategy (ring.hpp): a value of it is the last argument.
+#include "ring.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <random>
 #include <vector>
-
-#include "ring.hpp"
 
 int main() {
   bool good = true;

@@ -1,8 +1,9 @@
 // The suite for authors of stages, without a test framework: it checks a sparsifier from outside the library.
-#include <ccomp/testing/check_stage.hpp>
-#include <cstdio>
-
 #include "block_peak.hpp"
+
+#include <ccomp/testing/check_stage.hpp>
+
+#include <cstdio>
 
 int main() {
   // [suite]

@@ -1,9 +1,9 @@
 #pragma once
 // The kernels of block_peak: with them it runs with a cuda_exec, in any chain, with error feedback, in any collective.
 
-#include <ccomp/device_stage.cuh>
-
 #include "block_peak.hpp"
+
+#include <ccomp/device_stage.cuh>
 
 // [device]
 namespace mylab {

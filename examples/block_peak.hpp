@@ -3,6 +3,7 @@
 // block_peak.cuh beside it has the kernels.
 
 #include <ccomp/ccomp.hpp>
+
 #include <cstring>
 #include <string>
 

@@ -1,8 +1,9 @@
 #pragma once
 // Your own strategy: a ring, in which every hop decodes, adds and encodes again. Rank r sends to r + 1 only.
 
-#include <algorithm>
 #include <ccomp/ccomp.hpp>
+
+#include <algorithm>
 
 // [strategy]
 namespace mylab {

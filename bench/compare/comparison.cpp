@@ -1,14 +1,14 @@
 #include "comparison.hpp"
 
-#include <algorithm>
-#include <thread>
-#include <vector>
-
 #include "distribution.hpp"
 #include "environment.hpp"
 #include "measure.hpp"
 #include "program.hpp"
 #include "statistics.hpp"
+
+#include <algorithm>
+#include <thread>
+#include <vector>
 
 namespace compare {
 namespace {

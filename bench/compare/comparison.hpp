@@ -1,11 +1,11 @@
 #pragma once
 
-#include <functional>
-#include <string>
-
 #include "gradients.hpp"
 #include "options.hpp"
 #include "result.hpp"
+
+#include <functional>
+#include <string>
 
 namespace compare {
 

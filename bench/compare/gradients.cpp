@@ -1,13 +1,13 @@
 #include "gradients.hpp"
 
+#include "number.hpp"
+#include "user_error.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
 #include <utility>
-
-#include "number.hpp"
-#include "user_error.hpp"
 
 namespace compare {
 namespace {

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "npy.hpp"
+
 #include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
-
-#include "npy.hpp"
 
 namespace compare {
 

@@ -1,10 +1,11 @@
 #pragma once
 
+#include "measure.hpp"
+
 #include <ccomp/any_compressor.hpp>
 #include <ccomp/collectives.hpp>
-#include <string>
 
-#include "measure.hpp"
+#include <string>
 
 namespace compare {
 

@@ -1,7 +1,8 @@
 #include "json_output.hpp"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
+
+#include <cmath>
 
 namespace compare {
 namespace {

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <string>
-
 #include "result.hpp"
+
+#include <string>
 
 namespace compare {
 

@@ -1,10 +1,10 @@
 #include "link.hpp"
 
-#include <algorithm>
-#include <cctype>
-
 #include "number.hpp"
 #include "user_error.hpp"
+
+#include <algorithm>
+#include <cctype>
 
 namespace compare {
 

@@ -1,11 +1,3 @@
-#include <cstdlib>
-#include <exception>
-#include <iostream>
-#include <memory>
-#include <optional>
-#include <string>
-#include <vector>
-
 #include "comparison.hpp"
 #include "csv_output.hpp"
 #include "json_output.hpp"
@@ -18,6 +10,14 @@
 #include "progress.hpp"
 #include "table.hpp"
 #include "user_error.hpp"
+
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace {
 

@@ -1,7 +1,8 @@
 #include "measure.hpp"
 
-#include <algorithm>
 #include <ccomp/ccomp.hpp>
+
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <span>

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "gradients.hpp"
+#include "result.hpp"
+
 #include <cstddef>
 #include <span>
 #include <string>
 #include <vector>
-
-#include "gradients.hpp"
-#include "result.hpp"
 
 namespace compare {
 

@@ -1,7 +1,12 @@
 #include "npy.hpp"
 
-#include <bit>
+#include "npy_header.hpp"
+#include "printable.hpp"
+#include "user_error.hpp"
+
 #include <ccomp/core/types.hpp>
+
+#include <bit>
 #include <cstdint>
 #include <fstream>
 #include <istream>
@@ -9,10 +14,6 @@
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
-
-#include "npy_header.hpp"
-#include "printable.hpp"
-#include "user_error.hpp"
 
 namespace compare {
 namespace {

@@ -1,15 +1,16 @@
 #include "options.hpp"
 
-#include <CLI/CLI.hpp>
-#include <algorithm>
-#include <utility>
-
 #include "gradients.hpp"
 #include "number.hpp"
 #include "output_file.hpp"
 #include "program.hpp"
 #include "table.hpp"
 #include "user_error.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <utility>
 
 #ifndef CCOMP_COMPARE_DEFAULT_INPUT
 #define CCOMP_COMPARE_DEFAULT_INPUT ""

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "link.hpp"
+
 #include <cstddef>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "link.hpp"
 
 namespace compare {
 

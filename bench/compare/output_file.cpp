@@ -1,5 +1,7 @@
 #include "output_file.hpp"
 
+#include "user_error.hpp"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,8 +12,6 @@
 #include <optional>
 #include <system_error>
 #include <utility>
-
-#include "user_error.hpp"
 
 namespace compare {
 namespace {
@@ -129,7 +129,7 @@ void output_file::write(std::string const& text) const {
   descriptor file(fresh, new_file);
   if (!file) throw cannot_write(path_, errno);
   int number = file.write(text);
-  struct stat old {};
+  struct stat old{};
   // As far as the system lets it: the new file may be read and written by whom the old one could.
   if (::stat(target_.c_str(), &old) == 0) static_cast<void>(::fchmod(file.get(), old.st_mode & 07777U));
   if (int const closing = file.close(); number == 0) number = closing;

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <limits>
-
 #include "link.hpp"
+
+#include <limits>
 
 namespace compare {
 

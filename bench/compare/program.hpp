@@ -1,9 +1,9 @@
 #pragma once
 
+#include "result.hpp"
+
 #include <string>
 #include <vector>
-
-#include "result.hpp"
 
 namespace compare {
 

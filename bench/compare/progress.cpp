@@ -1,10 +1,10 @@
 #include "progress.hpp"
 
+#include "printable.hpp"
+
 #include <unistd.h>
 
 #include <iostream>
-
-#include "printable.hpp"
 
 namespace compare {
 

@@ -1,9 +1,10 @@
 #pragma once
 
-#include <ccomp/core/error.hpp>
-#include <string>
-
 #include "user_error.hpp"
+
+#include <ccomp/core/error.hpp>
+
+#include <string>
 
 namespace compare {
 

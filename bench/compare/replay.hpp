@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ccomp/core/communicator.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>

@@ -1,15 +1,15 @@
 #pragma once
 
+#include "distribution.hpp"
+#include "link.hpp"
+#include "prediction.hpp"
+#include "statistics.hpp"
+
 #include <cstddef>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "distribution.hpp"
-#include "link.hpp"
-#include "prediction.hpp"
-#include "statistics.hpp"
 
 namespace compare {
 

@@ -1,11 +1,11 @@
 #pragma once
 
+#include "result.hpp"
+
 #include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include "result.hpp"
 
 namespace compare {
 

@@ -1,12 +1,12 @@
+#include "number.hpp"
+#include "printable.hpp"
+#include "table.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <string>
 #include <vector>
-
-#include "number.hpp"
-#include "printable.hpp"
-#include "table.hpp"
 
 namespace compare {
 namespace {

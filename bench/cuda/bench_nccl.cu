@@ -1,18 +1,19 @@
 // The latency of a small allreduce beside NCCL's own. A program of its own, so that the passes can be timed on a machine
 // that has no NCCL.
-#include <benchmark/benchmark.h>
-
-#include <ccomp/collectives.cuh>
-#include <ccomp/comm/nccl.hpp>
-#include <ccomp/quantize/uniform.hpp>
-#include <string>
-#include <vector>
-
 #include "bench/compare/statistics.hpp"
 #include "bench/suite/inputs.hpp"
 #include "device_memory.cuh"
 #include "run_benchmarks.cuh"
 #include "stopwatch.cuh"
+
+#include <ccomp/collectives.cuh>
+#include <ccomp/comm/nccl.hpp>
+#include <ccomp/quantize/uniform.hpp>
+
+#include <benchmark/benchmark.h>
+
+#include <string>
+#include <vector>
 
 namespace {
 

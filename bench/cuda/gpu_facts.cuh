@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ccomp/exec/cuda.hpp>
+
 #include <string>
 
 namespace gpu {

@@ -1,7 +1,7 @@
-#include <ccomp/quantize/uniform.hpp>
-
 #include "benchmarks.hpp"
 #include "timed_pass.cuh"
+
+#include <ccomp/quantize/uniform.hpp>
 
 void gpu::add_decode_8() {
   uniform_quantize<8> const eight;

@@ -1,7 +1,7 @@
-#include <ccomp/quantize/uniform.hpp>
-
 #include "benchmarks.hpp"
 #include "timed_pass.cuh"
+
+#include <ccomp/quantize/uniform.hpp>
 
 CCOMP_BENCH_ENCODE(uniform_quantize<8>)
 

@@ -1,7 +1,7 @@
-#include <ccomp/quantize/uniform.hpp>
-
 #include "benchmarks.hpp"
 #include "timed_pass.cuh"
+
+#include <ccomp/quantize/uniform.hpp>
 
 void gpu::add_feedback_8() {
   add<pass::feedback>(uniform_quantize<8>{});

@@ -1,8 +1,8 @@
-#include <ccomp/quantize/uniform.hpp>
-#include <ccomp/transform/hadamard.hpp>
-
 #include "benchmarks.hpp"
 #include "timed_pass.cuh"
+
+#include <ccomp/quantize/uniform.hpp>
+#include <ccomp/transform/hadamard.hpp>
 
 namespace gpu {
 

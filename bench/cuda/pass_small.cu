@@ -1,8 +1,8 @@
-#include <ccomp/quantize/cast.hpp>
-#include <ccomp/quantize/sign.hpp>
-
 #include "benchmarks.hpp"
 #include "timed_pass.cuh"
+
+#include <ccomp/quantize/cast.hpp>
+#include <ccomp/quantize/sign.hpp>
 
 CCOMP_BENCH_ENCODE(cast<bfloat16>)
 CCOMP_BENCH_ENCODE(sign_quantize)

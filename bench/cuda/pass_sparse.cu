@@ -1,8 +1,8 @@
-#include <ccomp/sparsify/threshold.hpp>
-#include <ccomp/sparsify/top_k.hpp>
-
 #include "benchmarks.hpp"
 #include "timed_pass.cuh"
+
+#include <ccomp/sparsify/threshold.hpp>
+#include <ccomp/sparsify/top_k.hpp>
 
 CCOMP_BENCH_ENCODE(top_k)
 CCOMP_BENCH_ENCODE(threshold)

@@ -2,9 +2,11 @@
 // What CUB offers for top-k: a radix sort of all keys with their indices.
 
 #include <ccomp/exec/cuda.hpp>
+
+#include <cub/device/device_radix_sort.cuh>
+
 #include <cstddef>
 #include <cstdint>
-#include <cub/device/device_radix_sort.cuh>
 
 namespace peer {
 

@@ -1,12 +1,13 @@
 #pragma once
 
-#include <benchmark/benchmark.h>
+#include "gpu_facts.cuh"
 
 #include <ccomp/core/error.hpp>
+
+#include <benchmark/benchmark.h>
+
 #include <cstdio>
 #include <string>
-
-#include "gpu_facts.cuh"
 
 namespace gpu {
 

@@ -3,19 +3,20 @@
 // pass compiles its kernels. nvcc takes a minute for those of uniform_quantize and one pass, so that each pass has a file
 // of its own (pass_*.cu), and the others find the payload's encode in one of them.
 
-#include <benchmark/benchmark.h>
-
-#include <algorithm>
-#include <ccomp/codec.cuh>
-#include <cstddef>
-#include <span>
-#include <string>
-#include <vector>
-
 #include "bench/compare/statistics.hpp"
 #include "bench/suite/inputs.hpp"
 #include "device_memory.cuh"
 #include "stopwatch.cuh"
+
+#include <ccomp/codec.cuh>
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
 
 namespace gpu {
 

@@ -1,5 +1,8 @@
 #pragma once
 
+#include "bench/compare/gradients.hpp"
+#include "bench/compare/npy.hpp"
+
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -10,9 +13,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include "bench/compare/gradients.hpp"
-#include "bench/compare/npy.hpp"
 
 namespace suite {
 

@@ -1,17 +1,18 @@
 #pragma once
 
-#include <benchmark/benchmark.h>
+#include "bench/compare/host/yardstick.hpp"
+#include "bench/compare/statistics.hpp"
+#include "inputs.hpp"
 
 #include <ccomp/ccomp.hpp>
+
+#include <benchmark/benchmark.h>
+
 #include <chrono>
 #include <cstddef>
 #include <span>
 #include <string>
 #include <vector>
-
-#include "bench/compare/host/yardstick.hpp"
-#include "bench/compare/statistics.hpp"
-#include "inputs.hpp"
 
 namespace suite {
 

@@ -20,7 +20,8 @@ class any_compressor {
   }
   /// From a typed chain; the type is forgotten.
   template <class C>
-  requires(!std::derived_from<C, any_compressor>) && detail::chainable<C> explicit any_compressor(C const& c) {
+  requires(!std::derived_from<C, any_compressor>) && detail::chainable<C>
+  explicit any_compressor(C const& c) {
     std::apply(
         [&](auto const&... s) {
           (add({std::make_shared<std::remove_cvref_t<decltype(s)>>(s),

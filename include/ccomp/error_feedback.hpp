@@ -1,7 +1,6 @@
 #pragma once
 /// Error feedback: what compression leaves out is kept per tensor and added to the next step.
 
-#include <algorithm>
 #include <ccomp/core/chain.hpp>
 #include <ccomp/core/checksum.hpp>
 #include <ccomp/core/exclusive.hpp>
@@ -9,6 +8,8 @@
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/core/storage.hpp>
 #include <ccomp/core/types.hpp>
+
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <map>
@@ -328,7 +329,8 @@ template <compressor C, class Exec = host_exec> class error_feedback_set : publi
 
   explicit error_feedback_set(C c, feedback_options options = {}) : inner_(std::move(c)), options_(options) {}
   /// With the residuals where `ex` runs.
-  error_feedback_set(C c, Exec ex, feedback_options options = {}) requires(!std::same_as<Exec, host_exec>)
+  error_feedback_set(C c, Exec ex, feedback_options options = {})
+  requires(!std::same_as<Exec, host_exec>)
       : inner_(std::move(c)), ex_(ex), options_(options) {}
 
   [[nodiscard]] C const& inner() const noexcept { return inner_; }

@@ -3,6 +3,7 @@
 
 #include <ccomp/comm/thread.hpp>
 #include <ccomp/engine/cuda/typed_sum.cuh>
+
 #include <concepts>
 
 CCOMP_BEGIN

@@ -5,7 +5,6 @@
 /// Tools read this file, too (docs/tools/stages.py, bench/report, tests/methods/nvcc): keep a row's type, kind and
 /// summary on one line.
 
-#include <array>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/natural.hpp>
 #include <ccomp/quantize/nonuniform.hpp>
@@ -21,6 +20,8 @@
 #include <ccomp/transform/hadamard.hpp>
 #include <ccomp/transform/scale.hpp>
 #include <ccomp/transform/sign_flip.hpp>
+
+#include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>

@@ -3,6 +3,7 @@
 
 #include <ccomp/stage_list.hpp>
 #include <ccomp/text/stage_entry.hpp>
+
 #include <string>
 #include <string_view>
 #include <type_traits>

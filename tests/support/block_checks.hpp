@@ -1,12 +1,13 @@
 #pragma once
 /// What every quantizer owes its blocks. Each check returns what is wrong, empty if nothing is.
 
-#include <cmath>
-#include <limits>
-#include <string>
 #include <support/codec.hpp>
 #include <support/float_bits.hpp>
 #include <support/generators.hpp>
+
+#include <cmath>
+#include <limits>
+#include <string>
 
 namespace support {
 

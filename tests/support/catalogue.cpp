@@ -1,9 +1,11 @@
-#include <ccomp/stage_list.hpp>
-#include <map>
-#include <set>
 #include <support/catalogue.hpp>
 #include <support/compressor_texts.hpp>
 #include <support/named_compressor.hpp>
+
+#include <ccomp/stage_list.hpp>
+
+#include <map>
+#include <set>
 
 namespace support {
 namespace {

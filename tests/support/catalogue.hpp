@@ -2,6 +2,7 @@
 /// Every text of compressor_texts.hpp, with what the conformance suite holds it to: what its stages' facts claim.
 
 #include <ccomp/testing/claims.hpp>
+
 #include <string>
 #include <vector>
 

@@ -1,15 +1,17 @@
 #pragma once
 /// Encode and decode in one line, on every instruction set and number of threads.
 
-#include <algorithm>
-#include <bit>
+#include <support/payload_buffer.hpp>
+
 #include <ccomp/codec.hpp>
 #include <ccomp/testing/inputs.hpp>
+
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <stdexcept>
-#include <support/payload_buffer.hpp>
 #include <vector>
 
 namespace support {

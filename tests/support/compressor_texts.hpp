@@ -3,6 +3,7 @@
 /// texts of the row.
 
 #include <ccomp/stage_list.hpp>
+
 #include <string>
 #include <vector>
 

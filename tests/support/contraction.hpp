@@ -1,9 +1,10 @@
 #pragma once
 /// What a stage claims as its contraction, tried with numbers.
 
+#include <ccomp/testing/compressor_check.hpp>
+
 #include <doctest/doctest.h>
 
-#include <ccomp/testing/compressor_check.hpp>
 #include <optional>
 
 namespace support {

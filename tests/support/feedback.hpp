@@ -1,6 +1,8 @@
 #pragma once
 /// Several steps of an allreduce with error feedback, and what must be conserved over them.
 
+#include <support/ranks.hpp>
+
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/sign.hpp>
@@ -8,8 +10,8 @@
 #include <ccomp/sparsify/random_k.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
+
 #include <functional>
-#include <support/ranks.hpp>
 
 namespace support {
 

@@ -1,8 +1,9 @@
 #pragma once
 /// Inputs for tests: the same values on every machine and standard library.
 
-#include <bit>
 #include <ccomp/testing/inputs.hpp>
+
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>

@@ -1,5 +1,6 @@
-#include <ccomp/any_compressor.hpp>
 #include <support/named_compressor.hpp>
+
+#include <ccomp/any_compressor.hpp>
 
 namespace support {
 

@@ -3,6 +3,7 @@
 /// ccomp-test-named, and not again in each test.
 
 #include <ccomp/core/chain.hpp>
+
 #include <memory>
 #include <span>
 #include <string>

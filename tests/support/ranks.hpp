@@ -1,9 +1,12 @@
 #pragma once
 /// Collectives on the ranks of a thread_group: one call for every rank, results side by side.
 
-#include <algorithm>
+#include <support/generators.hpp>
+
 #include <ccomp/collectives.hpp>
 #include <ccomp/comm/thread.hpp>
+
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -12,7 +15,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <support/generators.hpp>
 #include <thread>
 #include <vector>
 

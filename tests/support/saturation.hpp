@@ -1,13 +1,15 @@
 #pragma once
 /// Finite values of every size decode to finite values of the tensor's type.
 
+#include <support/codec.hpp>
+
+#include <ccomp/codec.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <ccomp/codec.hpp>
 #include <cmath>
 #include <limits>
-#include <support/codec.hpp>
 #include <vector>
 
 namespace support {

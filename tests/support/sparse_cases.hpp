@@ -1,14 +1,15 @@
 #pragma once
 /// Inputs that selections get wrong more often than others, and the selection as its definition says it.
 
+#include <support/float_bits.hpp>
+#include <support/generators.hpp>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <support/float_bits.hpp>
-#include <support/generators.hpp>
 #include <vector>
 
 namespace support {

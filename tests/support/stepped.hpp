@@ -1,9 +1,10 @@
 #pragma once
 /// Wrappers on a group of one, step by step, with exchanges that fail on demand.
 
+#include <support/feedback.hpp>
+
 #include <ccomp/comm/self.hpp>
 #include <ccomp/error_feedback.hpp>
-#include <support/feedback.hpp>
 
 namespace support {
 

@@ -1,8 +1,9 @@
 #pragma once
 /// Whole steps on the ranks of a thread_group, with error feedback that is kept from step to step or without.
 
-#include <ccomp/error_feedback.hpp>
 #include <support/ranks.hpp>
+
+#include <ccomp/error_feedback.hpp>
 
 namespace support {
 

@@ -1,9 +1,10 @@
 #pragma once
 /// The inputs of ccomp's suites for implementers, for our own tests.
 
-#include <ccomp/testing/inputs.hpp>
 #include <support/float_bits.hpp>
 #include <support/generators.hpp>
+
+#include <ccomp/testing/inputs.hpp>
 
 namespace support {
 

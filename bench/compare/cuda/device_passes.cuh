@@ -1,12 +1,13 @@
 #pragma once
 // For pass_*.cu alone: whoever sees this compiles the kernels.
 
-#include <array>
+#include "device_compressor.cuh"
+
 #include <ccomp/codec.cuh>
+
+#include <array>
 #include <cstddef>
 #include <utility>
-
-#include "device_compressor.cuh"
 
 namespace detail = ccomp::detail;  // opened as a whole it would meet nvcc's headers: both have an sqrt
 

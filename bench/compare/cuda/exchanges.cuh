@@ -1,11 +1,11 @@
 #pragma once
 
+#include "bench/cuda/device_memory.cuh"
+#include "bench/cuda/stopwatch.cuh"
+
 #include <cstddef>
 #include <deque>
 #include <span>
-
-#include "bench/cuda/device_memory.cuh"
-#include "bench/cuda/stopwatch.cuh"
 
 namespace compare {
 

@@ -1,19 +1,5 @@
 // Speeds on a GPU. Passes are timed by events on a stream; the allreduce of all ranks, which are threads with a stream
 // each on one GPU, by the host's clock until the last stream is done.
-#include <algorithm>
-#include <barrier>
-#include <ccomp/codec.cuh>
-#include <ccomp/collectives.cuh>
-#include <ccomp/collectives.hpp>
-#include <ccomp/comm/thread.cuh>
-#include <chrono>
-#include <cstddef>
-#include <cstring>
-#include <span>
-#include <string>
-#include <utility>
-#include <vector>
-
 #include "../measure.hpp"
 #include "../refusing.hpp"
 #include "../replay.hpp"
@@ -21,6 +7,21 @@
 #include "bench/cuda/own_stream.cuh"
 #include "device_compressor.cuh"
 #include "exchanges.cuh"
+
+#include <ccomp/codec.cuh>
+#include <ccomp/collectives.cuh>
+#include <ccomp/collectives.hpp>
+#include <ccomp/comm/thread.cuh>
+
+#include <algorithm>
+#include <barrier>
+#include <chrono>
+#include <cstddef>
+#include <cstring>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace compare {
 namespace {

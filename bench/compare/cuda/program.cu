@@ -1,9 +1,9 @@
-#include <algorithm>
-
 #include "../program.hpp"
 #include "../refusing.hpp"
 #include "bench/cuda/gpu_facts.cuh"
 #include "device_compressor.cuh"
+
+#include <algorithm>
 
 namespace compare {
 namespace {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ccomp/core/host_exec.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstring>

@@ -1,13 +1,3 @@
-#include <algorithm>
-#include <barrier>
-#include <ccomp/ccomp.hpp>
-#include <chrono>
-#include <cstddef>
-#include <span>
-#include <string>
-#include <utility>
-#include <vector>
-
 #include "../host_engine.hpp"
 #include "../measure.hpp"
 #include "../refusing.hpp"
@@ -15,6 +5,17 @@
 #include "../statistics.hpp"
 #include "exchanges.hpp"
 #include "yardstick.hpp"
+
+#include <ccomp/ccomp.hpp>
+
+#include <algorithm>
+#include <barrier>
+#include <chrono>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace compare {
 namespace {

@@ -21,7 +21,7 @@ template <typename Body> void run_team(int threads, std::size_t n, Body const& b
   };
 #ifdef _OPENMP
   auto const count = static_cast<long>(members);
-#pragma omp parallel for num_threads(static_cast <int>(members)) schedule(static, 1)
+#pragma omp parallel for num_threads(static_cast<int>(members)) schedule(static, 1)
   for (long member = 0; member < count; ++member) part(static_cast<std::size_t>(member));
 #else
   std::vector<std::thread> others;

@@ -1,13 +1,13 @@
 #include "yardstick.hpp"
 
+#include "team.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <vector>
-
-#include "team.hpp"
 
 namespace compare {
 namespace {

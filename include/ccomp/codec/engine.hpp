@@ -27,9 +27,7 @@ namespace detail {
 ///                                                 encode produces, none
 template <class Exec> struct codec_engine;
 template <class Exec>
-concept has_codec = requires {
-  sizeof(codec_engine<Exec>);
-};
+concept has_codec = requires { sizeof(codec_engine<Exec>); };
 
 /// A compile error of one sentence if there is no engine.
 template <class Exec> consteval bool codec_exists() {

@@ -1,10 +1,11 @@
 #pragma once
 /// Headers and checksums of frames in device memory: the same bytes as on the host.
 
-#include <algorithm>
 #include <ccomp/codec/frame.hpp>
 #include <ccomp/core/payload.hpp>
 #include <ccomp/engine/cuda/tile.cuh>
+
+#include <algorithm>
 
 CCOMP_BEGIN
 namespace detail {

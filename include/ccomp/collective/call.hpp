@@ -2,8 +2,9 @@
 /// The description of one call of a collective, for any engine; how ranks compare it; and the slots that they send to
 /// each other, each with a header that tells which call it belongs to.
 
-#include <algorithm>
 #include <ccomp/core/chain.hpp>
+
+#include <algorithm>
 
 CCOMP_BEGIN
 namespace detail {

@@ -6,6 +6,7 @@
 #include <ccomp/collective/in_flight.hpp>
 #include <ccomp/engine/cuda/program.cuh>
 #include <ccomp/engine/cuda/protocol.cuh>
+
 #include <cmath>
 #include <optional>
 

@@ -118,9 +118,7 @@ template <class Exec, class Comm> class communicating_engine : public engine_bas
 ///   static auto make(Exec const&, Comm&, C const&, collective_call const&, workspace<Exec>&): a collective_engine
 template <class Exec> struct engine_for;
 template <class Exec>
-concept has_engine = requires {
-  sizeof(engine_for<Exec>);
-};
+concept has_engine = requires { sizeof(engine_for<Exec>); };
 
 }  // namespace detail
 
@@ -141,32 +139,32 @@ concept has_engine = requires {
 ///   rounds()                                        allreduce by a stage that has its own
 template <class E>
 concept collective_engine = std::derived_from<E, detail::engine_base<typename E::exec>> &&
-    requires(E& e, detail::tensor_job const& job, tensor_cut const& cut, detail::program chain,
-             detail::values const& out, slot_row const& slots, std::span<std::byte const> send,
-             std::span<std::byte> memory, std::size_t n, std::string_view text) {
-  { e.rank() } -> std::same_as<std::size_t>;
-  { e.ranks() } -> std::same_as<std::size_t>;
-  e.begin(text, int{}, text);
-  e.write_headers(slots);
-  e.check_headers(slots, n);
-  { e.encode(job, cut, slots, memory) } -> std::same_as<std::size_t>;
-  e.decode(job, chain, out, cut, slots, n, memory);
-  e.sum(job, out, std::uint64_t{}, slots, n, memory);
-  e.reduce(job, chain, cut, n, slots, n, slots, memory);
-  { e.encode_scratch(job, cut) } -> std::same_as<std::size_t>;
-  { e.decode_scratch(job, chain, cut) } -> std::same_as<std::size_t>;
-  { e.sum_scratch(job, n, n) } -> std::same_as<std::size_t>;
-  { e.reduce_scratch(job, chain, n, n) } -> std::same_as<std::size_t>;
-  e.prescale(int{});
-  { e.step_bytes() } -> std::same_as<std::size_t>;
-  e.compare_steps(memory);
-  { e.overflowed() } -> std::same_as<std::size_t>;
-  e.expect_output(out);
-  { E::may_fly } -> std::convertible_to<bool>;
-  { E::must_fly } -> std::convertible_to<bool>;
-  { E::may_have_rounds } -> std::convertible_to<bool>;
-  { E::must_have_rounds } -> std::convertible_to<bool>;
-};
+                            requires(E& e, detail::tensor_job const& job, tensor_cut const& cut, detail::program chain,
+                                     detail::values const& out, slot_row const& slots, std::span<std::byte const> send,
+                                     std::span<std::byte> memory, std::size_t n, std::string_view text) {
+                              { e.rank() } -> std::same_as<std::size_t>;
+                              { e.ranks() } -> std::same_as<std::size_t>;
+                              e.begin(text, int{}, text);
+                              e.write_headers(slots);
+                              e.check_headers(slots, n);
+                              { e.encode(job, cut, slots, memory) } -> std::same_as<std::size_t>;
+                              e.decode(job, chain, out, cut, slots, n, memory);
+                              e.sum(job, out, std::uint64_t{}, slots, n, memory);
+                              e.reduce(job, chain, cut, n, slots, n, slots, memory);
+                              { e.encode_scratch(job, cut) } -> std::same_as<std::size_t>;
+                              { e.decode_scratch(job, chain, cut) } -> std::same_as<std::size_t>;
+                              { e.sum_scratch(job, n, n) } -> std::same_as<std::size_t>;
+                              { e.reduce_scratch(job, chain, n, n) } -> std::same_as<std::size_t>;
+                              e.prescale(int{});
+                              { e.step_bytes() } -> std::same_as<std::size_t>;
+                              e.compare_steps(memory);
+                              { e.overflowed() } -> std::same_as<std::size_t>;
+                              e.expect_output(out);
+                              { E::may_fly } -> std::convertible_to<bool>;
+                              { E::must_fly } -> std::convertible_to<bool>;
+                              { E::may_have_rounds } -> std::convertible_to<bool>;
+                              { E::must_have_rounds } -> std::convertible_to<bool>;
+                            };
 
 /// A strategy of allreduce is a type. A value of it is the last argument of allreduce, and its members are its
 /// settings. It has (gather.hpp is the shortest one):

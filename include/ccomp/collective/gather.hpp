@@ -1,7 +1,8 @@
 #pragma once
 
-#include <algorithm>
 #include <ccomp/collective/engine.hpp>
+
+#include <algorithm>
 
 CCOMP_BEGIN
 

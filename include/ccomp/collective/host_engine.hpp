@@ -5,6 +5,7 @@
 #include <ccomp/core/communicator.hpp>
 #include <ccomp/core/reach.hpp>
 #include <ccomp/engine/host/program_codec.hpp>
+
 #include <vector>
 
 CCOMP_BEGIN

@@ -1,8 +1,9 @@
 #pragma once
 
-#include <algorithm>
 #include <ccomp/collective/two_shot.hpp>
 #include <ccomp/core/chain.hpp>
+
+#include <algorithm>
 
 CCOMP_BEGIN
 namespace detail {

@@ -4,6 +4,7 @@
 #include <ccomp/collective/engine.hpp>
 #include <ccomp/core/chain.hpp>
 #include <ccomp/core/exclusive.hpp>
+
 #include <ranges>
 #include <vector>
 

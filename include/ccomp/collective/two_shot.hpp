@@ -1,8 +1,9 @@
 #pragma once
 
+#include <ccomp/collective/engine.hpp>
+
 #include <algorithm>
 #include <bit>
-#include <ccomp/collective/engine.hpp>
 
 CCOMP_BEGIN
 namespace detail {

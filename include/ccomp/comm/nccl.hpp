@@ -3,6 +3,7 @@
 
 #include <ccomp/comm/nccl_agreement.hpp>
 #include <ccomp/core/exclusive.hpp>
+
 #include <exception>
 #include <optional>
 #include <span>

@@ -1,8 +1,9 @@
 #pragma once
 /// Checks over NCCL that all ranks make the same call, once for each kind of call.
 
-#include <array>
 #include <ccomp/comm/nccl_handle.hpp>
+
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <unordered_set>

@@ -1,11 +1,12 @@
 #pragma once
 /// What every NCCL header of ccomp needs: results as exceptions, types, and waiting with a deadline.
 
+#include <ccomp/core/communicator.hpp>
+#include <ccomp/exec/cuda.hpp>
+
 #include <nccl.h>
 
 #include <algorithm>
-#include <ccomp/core/communicator.hpp>
-#include <ccomp/exec/cuda.hpp>
 #include <chrono>
 #include <cstddef>
 #include <string>

@@ -2,6 +2,7 @@
 /// An ncclComm_t, who owns it, and whether it still works.
 
 #include <ccomp/comm/nccl_error.hpp>
+
 #include <memory>
 #include <mutex>
 #include <utility>

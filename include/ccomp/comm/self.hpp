@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ccomp/core/communicator.hpp>
+
 #include <cstring>
 
 CCOMP_BEGIN

@@ -2,10 +2,11 @@
 /// thread_communicator for device memory: the ranks are threads of one process, whose streams belong to one GPU or to
 /// several. Including this header (ccomp.hpp does under nvcc) gives its calls for a cuda_exec.
 
-#include <algorithm>
 #include <ccomp/comm/thread.hpp>
 #include <ccomp/comm/thread_device.hpp>
 #include <ccomp/engine/cuda/typed_sum.cuh>
+
+#include <algorithm>
 
 CCOMP_BEGIN
 namespace detail {

@@ -4,6 +4,7 @@
 #include <ccomp/core/communicator.hpp>
 #include <ccomp/core/exclusive.hpp>
 #include <ccomp/engine/host/typed_sum.hpp>
+
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -20,9 +21,7 @@ namespace detail {
 /// What thread_communicator does with memory that is not host memory; comm/thread.cuh defines it for a cuda_exec.
 template <class Exec> struct thread_transport;
 template <class Exec>
-concept has_thread_transport = requires {
-  sizeof(thread_transport<Exec>);
-};
+concept has_thread_transport = requires { sizeof(thread_transport<Exec>); };
 
 /// The partners of an `exchange`; -1 in any other call.
 struct thread_partners {

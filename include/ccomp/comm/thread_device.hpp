@@ -2,6 +2,7 @@
 /// What a rank of a thread_group keeps on its GPU. Runtime calls only, no kernels; part of comm/thread.cuh.
 
 #include <ccomp/exec/cuda.hpp>
+
 #include <cstddef>
 
 CCOMP_BEGIN

@@ -2,10 +2,11 @@
 /// `top_k{.ratio = 0.01} | uniform_quantize<8>{}`: stages one after another; each one codes the carrier of the stage
 /// before it.
 
-#include <array>
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/program.hpp>
 #include <ccomp/core/tensor.hpp>
+
+#include <array>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -26,7 +27,9 @@ template <class... S> struct is_chain<chain<S...>> : std::true_type {};
 template <stage S> constexpr std::tuple<S> as_tuple(S s) { return {std::move(s)}; }
 template <class... S> constexpr std::tuple<S...> as_tuple(chain<S...> c) { return std::move(c.stages); }
 
-template <class C> struct last_stage { using type = C; };
+template <class C> struct last_stage {
+  using type = C;
+};
 template <class... S> struct last_stage<chain<S...>> {
   using type = std::tuple_element_t<sizeof...(S) - 1, std::tuple<S...>>;
 };
@@ -62,9 +65,7 @@ template <detail::chainable A, detail::chainable B> constexpr auto operator|(A a
 
 /// A stage, a chain of stages or an any_compressor.
 template <class C>
-concept compressor = requires(C const& c) {
-  detail::stages_of(c);
-};
+concept compressor = requires(C const& c) { detail::stages_of(c); };
 
 namespace detail {
 

@@ -3,6 +3,7 @@
 /// number of threads (or a GPU in the same pass) gives the same number.
 
 #include <ccomp/core/random.hpp>
+
 #include <cstddef>
 #include <cstring>
 #include <span>

@@ -4,6 +4,7 @@
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/error.hpp>
 #include <ccomp/core/types.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -51,32 +52,26 @@ concept communicator = requires(C& c) {
 };
 /// `receive` holds size() times the bytes of `send`, in rank order.
 template <class C, class Exec>
-concept can_all_gather = communicator<C> &&
-    requires(C& c, Exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
-  c.all_gather(ex, send, receive);
-};
+concept can_all_gather = communicator<C> && requires(C& c, Exec const& ex, std::span<std::byte const> send,
+                                                     std::span<std::byte> receive) { c.all_gather(ex, send, receive); };
 /// Slot r of `send` goes to rank r, into slot rank() of its `receive`.
 template <class C, class Exec>
-concept can_all_to_all = communicator<C> &&
-    requires(C& c, Exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
-  c.all_to_all(ex, send, receive);
-};
+concept can_all_to_all = communicator<C> && requires(C& c, Exec const& ex, std::span<std::byte const> send,
+                                                     std::span<std::byte> receive) { c.all_to_all(ex, send, receive); };
 /// Element-wise over ranks, in place; sums of 16-bit types accumulate in float, in rank order.
 template <class C, class Exec>
 concept can_all_reduce = communicator<C> && requires(C& c, Exec const& ex, void* data, std::size_t n) {
   c.all_reduce(ex, data, n, wire_type::float32, wire_op::sum);
 };
 template <class C, class Exec>
-concept can_broadcast = communicator<C> && requires(C& c, Exec const& ex, std::span<std::byte> data) {
-  c.broadcast(ex, data, 0);
-};
+concept can_broadcast =
+    communicator<C> && requires(C& c, Exec const& ex, std::span<std::byte> data) { c.broadcast(ex, data, 0); };
 /// Sends to rank `to` and receives from rank `from` at the same time, so that all ranks of a ring may do it at once.
 /// The number of bytes sent equals the number that `to` expects from this rank. A rank may send to itself.
 template <class C, class Exec>
-concept can_exchange = communicator<C> &&
-    requires(C& c, Exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive, int rank) {
-  c.exchange(ex, send, rank, receive, rank);
-};
+concept can_exchange =
+    communicator<C> && requires(C& c, Exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive,
+                                int rank) { c.exchange(ex, send, rank, receive, rank); };
 /// Throws rank_mismatch on every rank unless all ranks bring the same number. `describe` tells what the number stands
 /// for.
 template <class C>
@@ -88,8 +83,8 @@ concept can_agree = requires(C& c, std::uint64_t fingerprint, std::string (*desc
 class communicator_ref {
  public:
   template <communicator C>
-  requires(!std::same_as<std::remove_cv_t<C>, communicator_ref>) explicit communicator_ref(C& c)
-      : object_(&c), table_(&table_of<C>), rank_(c.rank()), size_(c.size()) {}
+  requires(!std::same_as<std::remove_cv_t<C>, communicator_ref>)
+  explicit communicator_ref(C& c) : object_(&c), table_(&table_of<C>), rank_(c.rank()), size_(c.size()) {}
 
   [[nodiscard]] int rank() const { return rank_; }
   [[nodiscard]] int size() const { return size_; }

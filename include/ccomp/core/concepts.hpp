@@ -6,6 +6,7 @@
 #include <ccomp/core/fields.hpp>
 #include <ccomp/core/host_exec.hpp>
 #include <ccomp/core/types.hpp>
+
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -28,9 +29,7 @@ concept has_name = requires {
   { S::name } -> std::convertible_to<std::string_view>;
 };
 template <class S>
-concept has_fields = requires {
-  S::fields();
-};
+concept has_fields = requires { S::fields(); };
 
 template <class S>
 concept has_scalar_types = requires {
@@ -57,9 +56,7 @@ struct takes_pieces {  // not a lambda: nvcc's front end knows none in a concept
 };
 /// Settings choose between several sets of scalar pieces: `specialise(f)` calls f with the chosen set.
 template <class S>
-concept has_specialise = requires(S const& s, takes_pieces f) {
-  s.specialise(f);
-};
+concept has_specialise = requires(S const& s, takes_pieces f) { s.specialise(f); };
 /// Calls `f` with the scalar pieces that the settings choose.
 template <class S, class F> void with_pieces(S const& s, F const& f) {
   if constexpr (has_specialise<S>)
@@ -80,9 +77,7 @@ concept has_bits = requires {
   { S::bits } -> std::convertible_to<int>;
 };
 template <class S>
-concept has_carrier_type = requires {
-  typename S::carrier_type;
-};
+concept has_carrier_type = requires { typename S::carrier_type; };
 
 template <class S>
 concept has_layout = requires(S const& s, std::size_t n) {
@@ -97,22 +92,20 @@ concept has_encode = requires(S const& s, host_exec const& ex, std::span<float c
 template <class S>
 concept has_decode = requires(S const& s, host_exec const& ex, std::span<std::byte const> side,
                               std::span<float const> carrier, std::span<float> out, std::span<std::byte> scratch,
-                              pass_options at) {
-  s.decode(ex, side, carrier, out, scratch, at);
-};
+                              pass_options at) { s.decode(ex, side, carrier, out, scratch, at); };
 template <class S>
-concept has_transform = requires(S const& s, instruction_set isa, float* x, std::size_t n, std::uint64_t first,
-                                 pass_options at) {
-  s.forward(isa, x, n, first, at);
-  s.inverse(isa, x, n, first, at);
-};
+concept has_transform =
+    requires(S const& s, instruction_set isa, float* x, std::size_t n, std::uint64_t first, pass_options at) {
+      s.forward(isa, x, n, first, at);
+      s.inverse(isa, x, n, first, at);
+    };
 
 }  // namespace detail
 
 /// Codes fixed blocks of values: scalar pieces, a width and a block length.
 template <class S>
 concept quantizer_stage = detail::has_name<S> && detail::has_fields<S> && detail::has_bits<S> && detail::has_block<S> &&
-    (detail::scalar_pieces<S> || detail::has_specialise<S>);
+                          (detail::scalar_pieces<S> || detail::has_specialise<S>);
 /// Stores values in a smaller element type that can itself be summed.
 template <class S>
 concept cast_stage = detail::has_name<S> && detail::has_fields<S> && detail::has_carrier_type<S>;
@@ -123,17 +116,15 @@ concept transform_stage =
 /// Needs the whole tensor; emits side bytes and a carrier.
 template <class S>
 concept vector_stage = detail::has_name<S> && detail::has_fields<S> && detail::has_layout<S> && detail::has_encode<S> &&
-    detail::has_decode<S>;
+                       detail::has_decode<S>;
 
 /// Any of the four kinds.
 template <class S>
-concept stage = std::copyable<S> &&(quantizer_stage<S> || cast_stage<S> || transform_stage<S> || vector_stage<S>);
+concept stage = std::copyable<S> && (quantizer_stage<S> || cast_stage<S> || transform_stage<S> || vector_stage<S>);
 
 /// Decoding the sum of carriers gives the sum of the decoded tensors, so communicators may add payloads in flight.
 template <class S>
-concept linear = requires {
-  requires S::is_linear;
-};
+concept linear = requires { requires S::is_linear; };
 
 /// True for a stage; otherwise a compile error that names what is missing.
 template <class S> consteval bool check_stage() {
@@ -160,13 +151,11 @@ template <class S> consteval bool check_stage() {
       static_assert(
           requires(S const& s, std::size_t n) {
             { s.side_bytes(n) } -> std::same_as<std::size_t>;
-          },
-          "ccomp: stage needs: std::size_t side_bytes(std::size_t n) const");
+          }, "ccomp: stage needs: std::size_t side_bytes(std::size_t n) const");
       static_assert(
           requires(S const& s, std::size_t n) {
             { s.carrier_size(n) } -> std::same_as<std::size_t>;
-          },
-          "ccomp: stage needs: std::size_t carrier_size(std::size_t n) const");
+          }, "ccomp: stage needs: std::size_t carrier_size(std::size_t n) const");
       static_assert(detail::has_encode<S>,
                     "ccomp: stage needs: std::size_t encode(host_exec const&, std::span<float const> in, "
                     "std::span<std::byte> side, "

@@ -2,6 +2,7 @@
 /// Types of exceptions. Every message is one sentence that names the call and, if two values disagree, both values.
 
 #include <ccomp/core/config.hpp>
+
 #include <stdexcept>
 #include <string>
 #include <string_view>

@@ -1,9 +1,10 @@
 #pragma once
 /// Objects that serve one call at a time. A second thread gets an exception; without it, both would corrupt the object.
 
-#include <atomic>
 #include <ccomp/core/config.hpp>
 #include <ccomp/core/error.hpp>
+
+#include <atomic>
 #include <string>
 
 CCOMP_BEGIN

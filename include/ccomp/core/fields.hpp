@@ -1,11 +1,12 @@
 #pragma once
 /// The settings of a stage by name: for text (`top_k(0.01)`), for printing and for the fingerprint ranks compare.
 
-#include <array>
-#include <bit>
 #include <ccomp/core/config.hpp>
 #include <ccomp/core/error.hpp>
 #include <ccomp/core/random.hpp>
+
+#include <array>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <concepts>
@@ -32,9 +33,7 @@ template <class Stage, class Value> field(char const*, Value Stage::*) -> field<
 /// An enumeration used as a setting lists its names in order: `constexpr auto setting_names(rounding) { return
 /// std::array{"nearest", "stochastic"}; }`.
 template <class E>
-concept named_enum = std::is_enum_v<E> && requires(E e) {
-  setting_names(e).size();
-};
+concept named_enum = std::is_enum_v<E> && requires(E e) { setting_names(e).size(); };
 
 constexpr auto setting_names(rounding) { return std::array<std::string_view, 2>{"nearest", "stochastic"}; }
 

@@ -3,6 +3,7 @@
 
 #include <ccomp/core/config.hpp>
 #include <ccomp/core/error.hpp>
+
 #include <cstddef>
 #include <cstring>
 #include <new>
@@ -23,8 +24,8 @@ struct host_exec {
   int threads = 0;
   instruction_set isa = instruction_set::automatic;
 
-  static void* allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{256}); }
-  static void deallocate(void* memory) noexcept { ::operator delete (memory, std::align_val_t{256}); }
+  static void* allocate(std::size_t bytes) { return ::operator new(bytes, std::align_val_t{256}); }
+  static void deallocate(void* memory) noexcept { ::operator delete(memory, std::align_val_t{256}); }
 
   static void fill_zero(void* memory, std::size_t bytes) {
     if (bytes > 0) std::memset(memory, 0, bytes);

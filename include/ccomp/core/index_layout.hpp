@@ -1,11 +1,12 @@
 #pragma once
 /// How an ascending list of distinct indices is coded: sizes and places, the same for every engine.
 
-#include <array>
-#include <bit>
 #include <ccomp/core/config.hpp>
 #include <ccomp/core/fields.hpp>
 #include <ccomp/core/layout.hpp>
+
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

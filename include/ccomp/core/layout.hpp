@@ -2,6 +2,7 @@
 /// Sizes that both engines must agree on: how memory is cut, and where the parts of a payload lie.
 
 #include <ccomp/core/config.hpp>
+
 #include <cstddef>
 #include <cstdint>
 

@@ -2,6 +2,7 @@
 /// Arithmetic that gives the same bits on every compiler, instruction set and device.
 
 #include <ccomp/core/config.hpp>
+
 #include <cstddef>
 #include <cstdint>
 

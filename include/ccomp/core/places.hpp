@@ -3,6 +3,7 @@
 
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/random.hpp>
+
 #include <cstdint>
 
 CCOMP_BEGIN

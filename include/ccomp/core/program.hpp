@@ -2,8 +2,9 @@
 /// A chain as engines see it: leading transforms, one stage that ends the segment, and the tail that codes that stage's
 /// carrier. Sizes follow from (chain, n, element type) alone.
 
-#include <algorithm>
 #include <ccomp/core/stage_facts.hpp>
+
+#include <algorithm>
 #include <span>
 
 CCOMP_BEGIN

@@ -18,6 +18,7 @@
 #include <ccomp/core/config.hpp>
 #include <ccomp/core/layout.hpp>
 #include <ccomp/core/types.hpp>
+
 #include <cstdint>
 
 CCOMP_BEGIN

@@ -1,8 +1,9 @@
 #pragma once
 /// Can the host read this memory? Asked only in processes that use a GPU.
 
-#include <atomic>
 #include <ccomp/core/error.hpp>
+
+#include <atomic>
 #include <string>
 
 namespace ccomp::formats {

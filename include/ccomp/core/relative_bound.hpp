@@ -3,6 +3,7 @@
 
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/core/random.hpp>
+
 #include <cstddef>
 #include <cstdint>
 

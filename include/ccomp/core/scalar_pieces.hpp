@@ -3,6 +3,7 @@
 
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/numeric.hpp>
+
 #include <cstddef>
 #include <cstring>
 #include <type_traits>

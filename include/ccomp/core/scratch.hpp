@@ -2,6 +2,7 @@
 /// Parts of a call's memory.
 
 #include <ccomp/core/error.hpp>
+
 #include <cstddef>
 #include <span>
 #include <string>

@@ -6,6 +6,7 @@
 
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/layout.hpp>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -99,13 +100,10 @@ inline constexpr quantizer_facts quantizer_facts_of = {
 
 // Concepts of their own: clang 16 crashes on a constrained requirement inside a lambda.
 template <class S>
-concept has_carrier_count = requires(S const& s, std::span<std::byte const> side, std::size_t n) {
-  s.carrier_count(side, n);
-};
+concept has_carrier_count =
+    requires(S const& s, std::span<std::byte const> side, std::size_t n) { s.carrier_count(side, n); };
 template <class S>
-concept carries_floats = requires {
-  requires S::carries_floats;
-};
+concept carries_floats = requires { requires S::carries_floats; };
 template <class S>
 concept has_overflow = requires(std::span<std::byte const> side) {
   { S::overflow(side) } -> std::convertible_to<std::size_t>;

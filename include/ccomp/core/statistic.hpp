@@ -6,6 +6,7 @@
 /// engine rounds in the same way.
 
 #include <ccomp/core/numeric.hpp>
+
 #include <cstddef>
 #include <cstdint>
 

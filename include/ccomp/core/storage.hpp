@@ -2,6 +2,7 @@
 /// Memory that lasts between calls, wherever an exec runs.
 
 #include <ccomp/core/config.hpp>
+
 #include <cstddef>
 #include <span>
 #include <utility>

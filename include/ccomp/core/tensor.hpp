@@ -2,6 +2,7 @@
 /// Tensors: calls take anything that converts to a std::span of float, float16 or bfloat16.
 
 #include <ccomp/core/types.hpp>
+
 #include <concepts>
 #include <cstddef>
 #include <span>
@@ -50,9 +51,7 @@ inline residual_ref part(residual_ref r, std::size_t first) {
 
 /// A span, an array, a vector, or another contiguous range.
 template <class R>
-concept makes_span = requires(R& r) {
-  std::span(r);
-};
+concept makes_span = requires(R& r) { std::span(r); };
 template <makes_span R> using range_element = typename decltype(std::span(std::declval<R&>()))::element_type;
 
 /// A tensor that is only read.
@@ -88,8 +87,7 @@ template <class R> auto output_span(R& r) {
     return std::span<float>();
 }
 template <class R>
-concept residual_range = writable_tensor_range<R> && element_type_of<range_element<R>>
-!= element_type::float16;
+concept residual_range = writable_tensor_range<R> && element_type_of<range_element<R>> != element_type::float16;
 template <class R> auto residual_span(R& r) {
   static_assert(residual_range<R>, "ccomp::encode_feedback: the residual is float or bfloat16");
   if constexpr (residual_range<R>)

@@ -3,6 +3,7 @@
 ///   std::array<transform_primitive, 2> primitives() const { return {{transform_primitive::flip(seed), transform_primitive::hadamard(block)}}; }
 
 #include <ccomp/core/config.hpp>
+
 #include <cstdint>
 
 CCOMP_BEGIN

@@ -2,6 +2,7 @@
 /// Element types and the small words of every call: step, reduction, rounding.
 
 #include <ccomp/core/config.hpp>
+
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -190,9 +191,15 @@ enum class element_type : std::uint8_t { float32 = 0, float16 = 1, bfloat16 = 2 
 namespace formats {
 /// Specialised for each element type; other spellings of the same bits may join (exec/cuda_elements.hpp).
 template <class T> struct element_type_trait;
-template <> struct element_type_trait<float> { static constexpr element_type value = element_type::float32; };
-template <> struct element_type_trait<float16> { static constexpr element_type value = element_type::float16; };
-template <> struct element_type_trait<bfloat16> { static constexpr element_type value = element_type::bfloat16; };
+template <> struct element_type_trait<float> {
+  static constexpr element_type value = element_type::float32;
+};
+template <> struct element_type_trait<float16> {
+  static constexpr element_type value = element_type::float16;
+};
+template <> struct element_type_trait<bfloat16> {
+  static constexpr element_type value = element_type::bfloat16;
+};
 }  // namespace formats
 
 /// What a tensor may consist of: float, float16 and bfloat16.

@@ -5,6 +5,7 @@
 #include <ccomp/core/error.hpp>
 #include <ccomp/core/exclusive.hpp>
 #include <ccomp/core/host_exec.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>

@@ -1,9 +1,10 @@
 #pragma once
 /// Products of matrices by cuBLAS (component `cublas`). Runtime calls only, no kernels: any C++ compiler takes this header.
 
+#include <ccomp/exec/cuda.hpp>
+
 #include <cublas_v2.h>
 
-#include <ccomp/exec/cuda.hpp>
 #include <map>
 #include <mutex>
 #include <span>

@@ -4,6 +4,7 @@
 
 #include <ccomp/core/reach.hpp>
 #include <ccomp/exec/cuda_end.hpp>
+
 #include <cstddef>
 #include <string>
 

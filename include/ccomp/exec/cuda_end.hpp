@@ -2,9 +2,10 @@
 /// When memory may go that a stream's calls have used. Asked in destructors, where the stream may be gone, or record a
 /// graph: CUDA allows no call with the handle of a destroyed stream, and a capture takes no cudaFreeAsync.
 
+#include <ccomp/exec/cuda_error.hpp>
+
 #include <algorithm>
 #include <atomic>
-#include <ccomp/exec/cuda_error.hpp>
 #include <cstdint>
 #include <map>
 #include <memory>

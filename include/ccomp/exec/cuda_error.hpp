@@ -1,10 +1,11 @@
 #pragma once
 /// What the CUDA runtime answers, as exceptions.
 
-#include <cuda_runtime_api.h>
-
 #include <ccomp/core/config.hpp>
 #include <ccomp/core/error.hpp>
+
+#include <cuda_runtime_api.h>
+
 #include <string>
 
 CCOMP_BEGIN

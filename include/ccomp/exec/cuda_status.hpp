@@ -1,8 +1,9 @@
 #pragma once
 /// What kernels found wrong: a few words of pinned memory that the host reads without waiting for the device.
 
-#include <atomic>
 #include <ccomp/exec/cuda.hpp>
+
+#include <atomic>
 #include <mutex>
 #include <new>
 #include <optional>

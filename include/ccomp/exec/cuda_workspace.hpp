@@ -1,9 +1,10 @@
 #pragma once
 /// Scratch memory on a GPU, memory that graphs still need, reports of kernels, and handles of libraries.
 
-#include <atomic>
 #include <ccomp/core/workspace.hpp>
 #include <ccomp/exec/cuda_status.hpp>
+
+#include <atomic>
 #include <exception>
 #include <memory>
 #include <typeindex>

@@ -4,8 +4,10 @@
 #if defined(__CUDACC__) && !defined(EIGEN_NO_CUDA)
 #define EIGEN_NO_CUDA
 #endif
-#include <Eigen/QR>
 #include <ccomp/core/config.hpp>
+
+#include <Eigen/QR>
+
 #include <cstddef>
 
 CCOMP_BEGIN

@@ -6,6 +6,7 @@
 #include <ccomp/low_rank/factors.hpp>
 #include <ccomp/low_rank/orthonormal.hpp>
 #include <ccomp/text/stage_entry.hpp>
+
 #include <cmath>
 
 CCOMP_BEGIN

@@ -4,6 +4,7 @@
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/core/statistic.hpp>
 #include <ccomp/core/types.hpp>
+
 #include <concepts>
 #include <cstddef>
 #include <cstdint>

@@ -3,6 +3,7 @@
 #include <ccomp/core/fields.hpp>
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/core/statistic.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

@@ -1,10 +1,11 @@
 #pragma once
 
-#include <array>
 #include <ccomp/core/error.hpp>
 #include <ccomp/core/fields.hpp>
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/core/statistic.hpp>
+
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <string>

@@ -1,7 +1,8 @@
 #pragma once
 
-#include <array>
 #include <ccomp/quantize/uniform.hpp>
+
+#include <array>
 
 CCOMP_BEGIN
 

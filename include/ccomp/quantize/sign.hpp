@@ -1,9 +1,10 @@
 #pragma once
 
-#include <array>
 #include <ccomp/core/fields.hpp>
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/core/statistic.hpp>
+
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>

@@ -1,11 +1,12 @@
 #pragma once
 
-#include <array>
 #include <ccomp/core/error.hpp>
 #include <ccomp/core/fields.hpp>
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/core/statistic.hpp>
 #include <ccomp/core/types.hpp>
+
+#include <array>
 #include <cstdint>
 #include <string>
 

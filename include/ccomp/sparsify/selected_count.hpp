@@ -1,10 +1,11 @@
 #pragma once
 /// How many values a sparsifier selects: a count, or a ratio of the tensor.
 
-#include <algorithm>
 #include <ccomp/core/config.hpp>
 #include <ccomp/core/error.hpp>
 #include <ccomp/core/fields.hpp>
+
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>

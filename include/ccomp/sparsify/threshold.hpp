@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/relative_bound.hpp>
 #include <ccomp/core/scratch.hpp>
@@ -8,6 +7,8 @@
 #include <ccomp/engine/host/selection.hpp>
 #include <ccomp/engine/host/statistic.hpp>
 #include <ccomp/sparsify/selected_count.hpp>
+
+#include <algorithm>
 #include <cstring>
 
 CCOMP_BEGIN

@@ -1,10 +1,11 @@
 #pragma once
 /// Checks that a communicator does what collectives rely on. For authors of communicators, with any test framework.
 
-#include <algorithm>
 #include <ccomp/core/communicator.hpp>
 #include <ccomp/core/random.hpp>
 #include <ccomp/core/storage.hpp>
+
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <condition_variable>

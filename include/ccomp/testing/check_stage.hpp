@@ -1,9 +1,10 @@
 #pragma once
 /// Whether a stage keeps what engines and users rely on. For authors of stages, with any test framework.
 
-#include <array>
 #include <ccomp/testing/compressor_check.hpp>
 #include <ccomp/text/stage_entry.hpp>
+
+#include <array>
 #include <optional>
 #include <string>
 #include <utility>

@@ -1,10 +1,11 @@
 #pragma once
 /// What a compressor claims, as its stages' facts say it. The suite holds it to that.
 
-#include <algorithm>
 #include <ccomp/codec.hpp>
 #include <ccomp/testing/guarded.hpp>
 #include <ccomp/testing/inputs.hpp>
+
+#include <algorithm>
 #include <cmath>
 #include <concepts>
 #include <span>
@@ -43,9 +44,7 @@ struct stage_claims {
 };
 
 template <class Statistic>
-concept float_sums = requires {
-  requires std::same_as<typename Statistic::partial, float>;
-};
+concept float_sums = requires { requires std::same_as<typename Statistic::partial, float>; };
 
 template <class S> bool unbiased(void const* stage) {
   S const& s = ccomp::detail::as<S>(stage);

@@ -1,13 +1,14 @@
 #pragma once
 /// The checks of one compressor on the host, without its type. check_stage.hpp is what its author calls.
 
-#include <algorithm>
-#include <bit>
 #include <ccomp/codec.hpp>
 #include <ccomp/testing/claims.hpp>
 #include <ccomp/testing/guarded.hpp>
 #include <ccomp/testing/hostile_frames.hpp>
 #include <ccomp/testing/inputs.hpp>
+
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <optional>

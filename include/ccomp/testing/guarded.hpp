@@ -1,8 +1,9 @@
 #pragma once
 /// Memory with canaries on both sides: what writes beside it is found.
 
-#include <algorithm>
 #include <ccomp/core/types.hpp>
+
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -5,6 +5,7 @@
 #include <ccomp/codec.hpp>
 #include <ccomp/testing/guarded.hpp>
 #include <ccomp/testing/inputs.hpp>
+
 #include <cstring>
 #include <string>
 #include <vector>

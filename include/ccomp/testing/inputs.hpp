@@ -1,10 +1,11 @@
 #pragma once
 /// Inputs that compressors get wrong more often than others, of any element type. They are the same on every machine.
 
-#include <algorithm>
-#include <bit>
 #include <ccomp/core/types.hpp>
 #include <ccomp/engine/host/isa.hpp>
+
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>

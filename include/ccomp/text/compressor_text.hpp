@@ -2,6 +2,7 @@
 /// Compressor text, `top_k(0.01) | uniform_quantize<8>`, taken apart.
 
 #include <ccomp/core/program.hpp>
+
 #include <string>
 #include <string_view>
 #include <utility>

@@ -3,6 +3,7 @@
 
 #include <ccomp/engine/host/ops.hpp>
 #include <ccomp/text/compressor_text.hpp>
+
 #include <memory>
 
 CCOMP_BEGIN

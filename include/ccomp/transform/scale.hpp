@@ -1,11 +1,12 @@
 #pragma once
 
-#include <array>
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/fields.hpp>
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/core/transform_primitive.hpp>
 #include <ccomp/engine/host/isa.hpp>
+
+#include <array>
 
 CCOMP_BEGIN
 

@@ -1,9 +1,10 @@
 #pragma once
 
-#include <array>
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/transform_primitive.hpp>
 #include <ccomp/engine/host/fwht.hpp>
+
+#include <array>
 
 CCOMP_BEGIN
 

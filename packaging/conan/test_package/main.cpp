@@ -1,6 +1,7 @@
 #include <ccomp/codec.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/version.hpp>
+
 #include <cmath>
 #include <cstdio>
 #include <vector>

@@ -1,8 +1,9 @@
 // check_stage finds what is planted in stages, and nothing in sound ones.
+#include <ccomp/testing/check_stage.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <ccomp/testing/check_stage.hpp>
 #include <cmath>
 #include <cstring>
 #include <string>

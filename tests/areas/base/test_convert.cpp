@@ -1,13 +1,15 @@
-#include <doctest/doctest.h>
+#include <support/float_bits.hpp>
 
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/random.hpp>
 #include <ccomp/core/types.hpp>
 #include <ccomp/engine/host/convert.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <support/float_bits.hpp>
 #include <vector>
 
 using namespace ccomp;

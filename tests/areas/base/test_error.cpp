@@ -1,6 +1,7 @@
+#include <ccomp/core/error.hpp>
+
 #include <doctest/doctest.h>
 
-#include <ccomp/core/error.hpp>
 #include <exception>
 #include <stdexcept>
 #include <string>

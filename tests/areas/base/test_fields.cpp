@@ -1,9 +1,10 @@
-#include <doctest/doctest.h>
-
-#include <array>
 #include <ccomp/core/error.hpp>
 #include <ccomp/core/fields.hpp>
 #include <ccomp/core/types.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
 #include <cstdint>
 #include <set>
 #include <string>

@@ -1,7 +1,8 @@
-#include <doctest/doctest.h>
-
 #include <ccomp/core/random.hpp>
 #include <ccomp/engine/host/random.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <vector>

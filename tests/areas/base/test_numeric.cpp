@@ -1,12 +1,14 @@
-#include <doctest/doctest.h>
+#include <support/float_bits.hpp>
 
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/engine/host/isa.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <support/float_bits.hpp>
 #include <vector>
 
 using namespace ccomp;

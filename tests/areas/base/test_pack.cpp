@@ -1,8 +1,9 @@
-#include <doctest/doctest.h>
-
 #include <ccomp/core/random.hpp>
 #include <ccomp/engine/host/isa.hpp>
 #include <ccomp/engine/host/pack.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <numeric>

@@ -1,10 +1,11 @@
-#include <doctest/doctest.h>
-
-#include <atomic>
 #include <ccomp/core/host_exec.hpp>
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/engine/host/isa.hpp>
 #include <ccomp/engine/host/parallel.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>

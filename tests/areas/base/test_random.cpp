@@ -1,7 +1,8 @@
+#include <ccomp/core/random.hpp>
+
 #include <doctest/doctest.h>
 
 #include <array>
-#include <ccomp/core/random.hpp>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>

@@ -1,11 +1,13 @@
+#include <support/float_bits.hpp>
+
+#include <ccomp/core/types.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <ccomp/core/types.hpp>
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <support/float_bits.hpp>
 #include <type_traits>
 #include <vector>
 

@@ -1,9 +1,10 @@
-#include <doctest/doctest.h>
-
-#include <array>
 #include <ccomp/core/error.hpp>
 #include <ccomp/core/scratch.hpp>
 #include <ccomp/core/workspace.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

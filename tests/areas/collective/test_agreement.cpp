@@ -1,12 +1,14 @@
-#include <doctest/doctest.h>
+#include <support/ranks.hpp>
 
-#include <array>
 #include <ccomp/collectives.hpp>
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/uniform.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
 #include <functional>
-#include <support/ranks.hpp>
 
 using support::erase;
 using support::erased;

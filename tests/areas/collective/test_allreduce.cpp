@@ -1,6 +1,7 @@
-#include <doctest/doctest.h>
+#include <support/codec.hpp>
+#include <support/float_bits.hpp>
+#include <support/ranks.hpp>
 
-#include <bit>
 #include <ccomp/codec.hpp>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/sign.hpp>
@@ -8,11 +9,12 @@
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
 #include <ccomp/transform/scale.hpp>
+
+#include <doctest/doctest.h>
+
+#include <bit>
 #include <functional>
 #include <limits>
-#include <support/codec.hpp>
-#include <support/float_bits.hpp>
-#include <support/ranks.hpp>
 
 using support::erase;
 using support::erased;

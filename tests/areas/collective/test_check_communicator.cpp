@@ -1,10 +1,11 @@
+#include <ccomp/comm/self.hpp>
+#include <ccomp/comm/thread.hpp>
+#include <ccomp/testing/check_communicator.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <atomic>
-#include <ccomp/comm/self.hpp>
-#include <ccomp/comm/thread.hpp>
-#include <ccomp/testing/check_communicator.hpp>
 #include <cstring>
 #include <mutex>
 #include <set>

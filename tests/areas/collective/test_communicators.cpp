@@ -1,10 +1,12 @@
-#include <doctest/doctest.h>
+#include <support/codec.hpp>
+#include <support/ranks.hpp>
 
 #include <ccomp/comm/self.hpp>
 #include <ccomp/quantize/uniform.hpp>
+
+#include <doctest/doctest.h>
+
 #include <numeric>
-#include <support/codec.hpp>
-#include <support/ranks.hpp>
 
 using ccomp::host_exec;
 using ccomp::thread_communicator;

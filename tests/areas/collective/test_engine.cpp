@@ -1,8 +1,5 @@
 // The seam between strategies and engines: a model that writes down what a strategy asks of it, and models that each
 // lack one thing.
-#include <doctest/doctest.h>
-
-#include <array>
 #include <ccomp/codec/host_engine.hpp>
 #include <ccomp/collective/gather.hpp>
 #include <ccomp/collective/host_engine.hpp>
@@ -11,6 +8,10 @@
 #include <ccomp/comm/thread.hpp>
 #include <ccomp/engine/host/ops.hpp>
 #include <ccomp/quantize/uniform.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
 #include <string>
 #include <vector>
 
@@ -56,56 +57,97 @@ class model_engine : public ccomp::detail::engine_base<ccomp::host_exec>,
  public:
   using base::base;
 
-  [[nodiscard]] std::size_t rank() const requires(L != lacking::rank) { return 1; }
-  [[nodiscard]] std::size_t ranks() const requires(L != lacking::ranks) { return 2; }
-  void begin(std::string_view strategy, int = -1, std::string_view = {}) requires(L != lacking::begin) {
+  [[nodiscard]] std::size_t rank() const
+  requires(L != lacking::rank)
+  {
+    return 1;
+  }
+  [[nodiscard]] std::size_t ranks() const
+  requires(L != lacking::ranks)
+  {
+    return 2;
+  }
+  void begin(std::string_view strategy, int = -1, std::string_view = {})
+  requires(L != lacking::begin)
+  {
     say("begin " + std::string(strategy));
   }
-  void write_headers(ccomp::slot_row const& slots) requires(L != lacking::write_headers) {
+  void write_headers(ccomp::slot_row const& slots)
+  requires(L != lacking::write_headers)
+  {
     say("write_headers", slots.count);
   }
-  void check_headers(ccomp::slot_row const& slots, std::size_t = 0) requires(L != lacking::headers) {
+  void check_headers(ccomp::slot_row const& slots, std::size_t = 0)
+  requires(L != lacking::headers)
+  {
     say("check_headers", slots.count);
   }
-  std::size_t encode(job const&, ccomp::tensor_cut const& cut, ccomp::slot_row const&,
-                     std::span<std::byte>) requires(L != lacking::encode && L != lacking::encode_size) {
+  std::size_t encode(job const&, ccomp::tensor_cut const& cut, ccomp::slot_row const&, std::span<std::byte>)
+  requires(L != lacking::encode && L != lacking::encode_size)
+  {
     say("encode", cut.count);
     return 10;
   }
-  void encode(job const&, ccomp::tensor_cut const&, ccomp::slot_row const&,
-              std::span<std::byte>) requires(L == lacking::encode_size) {}
+  void encode(job const&, ccomp::tensor_cut const&, ccomp::slot_row const&, std::span<std::byte>)
+  requires(L == lacking::encode_size)
+  {}
   void decode(job const&, ccomp::detail::program, ccomp::detail::values const&, ccomp::tensor_cut const& cut,
-              ccomp::slot_row const&, std::size_t, std::span<std::byte>) requires(L != lacking::decode) {
+              ccomp::slot_row const&, std::size_t, std::span<std::byte>)
+  requires(L != lacking::decode)
+  {
     say("decode", cut.count);
   }
   void sum(job const&, ccomp::detail::values const&, std::uint64_t, ccomp::slot_row const& slots, std::size_t,
-           std::span<std::byte>) requires(L != lacking::sum) {
+           std::span<std::byte>)
+  requires(L != lacking::sum)
+  {
     say("sum", slots.count);
   }
   void reduce(job const&, ccomp::detail::program, ccomp::tensor_cut const&, std::size_t chunk, ccomp::slot_row const&,
-              std::size_t, ccomp::slot_row const&, std::span<std::byte>) requires(L != lacking::reduce) {
+              std::size_t, ccomp::slot_row const&, std::span<std::byte>)
+  requires(L != lacking::reduce)
+  {
     say("reduce chunk", chunk);
   }
   [[nodiscard]] std::size_t encode_scratch(job const&, ccomp::tensor_cut const&) const
-      requires(L != lacking::encode_scratch) {
+  requires(L != lacking::encode_scratch)
+  {
     return 0;
   }
   [[nodiscard]] std::size_t decode_scratch(job const&, ccomp::detail::program, ccomp::tensor_cut const&) const
-      requires(L != lacking::decode_scratch) {
+  requires(L != lacking::decode_scratch)
+  {
     return 0;
   }
-  [[nodiscard]] std::size_t sum_scratch(job const&, std::size_t, std::size_t) const requires(L != lacking::scratch) {
+  [[nodiscard]] std::size_t sum_scratch(job const&, std::size_t, std::size_t) const
+  requires(L != lacking::scratch)
+  {
     return 0;
   }
   [[nodiscard]] std::size_t reduce_scratch(job const&, ccomp::detail::program, std::size_t, std::size_t) const
-      requires(L != lacking::reduce_scratch) {
+  requires(L != lacking::reduce_scratch)
+  {
     return 0;
   }
-  void prescale(int) requires(L != lacking::prescale) {}
-  [[nodiscard]] std::size_t step_bytes() const requires(L != lacking::step_bytes) { return 0; }
-  void compare_steps(std::span<std::byte>) requires(L != lacking::compare_steps) {}
-  [[nodiscard]] std::size_t overflowed() const requires(L != lacking::overflowed) { return 0; }
-  void expect_output(ccomp::detail::values const&) const requires(L != lacking::expect_output) {}
+  void prescale(int)
+  requires(L != lacking::prescale)
+  {}
+  [[nodiscard]] std::size_t step_bytes() const
+  requires(L != lacking::step_bytes)
+  {
+    return 0;
+  }
+  void compare_steps(std::span<std::byte>)
+  requires(L != lacking::compare_steps)
+  {}
+  [[nodiscard]] std::size_t overflowed() const
+  requires(L != lacking::overflowed)
+  {
+    return 0;
+  }
+  void expect_output(ccomp::detail::values const&) const
+  requires(L != lacking::expect_output)
+  {}
 
   void all_gather(std::span<std::byte const> send, std::span<std::byte> receive) {
     CHECK(receive.size() == 2 * send.size());

@@ -1,14 +1,16 @@
 // exchange: every rank sends to one and receives from one, at the same time. What does not fit is an error on every
 // rank, and no rank waits.
-#include <doctest/doctest.h>
+#include <support/ranks.hpp>
+#include <support/text_checks.hpp>
 
 #include <ccomp/comm/self.hpp>
 #include <ccomp/comm/thread.hpp>
 #include <ccomp/testing/check_communicator.hpp>
+
+#include <doctest/doctest.h>
+
 #include <functional>
 #include <string>
-#include <support/ranks.hpp>
-#include <support/text_checks.hpp>
 #include <vector>
 
 using ccomp::communicator_ref;

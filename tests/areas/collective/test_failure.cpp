@@ -1,12 +1,14 @@
+#include <support/ranks.hpp>
+
+#include <ccomp/collectives.hpp>
+#include <ccomp/quantize/cast.hpp>
+#include <ccomp/quantize/uniform.hpp>
+
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 
 #include <atomic>
-#include <ccomp/collectives.hpp>
-#include <ccomp/quantize/cast.hpp>
-#include <ccomp/quantize/uniform.hpp>
 #include <fstream>
-#include <support/ranks.hpp>
 
 using namespace std::chrono_literals;
 using ccomp::communicator_error;

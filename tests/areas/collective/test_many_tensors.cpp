@@ -1,11 +1,12 @@
-#include <doctest/doctest.h>
+#include <support/ranks.hpp>
 
 #include <ccomp/codec.hpp>
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/sparsify/top_k.hpp>
-#include <support/ranks.hpp>
+
+#include <doctest/doctest.h>
 
 using ccomp::bfloat16;
 using ccomp::float16;

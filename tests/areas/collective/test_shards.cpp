@@ -1,12 +1,13 @@
-#include <doctest/doctest.h>
+#include <support/codec.hpp>
+#include <support/ranks.hpp>
 
 #include <ccomp/collectives.hpp>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
-#include <support/codec.hpp>
-#include <support/ranks.hpp>
+
+#include <doctest/doctest.h>
 
 using ccomp::host_exec;
 using ccomp::thread_communicator;

@@ -1,6 +1,5 @@
-#include <doctest/doctest.h>
+#include <support/ranks.hpp>
 
-#include <array>
 #include <ccomp/codec.hpp>
 #include <ccomp/collectives.hpp>
 #include <ccomp/comm/self.hpp>
@@ -8,7 +7,10 @@
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/sparsify/top_k.hpp>
-#include <support/ranks.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
 #include <thread>
 
 using ccomp::host_exec;

@@ -1,4 +1,4 @@
-#include <doctest/doctest.h>
+#include <support/ranks.hpp>
 
 #include <ccomp/any_compressor.hpp>
 #include <ccomp/quantize/cast.hpp>
@@ -7,7 +7,8 @@
 #include <ccomp/sparsify/threshold.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
-#include <support/ranks.hpp>
+
+#include <doctest/doctest.h>
 
 using support::erase;
 using support::how;

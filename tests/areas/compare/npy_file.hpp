@@ -2,6 +2,7 @@
 
 #include <bench/compare/npy.hpp>
 #include <bench/compare/user_error.hpp>
+
 #include <cstdint>
 #include <cstring>
 #include <sstream>

@@ -1,15 +1,16 @@
-#include <doctest/doctest.h>
-
-#include <algorithm>
 #include <bench/compare/distribution.hpp>
 #include <bench/compare/gradients.hpp>
 #include <bench/compare/user_error.hpp>
+#include <support/float_bits.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <optional>
 #include <set>
 #include <string>
-#include <support/float_bits.hpp>
 #include <vector>
 
 using namespace compare;

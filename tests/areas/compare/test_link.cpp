@@ -1,8 +1,9 @@
-#include <doctest/doctest.h>
-
 #include <bench/compare/link.hpp>
 #include <bench/compare/number.hpp>
 #include <bench/compare/user_error.hpp>
+
+#include <doctest/doctest.h>
+
 #include <string>
 
 using namespace compare;

@@ -1,11 +1,11 @@
+#include "npy_file.hpp"
+
 #include <doctest/doctest.h>
 
 #include <cstddef>
 #include <random>
 #include <string>
 #include <vector>
-
-#include "npy_file.hpp"
 
 using namespace compare_test;
 

@@ -1,10 +1,11 @@
+#include <bench/compare/output_file.hpp>
+#include <bench/compare/user_error.hpp>
+
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <bench/compare/output_file.hpp>
-#include <bench/compare/user_error.hpp>
 #include <filesystem>
 #include <fstream>
 #include <iterator>

@@ -1,7 +1,8 @@
-#include <doctest/doctest.h>
-
 #include <bench/compare/prediction.hpp>
 #include <bench/compare/statistics.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cmath>
 #include <span>
 #include <vector>

@@ -1,15 +1,17 @@
-#include <doctest/doctest.h>
-
 #include <bench/compare/host/exchanges.hpp>
 #include <bench/compare/replay.hpp>
+#include <support/named_compressor.hpp>
+
 #include <ccomp/collectives.hpp>
 #include <ccomp/comm/thread.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <span>
 #include <string>
-#include <support/named_compressor.hpp>
 #include <vector>
 
 using namespace compare;

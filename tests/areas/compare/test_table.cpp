@@ -1,8 +1,9 @@
+#include <bench/compare/printable.hpp>
+#include <bench/compare/table.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <bench/compare/printable.hpp>
-#include <bench/compare/table.hpp>
 #include <sstream>
 #include <string>
 #include <vector>

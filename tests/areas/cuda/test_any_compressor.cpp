@@ -1,10 +1,11 @@
 // Chains chosen at run time on the (simulated) GPU: the host's bytes, or one clear sentence.
-#include <doctest/doctest.h>
-
-#include <ccomp/any_compressor.cuh>
 #include <sim/cuda/cudart_sim.hpp>
 #include <support/cuda/run_time_chain.hpp>
 #include <support/typed_cases.hpp>
+
+#include <ccomp/any_compressor.cuh>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 

@@ -1,9 +1,10 @@
 // Chains chosen at run time with a sparsifier among their stages: apart from the others, as nvcc takes long for either.
-#include <doctest/doctest.h>
-
-#include <ccomp/any_compressor.cuh>
 #include <support/cuda/run_time_chain.hpp>
 #include <support/typed_cases.hpp>
+
+#include <ccomp/any_compressor.cuh>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 

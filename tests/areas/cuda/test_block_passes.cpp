@@ -1,11 +1,12 @@
 // Casts, raw values and transforms before them on the (simulated) GPU.
-#include <doctest/doctest.h>
+#include <support/cuda/chain_checks.hpp>
 
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/transform/hadamard.hpp>
 #include <ccomp/transform/scale.hpp>
 #include <ccomp/transform/sign_flip.hpp>
-#include <support/cuda/chain_checks.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 using support::check_chain;

@@ -1,16 +1,17 @@
 // Capture and graphs under the simulated CUDA runtime.
-#include <doctest/doctest.h>
+#include "sim/cuda/cudart_sim.hpp"
+#include "support/cuda/device_array.hpp"
+#include "support/cuda/small_kernels.hpp"
 
 #include <ccomp/engine/cuda/launch.cuh>
 #include <ccomp/exec/cuda.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cstddef>
 #include <functional>
 #include <string>
 #include <thread>
-
-#include "sim/cuda/cudart_sim.hpp"
-#include "support/cuda/device_array.hpp"
-#include "support/cuda/small_kernels.hpp"
 
 using namespace ccomp;
 using support::add;

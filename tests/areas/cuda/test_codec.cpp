@@ -1,5 +1,7 @@
 // Frames written on the (simulated) GPU are the host's, and damaged ones are refused before anything is written.
-#include <doctest/doctest.h>
+#include <sim/cuda/cudart_sim.hpp>
+#include <support/cuda/device_array.hpp>
+#include <support/typed_cases.hpp>
 
 #include <ccomp/codec.cuh>
 #include <ccomp/codec.hpp>
@@ -7,9 +9,8 @@
 #include <ccomp/sparsify/threshold.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
-#include <sim/cuda/cudart_sim.hpp>
-#include <support/cuda/device_array.hpp>
-#include <support/typed_cases.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 using support::device_array;

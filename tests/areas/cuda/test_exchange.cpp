@@ -1,13 +1,15 @@
 // Threads with device memory: an exchange that does not fit.
-#include <doctest/doctest.h>
-
-#include <ccomp/comm/self.hpp>
-#include <ccomp/comm/thread.cuh>
-#include <string>
 #include <support/cuda/device_array.hpp>
 #include <support/cuda/own_stream.hpp>
 #include <support/ranks.hpp>
 #include <support/text_checks.hpp>
+
+#include <ccomp/comm/self.hpp>
+#include <ccomp/comm/thread.cuh>
+
+#include <doctest/doctest.h>
+
+#include <string>
 #include <vector>
 
 using namespace ccomp;

@@ -1,6 +1,10 @@
 // What a simulator may take for right and a GPU still do otherwise: each case says what is right on both. The times, and
 // what is asked while a kernel runs, are for GPUs alone.
-#include <doctest/doctest.h>
+#include <sim/cuda/cudart_sim.hpp>
+#include <support/cuda/device_array.hpp>
+#include <support/cuda/own_stream.hpp>
+#include <support/float_bits.hpp>
+#include <support/generators.hpp>
 
 #include <ccomp/codec.cuh>
 #include <ccomp/codec.hpp>
@@ -9,17 +13,15 @@
 #include <ccomp/comm/thread.cuh>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/sparsify/top_k.hpp>
+
+#include <doctest/doctest.h>
+
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <optional>
-#include <sim/cuda/cudart_sim.hpp>
 #include <string>
-#include <support/cuda/device_array.hpp>
-#include <support/cuda/own_stream.hpp>
-#include <support/float_bits.hpp>
-#include <support/generators.hpp>
 #include <vector>
 
 #if defined(__CUDACC__)

@@ -1,6 +1,13 @@
 // What a GPU and its runtime do and a CPU does not: other NaNs, errors that stay until somebody asks, words that lie across
 // a bus, streams that are gone or record, kernels that are loaded late. The simulator is taught each of them.
-#include <doctest/doctest.h>
+#include <sim/cuda/cudart_sim.hpp>
+#include <support/cuda/device_array.hpp>
+#include <support/cuda/own_stream.hpp>
+#include <support/cuda/recorded_graph.hpp>
+#include <support/float_bits.hpp>
+#include <support/generators.hpp>
+#include <support/ranks.hpp>
+#include <support/typed_cases.hpp>
 
 #include <ccomp/codec.cuh>
 #include <ccomp/codec.hpp>
@@ -13,15 +20,10 @@
 #include <ccomp/sparsify/random_k.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/scale.hpp>
+
+#include <doctest/doctest.h>
+
 #include <memory>
-#include <sim/cuda/cudart_sim.hpp>
-#include <support/cuda/device_array.hpp>
-#include <support/cuda/own_stream.hpp>
-#include <support/cuda/recorded_graph.hpp>
-#include <support/float_bits.hpp>
-#include <support/generators.hpp>
-#include <support/ranks.hpp>
-#include <support/typed_cases.hpp>
 
 using namespace ccomp;
 using support::device_array;
@@ -129,8 +131,7 @@ TEST_CASE("hazards: an error of the caller's own is not blamed on the next call,
   coding const code(stream.get());
   code(ws);
   cudart_sim::hold_stream const held(polled.get());
-  REQUIRE(cudaLaunchHostFunc(
-              polled.get(), [](void*) {}, nullptr) == cudaSuccess);
+  REQUIRE(cudaLaunchHostFunc(polled.get(), [](void*) {}, nullptr) == cudaSuccess);
   REQUIRE(cudaStreamQuery(polled.get()) == cudaErrorNotReady);
   CHECK_NOTHROW(code(ws));
   CHECK(last_error() == "cudaErrorNotReady");

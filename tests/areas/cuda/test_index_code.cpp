@@ -1,13 +1,14 @@
 // Index codes on the (simulated) GPU: the host's bytes, and what becomes of bytes that no encode produces.
-#include <doctest/doctest.h>
+#include <sim/cuda/cudart_sim.hpp>
+#include <support/cuda/pass_checks.hpp>
+#include <support/generators.hpp>
 
 #include <ccomp/codec.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/sparsify/threshold.hpp>
 #include <ccomp/sparsify/top_k.hpp>
-#include <sim/cuda/cudart_sim.hpp>
-#include <support/cuda/pass_checks.hpp>
-#include <support/generators.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 

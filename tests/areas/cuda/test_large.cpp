@@ -1,6 +1,6 @@
 // Tensors of 2^31 values and more: kernels and launches count in 64 bits. On the simulator the last thread blocks of a
 // launch run alone, on memory of which only their pages exist; a GPU runs it all.
-#include <doctest/doctest.h>
+#include <support/cuda/pass_checks.hpp>
 
 #include <ccomp/codec.cuh>
 #include <ccomp/codec.hpp>
@@ -10,8 +10,10 @@
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cstring>
-#include <support/cuda/pass_checks.hpp>
 
 using namespace ccomp;
 

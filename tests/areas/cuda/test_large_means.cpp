@@ -1,10 +1,11 @@
 // two_shot of values whose sums do not fit float16, on the (simulated) GPU.
-#include <doctest/doctest.h>
+#include <support/cuda/exec_steps.hpp>
 
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/sparsify/top_k.hpp>
-#include <support/cuda/exec_steps.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 

@@ -1,10 +1,11 @@
 // Quantizers of stage_list.hpp without a test of their own here, on the (simulated) GPU, with the settings that their rows
 // show. What is new in the list is tried by this file.
-#include <doctest/doctest.h>
+#include <support/cuda/chain_checks.hpp>
 
 #include <ccomp/stage_list.hpp>
 #include <ccomp/text/stage_entry.hpp>
-#include <support/cuda/chain_checks.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 

@@ -1,13 +1,15 @@
-#include <doctest/doctest.h>
-
-#include <ccomp/comm/nccl.hpp>
-#include <ccomp/comm/nccl_memory.hpp>
-#include <ccomp/testing/check_communicator.hpp>
-#include <cstdint>
 #include <support/generators.hpp>
 #include <support/nccl/nccl_checks.hpp>
 #include <support/ranks.hpp>
 #include <support/text_checks.hpp>
+
+#include <ccomp/comm/nccl.hpp>
+#include <ccomp/comm/nccl_memory.hpp>
+#include <ccomp/testing/check_communicator.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
 
 using ccomp::cuda_exec;
 using ccomp::nccl_communicator;

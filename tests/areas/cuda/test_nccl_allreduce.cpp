@@ -1,5 +1,7 @@
 // allreduce on (simulated) GPUs over (simulated) NCCL gives the bits of the host's, on every rank.
-#include <doctest/doctest.h>
+#include <support/nccl/nccl_checks.hpp>
+#include <support/ranks.hpp>
+#include <support/typed_cases.hpp>
 
 #include <ccomp/collectives.cuh>
 #include <ccomp/collectives.hpp>
@@ -12,9 +14,8 @@
 #include <ccomp/sparsify/threshold.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
-#include <support/nccl/nccl_checks.hpp>
-#include <support/ranks.hpp>
-#include <support/typed_cases.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 using support::per_rank;

@@ -1,11 +1,11 @@
 // What every call with a cuda_exec promises, each row of one table: asynchronous, no allocation after the first, graphs,
 // streams beside it, any grid and address; and what it refuses.
-#include <doctest/doctest.h>
-
 #include <support/cuda/recorded_graph.hpp>
 #include <support/nccl/every_call.hpp>
 #include <support/ranks.hpp>
 #include <support/text_checks.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 using support::call_site;

@@ -1,5 +1,8 @@
 // The other collectives, error feedback and calls on several tensors on (simulated) GPUs give the host's bits.
-#include <doctest/doctest.h>
+#include <support/cuda/recorded_graph.hpp>
+#include <support/nccl/nccl_checks.hpp>
+#include <support/ranks.hpp>
+#include <support/typed_cases.hpp>
 
 #include <ccomp/collectives.cuh>
 #include <ccomp/collectives.hpp>
@@ -12,10 +15,8 @@
 #include <ccomp/sparsify/threshold.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
-#include <support/cuda/recorded_graph.hpp>
-#include <support/nccl/nccl_checks.hpp>
-#include <support/ranks.hpp>
-#include <support/typed_cases.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 using support::on_gpu;

@@ -1,10 +1,11 @@
 // What nccl_communicator::exchange refuses, on NCCL's stand-in.
+#include <support/nccl/nccl_ranks.hpp>
+#include <support/text_checks.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <string>
-#include <support/nccl/nccl_ranks.hpp>
-#include <support/text_checks.hpp>
 #include <vector>
 
 using namespace ccomp;

@@ -1,12 +1,14 @@
 // How an NCCL communicator is made, shared, agreed on, broken and ended.
-#include <doctest/doctest.h>
-
-#include <atomic>
-#include <ccomp/comm/nccl.hpp>
-#include <ccomp/comm/nccl_memory.hpp>
 #include <support/nccl/nccl_checks.hpp>
 #include <support/ranks.hpp>
 #include <support/text_checks.hpp>
+
+#include <ccomp/comm/nccl.hpp>
+#include <ccomp/comm/nccl_memory.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
 
 using ccomp::cuda_exec;
 using ccomp::nccl_communicator;
@@ -52,7 +54,9 @@ TEST_CASE("a borrowed communicator is left alone, an owned one is ended") {
   }
   CHECK(nccl_sim::communicators() == 1);
   CHECK(ncclCommDestroy(handle) == ncclSuccess);
-  { nccl_communicator const owned(nccl_communicator::unique_id(), 0, 1, 2); }
+  {
+    nccl_communicator const owned(nccl_communicator::unique_id(), 0, 1, 2);
+  }
   CHECK(nccl_sim::calls("ncclCommAbort") == 1);
   {
     nccl_communicator owned(nccl_communicator::unique_id(), 0, 1, 2);
@@ -223,7 +227,9 @@ TEST_CASE("destruction with work pending neither waits nor throws") {
     comm.agree(1, "x", &describe);
     comm.all_gather(ex, x.bytes(), all.bytes());
     auto const syncs = cudart_sim::count().host_syncs;
-    { nccl_communicator const gone(std::move(comm)); }
+    {
+      nccl_communicator const gone(std::move(comm));
+    }
     CHECK(cudart_sim::count().host_syncs == syncs);
   }
   CHECK(cudart_sim::pending() > 0);
@@ -422,7 +428,9 @@ TEST_CASE("buffers from NCCL's allocator and their registration") {
   nccl_sim::fail_next("ncclMemAlloc", ncclUnhandledCudaError);
   expect_text(error_of([] { ccomp::nccl_memory(64); }), "nccl_error", "ncclMemAlloc: unhandled cuda error");
   ccomp::nccl_registration const late(comm, memory.bytes());
-  { nccl_communicator const gone(std::move(comm)); }
+  {
+    nccl_communicator const gone(std::move(comm));
+  }
   memory = ccomp::nccl_memory(0);
   CHECK(nccl_sim::allocations() == 0);
 }

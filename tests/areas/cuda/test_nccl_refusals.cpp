@@ -1,5 +1,8 @@
 // What a refused call leaves as it was, and ranks that are at different steps.
-#include <doctest/doctest.h>
+#include <support/nccl/nccl_checks.hpp>
+#include <support/ranks.hpp>
+#include <support/text_checks.hpp>
+#include <support/typed_cases.hpp>
 
 #include <ccomp/collectives.cuh>
 #include <ccomp/error_feedback.hpp>
@@ -9,12 +12,11 @@
 #include <ccomp/sparsify/threshold.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
+
+#include <doctest/doctest.h>
+
 #include <functional>
 #include <latch>
-#include <support/nccl/nccl_checks.hpp>
-#include <support/ranks.hpp>
-#include <support/text_checks.hpp>
-#include <support/typed_cases.hpp>
 #include <thread>
 
 using namespace ccomp;

@@ -1,12 +1,13 @@
 // Stages with rounds of their own over the stand-ins for NCCL and cuBLAS: what is queued, what is not done, graphs.
-#include <doctest/doctest.h>
+#include <sim/cublas/cublas_sim.hpp>
+#include <support/cuda/exec_steps.hpp>
+#include <support/nccl/nccl_checks.hpp>
 
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/low_rank/power_sgd.cuh>
 #include <ccomp/quantize/shared_scale.cuh>
-#include <sim/cublas/cublas_sim.hpp>
-#include <support/cuda/exec_steps.hpp>
-#include <support/nccl/nccl_checks.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 using support::same_bits;

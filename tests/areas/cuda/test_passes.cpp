@@ -1,7 +1,9 @@
 // Calls with a cuda_exec: asynchronous, without allocation, and what they refuse.
-#include <doctest/doctest.h>
+#include <sim/cuda/cudart_sim.hpp>
+#include <support/cuda/device_array.hpp>
+#include <support/cuda/recorded_graph.hpp>
+#include <support/text_checks.hpp>
 
-#include <algorithm>
 #include <ccomp/codec.cuh>
 #include <ccomp/codec.hpp>
 #include <ccomp/collectives.cuh>
@@ -9,12 +11,12 @@
 #include <ccomp/comm/self.hpp>
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/quantize/uniform.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
 #include <functional>
-#include <sim/cuda/cudart_sim.hpp>
 #include <string>
-#include <support/cuda/device_array.hpp>
-#include <support/cuda/recorded_graph.hpp>
-#include <support/text_checks.hpp>
 #include <vector>
 
 using namespace ccomp;

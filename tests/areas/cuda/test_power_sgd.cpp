@@ -1,15 +1,16 @@
 // power_sgd on a (simulated) GPU, over (simulated) cuBLAS: close to the host, the same bits on every rank.
-#include <doctest/doctest.h>
+#include <support/cuda/exec_steps.hpp>
+#include <support/cuda/low_rank_inputs.hpp>
+#include <support/float_bits.hpp>
+#include <support/typed_cases.hpp>
 
 #include <ccomp/collectives.cuh>
 #include <ccomp/collectives.hpp>
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/low_rank/power_sgd.cuh>
 #include <ccomp/transform/hadamard.hpp>
-#include <support/cuda/exec_steps.hpp>
-#include <support/cuda/low_rank_inputs.hpp>
-#include <support/float_bits.hpp>
-#include <support/typed_cases.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 using support::constantly;

@@ -1,5 +1,9 @@
 // Passes and frames of power_sgd on a (simulated) GPU, over (simulated) cuBLAS.
-#include <doctest/doctest.h>
+#include <support/cuda/low_rank_inputs.hpp>
+#include <support/cuda/own_stream.hpp>
+#include <support/cuda/pass_checks.hpp>
+#include <support/cuda/recorded_graph.hpp>
+#include <support/float_bits.hpp>
 
 #include <ccomp/codec.cuh>
 #include <ccomp/codec.hpp>
@@ -7,11 +11,8 @@
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/transform/hadamard.hpp>
-#include <support/cuda/low_rank_inputs.hpp>
-#include <support/cuda/own_stream.hpp>
-#include <support/cuda/pass_checks.hpp>
-#include <support/cuda/recorded_graph.hpp>
-#include <support/float_bits.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 using support::device_array;

@@ -1,14 +1,16 @@
 // A strategy from outside the library on GPUs: examples/ring.hpp gives the host's bits, hop by hop.
-#include <doctest/doctest.h>
-
-#include <ccomp/collectives.hpp>
-#include <ccomp/quantize/natural.hpp>
-#include <ccomp/sparsify/top_k.hpp>
-#include <cmath>
 #include <examples/ring.hpp>
 #include <support/cuda/exec_steps.hpp>
 #include <support/generators.hpp>
 #include <support/typed_cases.hpp>
+
+#include <ccomp/collectives.hpp>
+#include <ccomp/quantize/natural.hpp>
+#include <ccomp/sparsify/top_k.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
 #include <vector>
 
 using namespace ccomp;

@@ -1,9 +1,10 @@
 // sign_quantize behind a transform, on the (simulated) GPU.
-#include <doctest/doctest.h>
+#include <support/cuda/chain_checks.hpp>
 
 #include <ccomp/quantize/sign.hpp>
 #include <ccomp/transform/hadamard.hpp>
-#include <support/cuda/chain_checks.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 using support::check_chain;

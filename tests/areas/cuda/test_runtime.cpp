@@ -1,19 +1,20 @@
 // The simulated CUDA runtime: what runs when, what it refuses, and the hooks that other tests rely on.
+#include "sim/cuda/cudart_sim.hpp"
+#include "support/cuda/device_array.hpp"
+#include "support/cuda/small_kernels.hpp"
+
+#include <ccomp/engine/cuda/launch.cuh>
+#include <ccomp/exec/cuda.hpp>
+
 #include <doctest/doctest.h>
 
 #include <array>
-#include <ccomp/engine/cuda/launch.cuh>
-#include <ccomp/exec/cuda.hpp>
 #include <cstddef>
 #include <future>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
-
-#include "sim/cuda/cudart_sim.hpp"
-#include "support/cuda/device_array.hpp"
-#include "support/cuda/small_kernels.hpp"
 
 using namespace ccomp;
 using detail::launch;

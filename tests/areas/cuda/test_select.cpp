@@ -1,15 +1,17 @@
 // Selection on the (simulated) GPU: what the definition says, for inputs that mislead histograms, and for any history
 // of the scratch memory.
-#include <doctest/doctest.h>
-
-#include <algorithm>
-#include <ccomp/codec.hpp>
-#include <ccomp/sparsify/threshold.hpp>
-#include <ccomp/sparsify/top_k.hpp>
 #include <sim/cuda/cudart_sim.hpp>
 #include <support/cuda/pass_checks.hpp>
 #include <support/float_bits.hpp>
 #include <support/sparse_cases.hpp>
+
+#include <ccomp/codec.hpp>
+#include <ccomp/sparsify/threshold.hpp>
+#include <ccomp/sparsify/top_k.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
 
 using namespace ccomp;
 

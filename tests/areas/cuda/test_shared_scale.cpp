@@ -1,12 +1,13 @@
 // shared_scale_quantize on a (simulated) GPU gives the bits of the host's, on every rank.
-#include <doctest/doctest.h>
+#include <support/cuda/exec_steps.hpp>
+#include <support/float_bits.hpp>
+#include <support/typed_cases.hpp>
 
 #include <ccomp/quantize/shared_scale.cuh>
 #include <ccomp/transform/hadamard.hpp>
 #include <ccomp/transform/scale.hpp>
-#include <support/cuda/exec_steps.hpp>
-#include <support/float_bits.hpp>
-#include <support/typed_cases.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 using support::constantly;

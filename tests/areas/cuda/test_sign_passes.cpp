@@ -1,8 +1,9 @@
 // sign_quantize, whose statistics are sums, on the (simulated) GPU.
-#include <doctest/doctest.h>
+#include <support/cuda/chain_checks.hpp>
 
 #include <ccomp/quantize/sign.hpp>
-#include <support/cuda/chain_checks.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 using support::check_chain;

@@ -1,10 +1,14 @@
 // The simulator: what CUDA's device functions give, and in which order threads and blocks run.
+#include "sim/cuda/cudart_sim.hpp"
+#include "support/cuda/device_array.hpp"
+
+#include <ccomp/engine/cuda/launch.cuh>
+#include <ccomp/exec/cuda.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <array>
-#include <ccomp/engine/cuda/launch.cuh>
-#include <ccomp/exec/cuda.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -12,9 +16,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "sim/cuda/cudart_sim.hpp"
-#include "support/cuda/device_array.hpp"
 
 using namespace ccomp;
 using detail::launch;

@@ -1,7 +1,10 @@
 // Chains with a sparsifier on the (simulated) GPU give the host's bytes: payload, residual, decoded values, sums.
-#include <doctest/doctest.h>
+#include <sim/cuda/cudart_sim.hpp>
+#include <support/cuda/own_stream.hpp>
+#include <support/cuda/pass_checks.hpp>
+#include <support/cuda/recorded_graph.hpp>
+#include <support/sparse_cases.hpp>
 
-#include <array>
 #include <ccomp/codec.hpp>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/natural.hpp>
@@ -12,12 +15,11 @@
 #include <ccomp/transform/hadamard.hpp>
 #include <ccomp/transform/scale.hpp>
 #include <ccomp/transform/sign_flip.hpp>
-#include <sim/cuda/cudart_sim.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
 #include <string>
-#include <support/cuda/own_stream.hpp>
-#include <support/cuda/pass_checks.hpp>
-#include <support/cuda/recorded_graph.hpp>
-#include <support/sparse_cases.hpp>
 
 using namespace ccomp;
 using support::check_chunks;

@@ -1,5 +1,10 @@
 // Ranks that are threads on one (simulated) GPU or on several: the host's bytes on every rank, and nobody left waiting.
-#include <doctest/doctest.h>
+#include <sim/cuda/cudart_sim.hpp>
+#include <support/cuda/device_array.hpp>
+#include <support/cuda/own_stream.hpp>
+#include <support/ranks.hpp>
+#include <support/text_checks.hpp>
+#include <support/typed_cases.hpp>
 
 #include <ccomp/collectives.cuh>
 #include <ccomp/collectives.hpp>
@@ -9,14 +14,11 @@
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/testing/check_communicator.hpp>
 #include <ccomp/transform/hadamard.hpp>
+
+#include <doctest/doctest.h>
+
 #include <functional>
-#include <sim/cuda/cudart_sim.hpp>
 #include <string>
-#include <support/cuda/device_array.hpp>
-#include <support/cuda/own_stream.hpp>
-#include <support/ranks.hpp>
-#include <support/text_checks.hpp>
-#include <support/typed_cases.hpp>
 #include <vector>
 
 using namespace ccomp;
@@ -43,7 +45,8 @@ template <class T> std::vector<T> bits(std::size_t n, std::uint64_t seed) {
   return x;
 }
 template <class T>
-requires std::integral<T> std::vector<T> bits(std::size_t n, std::uint64_t seed) {
+requires std::integral<T>
+std::vector<T> bits(std::size_t n, std::uint64_t seed) {
   support::generator g(seed);
   std::vector<T> x(n);
   for (auto& v : x) v = static_cast<T>(g.next());
@@ -146,7 +149,7 @@ TEST_CASE("cuda threads: calls wait on the streams, not on the host, and allocat
     comm.all_reduce(ex, x.data(), n, wire_type::float32, wire_op::sum);
     ex.synchronize();
     comm.agree(1, nullptr, nullptr);  // all are done
-    auto const count = [&](std::size_t(&a)[2], std::size_t(&s)[2], int i) {
+    auto const count = [&](std::size_t (&a)[2], std::size_t (&s)[2], int i) {
       if (comm.rank() == 0) {
         a[i] = cudart_sim::count().allocations;
         s[i] = cudart_sim::count().host_syncs;

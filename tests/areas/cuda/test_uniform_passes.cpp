@@ -1,8 +1,9 @@
 // uniform_quantize on the (simulated) GPU.
-#include <doctest/doctest.h>
+#include <support/cuda/chain_checks.hpp>
 
 #include <ccomp/quantize/uniform.hpp>
-#include <support/cuda/chain_checks.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 using support::check_chain;

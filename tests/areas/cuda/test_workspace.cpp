@@ -1,6 +1,9 @@
 // What a workspace on a GPU promises: graphs stay valid when it grows, calls of a known size allocate nothing, streams
 // do not interfere, and a step in device memory gives a replayed graph fresh bits.
-#include <doctest/doctest.h>
+#include <sim/cuda/cudart_sim.hpp>
+#include <support/cuda/device_array.hpp>
+#include <support/generators.hpp>
+#include <support/typed_cases.hpp>
 
 #include <ccomp/codec.cuh>
 #include <ccomp/codec.hpp>
@@ -8,11 +11,10 @@
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/sparsify/top_k.hpp>
+
+#include <doctest/doctest.h>
+
 #include <memory>
-#include <sim/cuda/cudart_sim.hpp>
-#include <support/cuda/device_array.hpp>
-#include <support/generators.hpp>
-#include <support/typed_cases.hpp>
 #include <vector>
 
 using namespace ccomp;

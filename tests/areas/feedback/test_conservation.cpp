@@ -1,8 +1,8 @@
-#include <doctest/doctest.h>
-
 #include <support/codec.hpp>
 #include <support/feedback.hpp>
 #include <support/float_bits.hpp>
+
+#include <doctest/doctest.h>
 
 using support::erase;
 using support::erased;

@@ -1,6 +1,6 @@
-#include <doctest/doctest.h>
-
 #include <support/feedback.hpp>
+
+#include <doctest/doctest.h>
 
 using support::erase;
 using support::erased;

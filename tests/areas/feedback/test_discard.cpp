@@ -1,6 +1,6 @@
-#include <doctest/doctest.h>
-
 #include <support/stepped.hpp>
+
+#include <doctest/doctest.h>
 
 using ccomp::element_type;
 using ccomp::error_feedback;

@@ -1,10 +1,11 @@
-#include <doctest/doctest.h>
+#include <support/stepped.hpp>
 
 #include <ccomp/codec.hpp>
 #include <ccomp/collectives.hpp>
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/transform/scale.hpp>
-#include <support/stepped.hpp>
+
+#include <doctest/doctest.h>
 
 using ccomp::element_type;
 using ccomp::error_feedback;

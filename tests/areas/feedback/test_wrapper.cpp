@@ -1,10 +1,11 @@
-#include <doctest/doctest.h>
+#include <support/float_bits.hpp>
+#include <support/stepped.hpp>
 
 #include <ccomp/collectives.hpp>
 #include <ccomp/comm/self.hpp>
 #include <ccomp/error_feedback.hpp>
-#include <support/float_bits.hpp>
-#include <support/stepped.hpp>
+
+#include <doctest/doctest.h>
 
 using ccomp::element_type;
 using ccomp::error_feedback;

@@ -1,15 +1,17 @@
 /// compress, inspect, decompress: every field of the frame is judged, and what lies behind the checksum as well.
 
-#include <doctest/doctest.h>
-
-#include <ccomp/codec.hpp>
-#include <cstring>
-#include <set>
 #include <support/catalogue.hpp>
 #include <support/codec.hpp>
 #include <support/guarded.hpp>
 #include <support/named_compressor.hpp>
 #include <support/typed_cases.hpp>
+
+#include <ccomp/codec.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <set>
 
 namespace {
 

@@ -1,15 +1,17 @@
-#include <doctest/doctest.h>
+#include <support/codec.hpp>
+#include <support/float_bits.hpp>
+#include <support/trained.hpp>
 
-#include <Eigen/SVD>
 #include <ccomp/any_compressor.hpp>
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/low_rank/power_sgd.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/transform/hadamard.hpp>
+
+#include <Eigen/SVD>
+#include <doctest/doctest.h>
+
 #include <cmath>
-#include <support/codec.hpp>
-#include <support/float_bits.hpp>
-#include <support/trained.hpp>
 
 using namespace ccomp;
 using support::how;

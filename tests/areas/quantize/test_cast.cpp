@@ -1,10 +1,12 @@
+#include <support/block_checks.hpp>
+#include <support/float_bits.hpp>
+
+#include <ccomp/quantize/cast.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <ccomp/quantize/cast.hpp>
 #include <cstring>
-#include <support/block_checks.hpp>
-#include <support/float_bits.hpp>
 
 using namespace ccomp;
 using support::bits_of;

@@ -1,13 +1,15 @@
-#include <doctest/doctest.h>
+#include <support/block_checks.hpp>
+#include <support/float_bits.hpp>
+#include <support/saturation.hpp>
 
 #include <ccomp/quantize/natural.hpp>
 #include <ccomp/sparsify/random_k.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cstring>
-#include <support/block_checks.hpp>
-#include <support/float_bits.hpp>
-#include <support/saturation.hpp>
 
 using namespace ccomp;
 using support::bits_of;

@@ -1,11 +1,13 @@
-#include <doctest/doctest.h>
-
-#include <algorithm>
-#include <ccomp/quantize/nonuniform.hpp>
-#include <cmath>
 #include <support/block_checks.hpp>
 #include <support/float_bits.hpp>
 #include <support/generators.hpp>
+
+#include <ccomp/quantize/nonuniform.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
 
 using namespace ccomp;
 using support::round_trip;

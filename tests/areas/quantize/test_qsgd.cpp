@@ -1,11 +1,13 @@
-#include <doctest/doctest.h>
+#include <support/block_checks.hpp>
+#include <support/saturation.hpp>
 
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/quantize/qsgd.hpp>
 #include <ccomp/sparsify/top_k.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cstring>
-#include <support/block_checks.hpp>
-#include <support/saturation.hpp>
 
 using namespace ccomp;
 using support::encoded;

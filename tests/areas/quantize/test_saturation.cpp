@@ -1,12 +1,14 @@
-#include <doctest/doctest.h>
+#include <support/codec.hpp>
+#include <support/float_bits.hpp>
+#include <support/saturation.hpp>
 
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/transform/scale.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cmath>
-#include <support/codec.hpp>
-#include <support/float_bits.hpp>
-#include <support/saturation.hpp>
 
 using namespace ccomp;
 
@@ -61,6 +63,7 @@ TEST_CASE("codes of blocks near 2^-118 are as fine as their scale") {
       if constexpr (Bits > 1) check(uniform_quantize<Bits>{.round = round}, (1 << (Bits - 1)) - 1, at_random);
     }
   };
-  [&]<int... B>(std::integer_sequence<int, B...>) { (width(std::integral_constant<int, B + 1>{}), ...); }
-  (std::make_integer_sequence<int, 8>{});
+  [&]<int... B>(std::integer_sequence<int, B...>) {
+    (width(std::integral_constant<int, B + 1>{}), ...);
+  }(std::make_integer_sequence<int, 8>{});
 }

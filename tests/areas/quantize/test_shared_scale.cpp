@@ -1,12 +1,14 @@
-#include <doctest/doctest.h>
+#include <support/codec.hpp>
+#include <support/float_bits.hpp>
+#include <support/trained.hpp>
 
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/quantize/shared_scale.hpp>
 #include <ccomp/transform/hadamard.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cmath>
-#include <support/codec.hpp>
-#include <support/float_bits.hpp>
-#include <support/trained.hpp>
 
 using namespace ccomp;
 using support::how;

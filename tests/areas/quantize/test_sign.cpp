@@ -1,8 +1,10 @@
+#include <support/block_checks.hpp>
+
+#include <ccomp/quantize/sign.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <ccomp/quantize/sign.hpp>
-#include <support/block_checks.hpp>
 
 using namespace ccomp;
 using support::bits_of;

@@ -1,10 +1,12 @@
-#include <doctest/doctest.h>
-
-#include <ccomp/sparsify/top_k.hpp>
-#include <cstring>
-#include <string>
 #include <support/codec.hpp>
 #include <support/generators.hpp>
+
+#include <ccomp/sparsify/top_k.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <string>
 #include <vector>
 
 using namespace ccomp;

@@ -1,16 +1,18 @@
-#include <doctest/doctest.h>
+#include <support/codec.hpp>
+#include <support/contraction.hpp>
+#include <support/float_bits.hpp>
+#include <support/generators.hpp>
+#include <support/saturation.hpp>
 
 #include <ccomp/core/chain.hpp>
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/sparsify/random_block.hpp>
 #include <ccomp/sparsify/random_k.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cmath>
-#include <support/codec.hpp>
-#include <support/contraction.hpp>
-#include <support/float_bits.hpp>
-#include <support/generators.hpp>
-#include <support/saturation.hpp>
 #include <vector>
 
 using namespace ccomp;

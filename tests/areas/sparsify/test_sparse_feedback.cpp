@@ -1,4 +1,6 @@
-#include <doctest/doctest.h>
+#include <support/codec.hpp>
+#include <support/float_bits.hpp>
+#include <support/generators.hpp>
 
 #include <ccomp/core/chain.hpp>
 #include <ccomp/quantize/uniform.hpp>
@@ -7,10 +9,10 @@
 #include <ccomp/sparsify/threshold.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cmath>
-#include <support/codec.hpp>
-#include <support/float_bits.hpp>
-#include <support/generators.hpp>
 #include <vector>
 
 using namespace ccomp;

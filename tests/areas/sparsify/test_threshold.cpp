@@ -1,16 +1,18 @@
-#include <doctest/doctest.h>
-
-#include <algorithm>
-#include <ccomp/core/chain.hpp>
-#include <ccomp/quantize/uniform.hpp>
-#include <ccomp/sparsify/threshold.hpp>
-#include <cmath>
-#include <cstring>
 #include <support/codec.hpp>
 #include <support/contraction.hpp>
 #include <support/float_bits.hpp>
 #include <support/generators.hpp>
 #include <support/sparse_cases.hpp>
+
+#include <ccomp/core/chain.hpp>
+#include <ccomp/quantize/uniform.hpp>
+#include <ccomp/sparsify/threshold.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <vector>
 
 using namespace ccomp;

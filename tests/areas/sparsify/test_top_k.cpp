@@ -1,16 +1,18 @@
-#include <doctest/doctest.h>
+#include <support/codec.hpp>
+#include <support/generators.hpp>
+#include <support/sparse_cases.hpp>
 
 #include <ccomp/core/chain.hpp>
 #include <ccomp/engine/host/random.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/sparsify/top_k.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <string>
-#include <support/codec.hpp>
-#include <support/generators.hpp>
-#include <support/sparse_cases.hpp>
 #include <vector>
 
 using namespace ccomp;

@@ -1,11 +1,13 @@
+#include <support/block_checks.hpp>
+#include <support/float_bits.hpp>
+
+#include <ccomp/quantize/uniform.hpp>
+#include <ccomp/transform/hadamard.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <bit>
-#include <ccomp/quantize/uniform.hpp>
-#include <ccomp/transform/hadamard.hpp>
-#include <support/block_checks.hpp>
-#include <support/float_bits.hpp>
 
 using namespace ccomp;
 using support::bits_of;

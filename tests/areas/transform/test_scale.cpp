@@ -1,10 +1,12 @@
-#include <doctest/doctest.h>
+#include <support/block_checks.hpp>
+#include <support/float_bits.hpp>
 
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/transform/scale.hpp>
+
+#include <doctest/doctest.h>
+
 #include <cstring>
-#include <support/block_checks.hpp>
-#include <support/float_bits.hpp>
 
 using namespace ccomp;
 using support::round_trip;

@@ -1,12 +1,14 @@
-#include <doctest/doctest.h>
-
-#include <algorithm>
-#include <ccomp/quantize/cast.hpp>
-#include <ccomp/quantize/uniform.hpp>
-#include <ccomp/transform/sign_flip.hpp>
 #include <support/block_checks.hpp>
 #include <support/float_bits.hpp>
 #include <support/saturation.hpp>
+
+#include <ccomp/quantize/cast.hpp>
+#include <ccomp/quantize/uniform.hpp>
+#include <ccomp/transform/sign_flip.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
 
 using namespace ccomp;
 using support::bits_of;

@@ -1,6 +1,7 @@
 // expect: quantizer needs: static constexpr int bits
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/statistic.hpp>
+
 #include <tuple>
 
 struct half_done {

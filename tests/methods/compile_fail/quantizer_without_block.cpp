@@ -1,6 +1,7 @@
 // expect: quantizer needs: std::uint32_t block, the values that share parameters
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/statistic.hpp>
+
 #include <tuple>
 
 struct half_done {

@@ -1,6 +1,7 @@
 // expect: quantizer needs: std::uint32_t code\(float x, parameters, std::uint32_t random_bits\) const
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/statistic.hpp>
+
 #include <tuple>
 
 struct half_done {

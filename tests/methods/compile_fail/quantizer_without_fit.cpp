@@ -1,6 +1,7 @@
 // expect: quantizer needs: parameters fit\(statistic const&, std::size_t count\) const
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/statistic.hpp>
+
 #include <tuple>
 
 struct half_done {

@@ -1,6 +1,7 @@
 // expect: quantizer needs: float value\(std::uint32_t code, parameters\) const
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/statistic.hpp>
+
 #include <tuple>
 
 struct half_done {

@@ -1,6 +1,7 @@
 // expect: a stage must be copyable; it holds settings, not buffers
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/statistic.hpp>
+
 #include <tuple>
 
 struct half_done {

@@ -1,6 +1,7 @@
 // expect: stage needs: decode\(host_exec const&, std::span<std::byte const> side
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/statistic.hpp>
+
 #include <tuple>
 
 struct half_done {

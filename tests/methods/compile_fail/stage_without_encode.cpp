@@ -1,6 +1,7 @@
 // expect: stage needs: std::size_t encode\(host_exec const&, std::span<float const> in
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/statistic.hpp>
+
 #include <tuple>
 
 struct half_done {

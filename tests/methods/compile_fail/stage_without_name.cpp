@@ -1,6 +1,7 @@
 // expect: stage needs: static constexpr std::string_view name
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/statistic.hpp>
+
 #include <tuple>
 
 struct half_done {

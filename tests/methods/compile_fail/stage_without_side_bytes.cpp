@@ -1,6 +1,7 @@
 // expect: stage needs: std::size_t side_bytes\(std::size_t n\) const
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/statistic.hpp>
+
 #include <tuple>
 
 struct half_done {

@@ -2,6 +2,7 @@
 #include <ccomp/collectives.hpp>
 #include <ccomp/comm/self.hpp>
 #include <ccomp/quantize/uniform.hpp>
+
 #include <vector>
 
 void call(ccomp::self_communicator& comm, std::vector<double>& x, ccomp::workspace<ccomp::host_exec>& ws) {

@@ -1,6 +1,7 @@
 // expect: transform needs: std::uint32_t block, the values it mixes
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/statistic.hpp>
+
 #include <tuple>
 
 struct half_done {

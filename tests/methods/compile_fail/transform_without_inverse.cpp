@@ -1,6 +1,7 @@
 // expect: transform needs: forward and inverse \(instruction_set, float\* x, std::size_t n
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/statistic.hpp>
+
 #include <tuple>
 
 struct half_done {

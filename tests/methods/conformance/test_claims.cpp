@@ -1,8 +1,11 @@
 /// What stages claim of themselves, tried with numbers: linear, unbiased, contraction; typed chains and text agree.
 
-#include <doctest/doctest.h>
+#include <support/catalogue.hpp>
+#include <support/codec.hpp>
+#include <support/contraction.hpp>
+#include <support/named_compressor.hpp>
+#include <support/typed_cases.hpp>
 
-#include <algorithm>
 #include <ccomp/codec.hpp>
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/quantize/cast.hpp>
@@ -14,12 +17,11 @@
 #include <ccomp/testing/check_stage.hpp>
 #include <ccomp/transform/hadamard.hpp>
 #include <ccomp/transform/scale.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
 #include <cmath>
-#include <support/catalogue.hpp>
-#include <support/codec.hpp>
-#include <support/contraction.hpp>
-#include <support/named_compressor.hpp>
-#include <support/typed_cases.hpp>
 
 namespace {
 

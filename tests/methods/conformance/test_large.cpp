@@ -1,7 +1,6 @@
 // Tensors of 2^31 values and more: sizes and places are 64-bit numbers throughout.
-#include <doctest/doctest.h>
+#include <support/generators.hpp>
 
-#include <algorithm>
 #include <ccomp/codec.hpp>
 #include <ccomp/collective/call.hpp>
 #include <ccomp/quantize/cast.hpp>
@@ -11,11 +10,14 @@
 #include <ccomp/sparsify/threshold.hpp>
 #include <ccomp/sparsify/top_k.hpp>
 #include <ccomp/transform/hadamard.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string>
-#include <support/generators.hpp>
 #include <vector>
 
 using namespace ccomp;

@@ -1,11 +1,12 @@
 /// Finite values decode to finite values of the tensor's type, whichever compressor of the list codes them.
 
-#include <doctest/doctest.h>
-
-#include <limits>
 #include <support/catalogue.hpp>
 #include <support/named_compressor.hpp>
 #include <support/saturation.hpp>
+
+#include <doctest/doctest.h>
+
+#include <limits>
 
 TEST_CASE("conformance: finite values decode to finite values of the tensor's type") {
   int all = 0;

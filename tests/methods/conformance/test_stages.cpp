@@ -1,12 +1,14 @@
 /// What every compressor must do with every element type, size and kind of value.
 
-#include <doctest/doctest.h>
-
-#include <algorithm>
-#include <ccomp/testing/compressor_check.hpp>
 #include <support/catalogue.hpp>
 #include <support/codec.hpp>
 #include <support/named_compressor.hpp>
+
+#include <ccomp/testing/compressor_check.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
 
 namespace {
 

@@ -1,13 +1,15 @@
 /// What draws random bits demands a step of collectives; what draws none does not.
 
-#include <doctest/doctest.h>
+#include <support/catalogue.hpp>
+#include <support/named_compressor.hpp>
 
-#include <algorithm>
 #include <ccomp/codec.hpp>
 #include <ccomp/collectives.hpp>
 #include <ccomp/comm/self.hpp>
-#include <support/catalogue.hpp>
-#include <support/named_compressor.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
 
 using namespace ccomp;
 

@@ -1,17 +1,19 @@
 /// Hashes of what every row of stage_list.hpp makes on every instruction set and number of threads, and of sums over ranks. All
 /// builds of this program must print the same text; within one build, lines of one case must agree as well.
 
+#include <support/compressor_texts.hpp>
+
 #include <ccomp/any_compressor.hpp>
 #include <ccomp/codec.hpp>
 #include <ccomp/collectives.hpp>
 #include <ccomp/comm/thread.hpp>
 #include <ccomp/error_feedback.hpp>
+
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <set>
 #include <string>
-#include <support/compressor_texts.hpp>
 #include <vector>
 
 namespace {

@@ -4,14 +4,16 @@
 /// around the rest (so that mutations reach what lies behind the checksum), bytes 2 and 3 the number of values. The rest
 /// is the frame, or the payload.
 
+#include <support/compressor_texts.hpp>
+
 #include <ccomp/any_compressor.hpp>
 #include <ccomp/testing/hostile_frames.hpp>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string>
-#include <support/compressor_texts.hpp>
 #include <vector>
 
 namespace {

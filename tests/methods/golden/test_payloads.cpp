@@ -4,15 +4,17 @@
 /// named in CHANGELOG.md); what is stored keeps its place, so that the diff shows what is new:
 ///   CCOMP_GOLDEN_OUT=tests/methods/golden/payloads.inc <build>/tests/ccomp-test-golden
 
-#include <doctest/doctest.h>
-
-#include <ccomp/codec.hpp>
-#include <cstdio>
-#include <cstdlib>
-#include <fstream>
 #include <support/catalogue.hpp>
 #include <support/codec.hpp>
 #include <support/named_compressor.hpp>
+
+#include <ccomp/codec.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
 
 namespace {
 

@@ -1,12 +1,13 @@
 // What tests ask of the simulated runtime (sim/cuda/cudart_sim.hpp), over the real one: the linker sends the
 // programs' calls of a few functions through here (--wrap), where they are counted, or fail as planned.
+#include <sim/cuda/cudart_sim.hpp>
+
 #include <algorithm>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <mutex>
-#include <sim/cuda/cudart_sim.hpp>
 #include <utility>
 
 namespace {

@@ -1,6 +1,10 @@
 // One rank of the collectives over the real NCCL, as a process: nccl_process <file of the unique id> <rank> <ranks>. Started
 // once a rank by nccl_processes.sh. Several ranks may share a GPU: then each says it lives on another host, or NCCL is
 // told to allow it.
+#include <support/cuda/device_array.hpp>
+#include <support/cuda/own_stream.hpp>
+#include <support/generators.hpp>
+
 #include <ccomp/collectives.cuh>
 #include <ccomp/collectives.hpp>
 #include <ccomp/comm/nccl.hpp>
@@ -9,6 +13,7 @@
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/natural.hpp>
 #include <ccomp/sparsify/top_k.hpp>
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -16,9 +21,6 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
-#include <support/cuda/device_array.hpp>
-#include <support/cuda/own_stream.hpp>
-#include <support/generators.hpp>
 #include <thread>
 #include <vector>
 

@@ -1,12 +1,13 @@
 // CUB as the judge of top_k: a stable sort of all magnitudes, the largest first, says what must be kept.
-#include <doctest/doctest.h>
+#include "bench/cuda/peer_sort.cuh"
 
-#include <ccomp/codec.cuh>
-#include <ccomp/sparsify/top_k.hpp>
 #include <support/cuda/device_array.hpp>
 #include <support/generators.hpp>
 
-#include "bench/cuda/peer_sort.cuh"
+#include <ccomp/codec.cuh>
+#include <ccomp/sparsify/top_k.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace ccomp;
 using support::device_array;

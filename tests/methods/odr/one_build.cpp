@@ -2,6 +2,7 @@
 
 #include <ccomp/codec.hpp>
 #include <ccomp/quantize/uniform.hpp>
+
 #include <typeinfo>
 
 namespace odr::CCOMP_TEST_BUILD {

@@ -1,8 +1,8 @@
+#include "one_build.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
-
-#include "one_build.hpp"
 
 TEST_CASE("odr: two builds of the umbrella in one program share no code and make the same bytes") {
   auto const plain = odr::plain::run();

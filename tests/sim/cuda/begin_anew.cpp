@@ -1,8 +1,8 @@
 // Tests of one program begin each with an idle machine, whatever ran before: a test may leave work on streams that it
 // destroyed, memory to be freed in a stream's order, or another device current.
-#include <doctest/doctest.h>
-
 #include "cudart_sim.hpp"
+
+#include <doctest/doctest.h>
 
 namespace {
 

@@ -8,6 +8,10 @@
 #undef blockDim
 #undef gridDim
 
+#include "block_tags.hpp"
+#include "device_thread.hpp"
+#include "shared_arena.hpp"
+
 #include <algorithm>
 #include <cstdarg>
 #include <memory>
@@ -15,10 +19,6 @@
 #include <numeric>
 #include <random>
 #include <vector>
-
-#include "block_tags.hpp"
-#include "device_thread.hpp"
-#include "shared_arena.hpp"
 
 namespace cuda_sim {
 namespace {

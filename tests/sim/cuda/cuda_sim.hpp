@@ -114,7 +114,7 @@ template <class T> T& shared(void const* declaration) {
 [[gnu::always_inline]] inline float rounded(float x) { return x == x ? x : made_nan(x); }
 
 template <class T>
-concept shuffled = std::is_arithmetic_v<T> &&(sizeof(T) == 4 || sizeof(T) == 8);
+concept shuffled = std::is_arithmetic_v<T> && (sizeof(T) == 4 || sizeof(T) == 8);
 
 template <shuffled T> T shuffle(unsigned mask, T value, unsigned source, where at) {
   std::uint64_t bits = 0;

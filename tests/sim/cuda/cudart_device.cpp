@@ -1,8 +1,8 @@
 // Devices, functions, errors.
+#include "cudart_state.hpp"
+
 #include <cstdio>
 #include <cstring>
-
-#include "cudart_state.hpp"
 
 using namespace cudart_sim;
 
@@ -13,8 +13,7 @@ struct known_error {
   char const* name;
   char const* text;
 };
-#define KNOWN(name, text) \
-  { name, #name, text }
+#define KNOWN(name, text) {name, #name, text}
 constexpr known_error known_errors[] = {
     KNOWN(cudaSuccess, "no error"),
     KNOWN(cudaErrorInvalidValue, "invalid argument"),

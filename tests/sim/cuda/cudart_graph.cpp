@@ -1,9 +1,9 @@
 // Capture and graphs: while a stream is captured, its work is recorded instead of queued.
+#include "cudart_state.hpp"
+
 #include <algorithm>
 #include <cstdlib>
 #include <utility>
-
-#include "cudart_state.hpp"
 
 namespace cudart_sim {
 

@@ -1,12 +1,12 @@
 // Memory and copies. Device memory has its exact size and is really freed, so that ASan sees a use after the end or
 // after the free; it starts as 0xff.
+#include "cuda_sim.hpp"
+#include "cudart_state.hpp"
+
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
-
-#include "cuda_sim.hpp"
-#include "cudart_state.hpp"
 
 using namespace cudart_sim;
 

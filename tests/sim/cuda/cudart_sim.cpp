@@ -1,13 +1,13 @@
 // The simulated runtime's queues, and the tests' hooks.
 #include "cudart_sim.hpp"
 
+#include "cuda_sim.hpp"
+#include "cudart_state.hpp"
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
-
-#include "cuda_sim.hpp"
-#include "cudart_state.hpp"
 
 namespace cudart_sim {
 

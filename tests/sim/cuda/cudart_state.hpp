@@ -1,6 +1,8 @@
 #pragma once
 /// The simulated runtime's inside: one lock, streams, captures, memory.
 
+#include "cudart_sim.hpp"
+
 #include <cuda_runtime_api.h>
 
 #include <chrono>
@@ -18,8 +20,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "cudart_sim.hpp"
 
 namespace cudart_sim {
 

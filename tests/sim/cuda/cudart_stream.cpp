@@ -1,9 +1,9 @@
 // Streams, events, launches.
-#include <algorithm>
-#include <utility>
-
 #include "cuda_sim.hpp"
 #include "cudart_state.hpp"
+
+#include <algorithm>
+#include <utility>
 
 using namespace cudart_sim;
 

@@ -1,10 +1,10 @@
 #pragma once
 /// One CUDA thread of the simulator's machine: its fiber, and what it waits for.
 
-#include <cstdint>
-
 #include "cuda_sim.hpp"
 #include "fiber.hpp"
+
+#include <cstdint>
 
 namespace cuda_sim {
 namespace {

@@ -1,10 +1,10 @@
 // Which schedule the simulator follows.
+#include "cuda_sim.hpp"
+
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
 #include <string>
-
-#include "cuda_sim.hpp"
 
 namespace cuda_sim {
 namespace {

@@ -2,12 +2,12 @@
 /// Where the simulator's machine keeps shared memory. Objects have their exact size, with poisoned gaps between them,
 /// and start as 0xff: a NaN, or an index far outside.
 
+#include "cuda_sim.hpp"
+#include "fiber.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <vector>
-
-#include "cuda_sim.hpp"
-#include "fiber.hpp"
 
 namespace cuda_sim {
 namespace {

@@ -1,7 +1,7 @@
 // What tests can ask of the stand-in and do to it.
-#include <optional>
-
 #include "nccl_world.hpp"
+
+#include <optional>
 
 using namespace nccl_sim;
 

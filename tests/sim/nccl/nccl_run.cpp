@@ -1,7 +1,7 @@
 // Calls on their way from a stream to their peers.
-#include <algorithm>
-
 #include "nccl_world.hpp"
+
+#include <algorithm>
 
 namespace nccl_sim {
 

@@ -1,12 +1,12 @@
 // The functions of nccl.h.
 #include "nccl_sim.hpp"
 
+#include "nccl_world.hpp"
+
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <optional>
-
-#include "nccl_world.hpp"
 
 using namespace nccl_sim;
 

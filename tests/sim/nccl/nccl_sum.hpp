@@ -64,8 +64,7 @@ template <class T> bytes fold(std::vector<bytes> const& in, int op) {
   // Integers are added in 64 bits and wrap once, at the end.
   using wide = std::conditional_t<std::is_floating_point_v<T>, T,
                                   std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>>;
-  return fold<T>(
-      in, op, [](T x) { return static_cast<wide>(x); }, [](wide x) { return static_cast<T>(x); });
+  return fold<T>(in, op, [](T x) { return static_cast<wide>(x); }, [](wide x) { return static_cast<T>(x); });
 }
 
 /// Sum, maximum or minimum over ranks; nothing for other types and operations.
@@ -85,8 +84,7 @@ inline bytes reduce(std::vector<bytes> const& in, ncclDataType_t type, int op) {
     case ncclFloat64:
       return fold<double>(in, op);
     case ncclFloat16:
-      return fold<__half>(
-          in, op, [](__half x) { return __half2float(x); }, [](float x) { return __float2half_rn(x); });
+      return fold<__half>(in, op, [](__half x) { return __half2float(x); }, [](float x) { return __float2half_rn(x); });
     case ncclBfloat16:
       return fold<__nv_bfloat16>(
           in, op, [](__nv_bfloat16 x) { return __bfloat162float(x); }, [](float x) { return __float2bfloat16_rn(x); });

@@ -1,6 +1,9 @@
 #pragma once
 /// The stand-in's inside: one lock, the ranks of a communicator, the calls that wait for their peers.
 
+#include "nccl_sim.hpp"
+#include "nccl_sum.hpp"
+
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -14,9 +17,6 @@
 #include <tuple>
 #include <utility>
 #include <vector>
-
-#include "nccl_sim.hpp"
-#include "nccl_sum.hpp"
 
 namespace nccl_sim {
 

@@ -2,9 +2,9 @@
 // plain: wrong result
 // asan: wrong result
 // tsan: wrong result
-#include <ccomp/engine/cuda/block_scan.cuh>
-
 #include "planted.hpp"
+
+#include <ccomp/engine/cuda/block_scan.cuh>
 
 template <bool Correct> __global__ void kernel(unsigned* out) {
   CCOMP_SHARED(unsigned, taken);

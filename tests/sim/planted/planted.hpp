@@ -2,12 +2,13 @@
 // The frame of a program with one planted mistake. `<program> planted` must fail, `<program> correct` must not: the
 // same kernel, Correct or not. A file's first lines say what the mistake is and which builds report it, how.
 
+#include "support/cuda/device_array.hpp"
+
 #include <ccomp/engine/cuda/launch.cuh>
+
 #include <cstdio>
 #include <cstring>
 #include <vector>
-
-#include "support/cuda/device_array.hpp"
 
 using ccomp::cuda_exec;
 using ccomp::detail::launch;

@@ -3,9 +3,10 @@
 /// share it, as nvcc takes long for each kind of quantizer.
 
 #include <sim/cuda/cudart_sim.hpp>
-#include <string>
 #include <support/cuda/pass_checks.hpp>
 #include <support/typed_cases.hpp>
+
+#include <string>
 
 namespace support {
 

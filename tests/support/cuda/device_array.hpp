@@ -2,6 +2,7 @@
 /// Device memory with a vector's values, for tests.
 
 #include <ccomp/exec/cuda.hpp>
+
 #include <cstddef>
 #include <span>
 #include <vector>

@@ -1,13 +1,15 @@
 #pragma once
 /// The same steps of an allreduce on the host and on a (simulated) GPU; ranks are threads.
 
-#include <ccomp/collectives.cuh>
-#include <ccomp/comm/thread.cuh>
-#include <ccomp/error_feedback.hpp>
-#include <functional>
 #include <support/cuda/device_array.hpp>
 #include <support/cuda/own_stream.hpp>
 #include <support/ranks.hpp>
+
+#include <ccomp/collectives.cuh>
+#include <ccomp/comm/thread.cuh>
+#include <ccomp/error_feedback.hpp>
+
+#include <functional>
 
 namespace support {
 

@@ -4,6 +4,7 @@
 #include <support/generators.hpp>
 #include <support/ranks.hpp>
 #include <support/typed_cases.hpp>
+
 #include <vector>
 
 namespace support {

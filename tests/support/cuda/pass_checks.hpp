@@ -1,15 +1,17 @@
 #pragma once
 /// Passes on the (simulated) GPU against the host's, byte by byte.
 
-#include <doctest/doctest.h>
+#include "device_array.hpp"
+
+#include <support/typed_cases.hpp>
 
 #include <ccomp/codec.cuh>
 #include <ccomp/codec.hpp>
 #include <ccomp/engine/host/program_codec.hpp>
-#include <cstring>
-#include <support/typed_cases.hpp>
 
-#include "device_array.hpp"
+#include <doctest/doctest.h>
+
+#include <cstring>
 
 namespace support {
 

@@ -1,9 +1,9 @@
 #pragma once
 /// A CUDA graph of what a call queues.
 
-#include <doctest/doctest.h>
-
 #include <ccomp/exec/cuda.hpp>
+
+#include <doctest/doctest.h>
 
 namespace support {
 

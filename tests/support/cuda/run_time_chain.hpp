@@ -1,9 +1,11 @@
 #pragma once
 /// A chain, typed or chosen at run time, on the (simulated) GPU and on the host: everything that it codes.
 
+#include <support/cuda/device_array.hpp>
+
 #include <ccomp/codec.cuh>
 #include <ccomp/codec.hpp>
-#include <support/cuda/device_array.hpp>
+
 #include <vector>
 
 namespace support {

@@ -2,6 +2,9 @@
 /// Every public call with a cuda_exec as a row of one table, on tensors of its own: what holds for all of them is checked
 /// row by row.
 
+#include <support/generators.hpp>
+#include <support/nccl/nccl_checks.hpp>
+
 #include <ccomp/codec.cuh>
 #include <ccomp/collectives.cuh>
 #include <ccomp/error_feedback.hpp>
@@ -12,10 +15,9 @@
 #include <ccomp/sparsify/random_k.hpp>
 #include <ccomp/sparsify/threshold.hpp>
 #include <ccomp/sparsify/top_k.hpp>
+
 #include <cstring>
 #include <optional>
-#include <support/generators.hpp>
-#include <support/nccl/nccl_checks.hpp>
 
 namespace support {
 
@@ -215,14 +217,10 @@ inline std::vector<public_call> make_public_calls() {
   reduce("in_flight, places", in_flight{}, just(random_k{.ratio = 0.3}));
   reduce("shared_scale_quantize", automatic{}, just(shared_scale_quantize<8>{}));
   reduce("power_sgd", automatic{}, just(power_sgd{.rank = 2}));
-  reduce(
-      "gather, error_feedback", gather{}, [](s & f) -> auto& { return f.feedback(); });
-  reduce(
-      "two_shot, error_feedback", two_shot{}, [](s & f) -> auto& { return f.feedback(); });
-  reduce(
-      "gather, error_feedback, places", gather{}, [](s & f) -> auto& { return f.sparse_feedback(); });
-  reduce(
-      "power_sgd, error_feedback", automatic{}, [](s & f) -> auto& { return f.low_rank_feedback(); });
+  reduce("gather, error_feedback", gather{}, [](s& f) -> auto& { return f.feedback(); });
+  reduce("two_shot, error_feedback", two_shot{}, [](s& f) -> auto& { return f.feedback(); });
+  reduce("gather, error_feedback, places", gather{}, [](s& f) -> auto& { return f.sparse_feedback(); });
+  reduce("power_sgd, error_feedback", automatic{}, [](s& f) -> auto& { return f.low_rank_feedback(); });
   auto const several = [&](char const* what, auto strategy, auto compressor) {
     meet("allreduce", what,
          [=](s& f) {
@@ -231,8 +229,7 @@ inline std::vector<public_call> make_public_calls() {
          {{s::input, "the tensor"}});
   };
   several("several tensors, gather", gather{}, just(s::by_blocks));
-  several(
-      "several tensors, two_shot, error_feedback_set", two_shot{}, [](s & f) -> auto& { return f.feedback_set(); });
+  several("several tensors, two_shot, error_feedback_set", two_shot{}, [](s& f) -> auto& { return f.feedback_set(); });
 
   std::vector<public_call::argument> const both{{s::input, "the tensor"}, {s::output, "the output"}};
   meet(

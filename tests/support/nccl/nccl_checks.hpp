@@ -1,9 +1,9 @@
 #pragma once
 /// What the tests of nccl_communicator begin and end with.
 
-#include <doctest/doctest.h>
-
 #include <support/nccl/nccl_ranks.hpp>
+
+#include <doctest/doctest.h>
 
 namespace support {
 

@@ -1,14 +1,16 @@
 #pragma once
 /// Ranks of an NCCL communicator as threads, each with its simulated device and stream.
 
-#include <ccomp/comm/nccl.hpp>
-#include <exception>
-#include <functional>
 #include <sim/cuda/cudart_sim.hpp>
 #include <sim/nccl/nccl_sim.hpp>
+#include <support/cuda/own_stream.hpp>
+
+#include <ccomp/comm/nccl.hpp>
+
+#include <exception>
+#include <functional>
 #include <span>
 #include <string>
-#include <support/cuda/own_stream.hpp>
 #include <thread>
 #include <vector>
 

@@ -3,6 +3,7 @@
 
 #include <ccomp/core/config.hpp>
 #include <ccomp/engine/cuda/launch.cuh>
+
 #include <cstdint>
 
 CCOMP_BEGIN

@@ -73,7 +73,9 @@ struct block_layout {
   }
 };
 
-template <std::size_t Bytes> struct alignas(8) shared_bytes { unsigned char bytes[Bytes]; };
+template <std::size_t Bytes> struct alignas(8) shared_bytes {
+  unsigned char bytes[Bytes];
+};
 
 /// Scalar pieces that round either way, told at run time, say whether they do it at random.
 template <class S> __device__ bool draws_random(S const& pieces) {

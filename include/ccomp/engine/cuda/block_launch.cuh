@@ -2,6 +2,7 @@
 /// Launches the block kernels.
 
 #include <ccomp/engine/cuda/block_kernels.cuh>
+
 #include <string>
 
 CCOMP_BEGIN

@@ -19,7 +19,9 @@ template <class T> __device__ T scan_warp(T x, unsigned lane) {
   return x;
 }
 /// The sum over the threads before the caller, and over all.
-template <class T> struct block_prefix { T before, total; };
+template <class T> struct block_prefix {
+  T before, total;
+};
 template <class T> __device__ block_prefix<T> scan_block(T x) {
   CCOMP_SHARED(T[vector_warps], sums);
   unsigned const lane = threadIdx.x % 32, warp = threadIdx.x / 32;

@@ -106,17 +106,13 @@ concept has_fused_stage = requires(S const& s, device_queue q, fused_encode_call
 };
 template <class S>
 concept has_fused_decode = requires(S const& s, device_queue q, fused_decode_call const& c,
-                                    carrier_coder const& coder) {
-  device_stage<S>::decode(s, q, c, coder);
-};
+                                    carrier_coder const& coder) { device_stage<S>::decode(s, q, c, coder); };
 template <class S>
-concept has_device_encode = requires(S const& s, device_queue q, device_encode_call const& c) {
-  device_stage<S>::encode(s, q, c);
-};
+concept has_device_encode =
+    requires(S const& s, device_queue q, device_encode_call const& c) { device_stage<S>::encode(s, q, c); };
 template <class S>
-concept has_device_decode = requires(S const& s, device_queue q, device_decode_call const& c) {
-  device_stage<S>::decode(s, q, c);
-};
+concept has_device_decode =
+    requires(S const& s, device_queue q, device_decode_call const& c) { device_stage<S>::decode(s, q, c); };
 /// One sentence for each function that a device_stage<S> lacks.
 template <class S> consteval bool check_device_stage() {
   if constexpr (has_fused_stage<S>) {
@@ -232,7 +228,9 @@ template <class S> constexpr device_stage_ops make_device_stage_ops() {
               decode_as_floats(as<S>(s), q, c, coder);
             }};
 }
-template <class S> struct device_stage_table { static constexpr device_stage_ops ops = make_device_stage_ops<S>(); };
+template <class S> struct device_stage_table {
+  static constexpr device_stage_ops ops = make_device_stage_ops<S>();
+};
 
 }  // namespace detail
 CCOMP_END

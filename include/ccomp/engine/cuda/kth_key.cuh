@@ -84,8 +84,7 @@ __device__ inline void narrow_if_last(std::uint64_t most, std::uint32_t room, in
                                       selection_state& s) {
   if (!arrives_last(&s.arrived[level], gridDim.x)) return;
   auto const* const bins = all + level_begin(level);
-  narrow_keys(
-      most, room, level, [bins](unsigned b) { return __ldcg(bins + b); }, s);
+  narrow_keys(most, room, level, [bins](unsigned b) { return __ldcg(bins + b); }, s);
 }
 
 /// Counts keys of the pool, or else of the input.

@@ -4,6 +4,7 @@
 
 #include <ccomp/core/config.hpp>
 #include <ccomp/exec/cuda.hpp>
+
 #include <type_traits>
 
 #if !defined(__CUDACC__) && !defined(CCOMP_CUDA_SIM)

@@ -2,11 +2,12 @@
 /// A chain as the CUDA engine sees it: the host's program, and for each pass that a call needs a table of functions for
 /// each stage. What is never called is never compiled.
 
-#include <array>
 #include <ccomp/core/chain.hpp>
 #include <ccomp/core/scratch.hpp>
 #include <ccomp/engine/cuda/block_launch.cuh>
 #include <ccomp/exec/cuda_workspace.hpp>
+
+#include <array>
 #include <type_traits>
 
 CCOMP_BEGIN
@@ -18,9 +19,7 @@ class device_queue;
 namespace detail {
 
 template <class S>
-concept has_device_stage = requires {
-  sizeof(device_stage<S>);
-};
+concept has_device_stage = requires { sizeof(device_stage<S>); };
 struct device_stage_ops;                       // the same without the type,
 template <class S> struct device_stage_table;  //   `ops`
 
@@ -51,9 +50,7 @@ struct device_ops {
 using device_raw_run = void (*)(cuda_exec const&, block_call const&);
 
 template <class S>
-concept has_primitives = requires(S const& s) {
-  s.primitives();
-};
+concept has_primitives = requires(S const& s) { s.primitives(); };
 template <has_primitives S> void append_primitives(S const& stage, device_transforms& t) {
   for (auto const& each : stage.primitives()) {
     expects(t.count < most_transform_primitives, "CUDA: a chain holds at most 8 transform primitives");

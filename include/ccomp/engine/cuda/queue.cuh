@@ -1,12 +1,13 @@
 #pragma once
 /// Where the kernels of a vector stage are queued, and the memory they work in.
 
-#include <algorithm>
 #include <ccomp/core/layout.hpp>
 #include <ccomp/core/scratch.hpp>
 #include <ccomp/engine/cuda/arrays.cuh>
 #include <ccomp/engine/cuda/block_scan.cuh>
 #include <ccomp/exec/cuda_workspace.hpp>
+
+#include <algorithm>
 
 CCOMP_BEGIN
 

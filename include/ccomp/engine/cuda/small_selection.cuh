@@ -37,8 +37,7 @@ CCOMP_KERNEL __launch_bounds__(vector_threads, 2) select_kernel(selection_input 
     CCOMP_UNROLL
     for (int r = 0; r < select_team::rows; ++r) count_keys(x.v[r], level, known, bins);
     __syncthreads();
-    narrow_keys(
-        input.what.most, 0, level, [&](unsigned b) { return bins[b]; }, s);
+    narrow_keys(input.what.most, 0, level, [&](unsigned b) { return bins[b]; }, s);
     __syncthreads();
   }
 

@@ -7,6 +7,7 @@
 #include <ccomp/core/random.hpp>
 #include <ccomp/core/statistic.hpp>
 #include <ccomp/engine/cuda/values.cuh>
+
 #include <cstring>
 
 CCOMP_BEGIN
@@ -26,7 +27,9 @@ template <int Rows, int Warps> struct team_shape {
 };
 
 /// One warp's part.
-template <class Team> struct warp_tile { float v[Team::rows][4]; };
+template <class Team> struct warp_tile {
+  float v[Team::rows][4];
+};
 
 /// Where a lane stands: its team's tile starts at `team`, its warp's part at `base`; value (row r, c) of the lane is
 /// number index(r) + c of n.

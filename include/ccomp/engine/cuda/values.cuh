@@ -4,6 +4,7 @@
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/core/types.hpp>
 #include <ccomp/engine/cuda/launch.cuh>
+
 #include <cstddef>
 #include <cstdint>
 

@@ -7,6 +7,7 @@
 #include <ccomp/engine/host/ops.hpp>
 #include <ccomp/engine/host/pack.hpp>
 #include <ccomp/engine/host/parallel.hpp>
+
 #include <cmath>
 
 CCOMP_BEGIN

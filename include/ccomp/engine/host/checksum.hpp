@@ -3,6 +3,7 @@
 
 #include <ccomp/core/checksum.hpp>
 #include <ccomp/engine/host/parallel.hpp>
+
 #include <numeric>
 #include <vector>
 

@@ -2,11 +2,12 @@
 /// Finds the values of a tile whose magnitude reaches a bound, without a branch per value: the cost does not depend on
 /// what the values are.
 
-#include <array>
-#include <bit>
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/engine/host/quantizer.hpp>
 #include <ccomp/engine/host/random.hpp>
+
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 

@@ -4,6 +4,7 @@
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/core/tensor.hpp>
 #include <ccomp/engine/host/random.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

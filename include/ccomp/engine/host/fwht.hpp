@@ -7,6 +7,7 @@
 
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/engine/host/random.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <utility>

@@ -2,12 +2,13 @@
 /// Codes ascending indices and reads them back, in parallel stretches. Bytes from elsewhere are judged as a whole
 /// before anyone acts on a single index.
 
-#include <algorithm>
-#include <atomic>
-#include <bit>
 #include <ccomp/core/index_layout.hpp>
 #include <ccomp/engine/host/isa.hpp>
 #include <ccomp/engine/host/parallel.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
 #include <cstring>
 #include <span>
 #include <string>

@@ -3,6 +3,7 @@
 /// at once, which compilers do not find by themselves.
 
 #include <ccomp/engine/host/isa.hpp>
+
 #include <cstddef>
 #include <cstring>
 
@@ -18,9 +19,15 @@ using float_x16 [[gnu::vector_size(64)]] = float;
 /// Vectors are named by their width and passed by reference only: by value they would have another calling convention
 /// in each variant.
 template <std::size_t Bytes> struct lane_vector;
-template <> struct lane_vector<16> { using type = float_x4; };
-template <> struct lane_vector<32> { using type = float_x8; };
-template <> struct lane_vector<64> { using type = float_x16; };
+template <> struct lane_vector<16> {
+  using type = float_x4;
+};
+template <> struct lane_vector<32> {
+  using type = float_x8;
+};
+template <> struct lane_vector<64> {
+  using type = float_x16;
+};
 
 template <std::size_t Bytes> struct lanes {
   using vector = typename lane_vector<Bytes>::type;

@@ -2,6 +2,7 @@
 /// Memory hints: what the hardware does not guess by itself. They change speed only.
 
 #include <ccomp/engine/host/random.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

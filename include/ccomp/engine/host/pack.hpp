@@ -3,6 +3,7 @@
 
 #include <ccomp/core/layout.hpp>
 #include <ccomp/engine/host/isa.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -27,9 +28,15 @@ template <int Bits> constexpr std::uint64_t spread(std::uint64_t x) {
 template <int Bits> struct packed_word {  // what eight codes are packed into
   using type = std::uint64_t;
 };
-template <> struct packed_word<1> { using type = std::uint8_t; };
-template <> struct packed_word<2> { using type = std::uint16_t; };
-template <> struct packed_word<4> { using type = std::uint32_t; };
+template <> struct packed_word<1> {
+  using type = std::uint8_t;
+};
+template <> struct packed_word<2> {
+  using type = std::uint16_t;
+};
+template <> struct packed_word<4> {
+  using type = std::uint32_t;
+};
 
 /// Whole groups of eight codes; a store is as wide as Word, and the next group overwrites what is too many of it.
 template <int Bits, class Word>

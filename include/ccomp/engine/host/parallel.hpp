@@ -1,8 +1,9 @@
 #pragma once
 /// Splits independent work over a team: OpenMP where the compiler has it, std::thread otherwise.
 
-#include <algorithm>
 #include <ccomp/core/host_exec.hpp>
+
+#include <algorithm>
 #include <exception>
 #include <vector>
 

@@ -6,6 +6,7 @@
 #include <ccomp/engine/host/isa.hpp>
 #include <ccomp/engine/host/memory.hpp>
 #include <ccomp/engine/host/statistic.hpp>
+
 #include <cstring>
 
 CCOMP_BEGIN

@@ -5,6 +5,7 @@
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/engine/host/isa.hpp>
 #include <ccomp/engine/host/parallel.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -3,6 +3,7 @@
 
 #include <ccomp/core/random.hpp>
 #include <ccomp/engine/host/isa.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

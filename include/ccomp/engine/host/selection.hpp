@@ -6,13 +6,14 @@
 /// often that the candidates would not fit), histograms of the whole array put the bound right, at two to four times
 /// the cost. The result is exact and the same for any number of threads: the sample decides how fast, never what.
 
-#include <algorithm>
-#include <atomic>
 #include <ccomp/core/scratch.hpp>
 #include <ccomp/core/workspace.hpp>
 #include <ccomp/engine/host/compact.hpp>
 #include <ccomp/engine/host/parallel.hpp>
 #include <ccomp/engine/host/radix.hpp>
+
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <span>
 

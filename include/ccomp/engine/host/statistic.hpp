@@ -3,6 +3,7 @@
 
 #include <ccomp/core/layout.hpp>
 #include <ccomp/core/statistic.hpp>
+
 #include <cstddef>
 #include <utility>
 
@@ -29,8 +30,7 @@ template <class Statistic> [[gnu::always_inline]] inline Statistic scan(float co
     // The number of the sum is a constant: clang vectorises no loop that asks for it.
     [&]<int... K>(std::integer_sequence<int, K...>) __attribute__((always_inline)) {
       ((result.sum[K] = scan_sum<Statistic, K>(x, n)), ...);
-    }
-    (std::make_integer_sequence<int, Statistic::sums>{});
+    }(std::make_integer_sequence<int, Statistic::sums>{});
     return result;
   } else {
     Statistic result;

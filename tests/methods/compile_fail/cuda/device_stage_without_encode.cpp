@@ -1,8 +1,8 @@
 // expect: ccomp: device_stage<S> needs: static void encode\(S const&, device_queue, device_encode_call const&\)
+#include "../../../../examples/block_peak.hpp"
+
 #include <ccomp/codec.cuh>
 #include <ccomp/device_stage.cuh>
-
-#include "../../../../examples/block_peak.hpp"
 
 template <> struct ccomp::device_stage<mylab::block_peak> {
   static void decode(mylab::block_peak const&, device_queue, device_decode_call const&) {}

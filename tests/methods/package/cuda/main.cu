@@ -1,8 +1,9 @@
-#include <cublas_v2.h>
-
 #include <ccomp/codec.cuh>
 #include <ccomp/comm/nccl.hpp>
 #include <ccomp/quantize/cast.hpp>
+
+#include <cublas_v2.h>
+
 #include <cstdio>
 #include <cstring>
 #include <vector>
