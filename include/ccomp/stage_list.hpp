@@ -25,7 +25,6 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -58,8 +57,9 @@ struct joining_row {
   text_list compared{}, timed{}, examples{};
 };
 
+/// Returns `f(row...)`. (A function, not a tuple of rows: that would take every program half a second to compile.)
 // clang-format off
-inline constexpr std::tuple standard_stages{
+template <class F> constexpr decltype(auto) with_stage_rows(F const& f) { return f(
     stage_row<cast<bfloat16>>{.kind = family::cast, .summary = "16-bit float with 8 exponent bits; summed in flight",
         .compared = {"cast<bfloat16>"}},
     stage_row<cast<float16>>{.kind = family::cast, .summary = "16-bit float with 5 exponent bits; summed in flight",
@@ -127,8 +127,8 @@ inline constexpr std::tuple standard_stages{
         .compared = {"random_block(0.05, blocks=64)"},
         .timed = {"random_block(0.01)"},
         .examples = {"random_block(0.1)", "random_block(0.2, blocks=3)", "random_block(0.1, blocks=4, unbiased=true)",
-                     "random_block(0.2)|uniform_quantize<4>", "random_block(0.3, blocks=3)|uniform_quantize<5>"}},
-};
+                     "random_block(0.2)|uniform_quantize<4>", "random_block(0.3, blocks=3)|uniform_quantize<5>"}});
+}
 inline constexpr std::array joining_stages{
     joining_row{.name = "power_sgd", .kind = family::low_rank, .summary = "thin factors of a matrix, by one power iteration",
         .needs = "<ccomp/low_rank/power_sgd.hpp>, which needs Eigen (CMake: link ccomp::eigen)",
@@ -138,11 +138,8 @@ inline constexpr std::array joining_stages{
 
 /// Calls `f(std::type_identity<Stage>{}, row)` for each variant of each row.
 template <class F> void for_each_stage(F const& f) {
-  std::apply(
-      [&](auto const&... row) {
-        ([&]<class... S>(stage_row<S...> const& one) { (f(std::type_identity<S>{}, one), ...); }(row), ...);
-      },
-      standard_stages);
+  auto const each = [&]<class... S>(stage_row<S...> const& row) { (f(std::type_identity<S>{}, row), ...); };
+  with_stage_rows([&](auto const&... row) { (each(row), ...); });
 }
 
 /// Adds what is not in it yet.
@@ -156,7 +153,7 @@ inline void add_texts(std::vector<std::string>& all, text_list const& more) {
 /// The texts in the lists of every row, joining stages' last: `listed_texts([](auto const& row) { return row.compared; })`.
 template <class List> std::vector<std::string> listed_texts(List const& list) {
   std::vector<std::string> all;
-  std::apply([&](auto const&... row) { (add_texts(all, list(row)), ...); }, standard_stages);
+  with_stage_rows([&](auto const&... row) { (add_texts(all, list(row)), ...); });
   for (auto const& row : joining_stages) add_texts(all, list(row));
   return all;
 }
@@ -168,16 +165,20 @@ template <class... S> struct stage_types {};
 template <class... A, class... B> stage_types<A..., B...> operator+(stage_types<A...>, stage_types<B...>);
 template <bool Take, class S> using taken = std::conditional_t<Take, stage_types<S>, stage_types<>>;
 
-template <std::size_t Row, class... S, std::size_t... I>
-auto usual_of_row(stage_row<S...> const&, std::index_sequence<I...>)
-    -> decltype((stage_types<>{} + ... + taken<(I < std::get<Row>(standard_stages).usual), S>{}));
-template <std::size_t Row, class... S>
-auto usual_of_row(stage_row<S...> const& row) -> decltype(usual_of_row<Row>(row, std::index_sequence_for<S...>{}));
-template <std::size_t... Row>
-auto usual_of_rows(std::index_sequence<Row...>)
-    -> decltype((stage_types<>{} + ... + usual_of_row<Row>(std::get<Row>(standard_stages))));
+template <std::size_t Usual, class... S, std::size_t... I>
+auto first_of_row(stage_row<S...>, std::index_sequence<I...>)
+    -> decltype((stage_types<>{} + ... + taken<(I < Usual), S>{}));
+template <std::size_t Usual, class... S>
+auto first_of_row(stage_row<S...> row) -> decltype(first_of_row<Usual>(row, std::index_sequence_for<S...>{}));
+
+inline constexpr auto usual_counts = with_stage_rows([](auto const&... row) { return std::array{row.usual...}; });
+template <class... Row> struct row_types {};
+using all_rows = decltype(with_stage_rows([]<class... Row>(Row const&...) { return row_types<Row...>{}; }));
+template <class... Row, std::size_t... I>
+auto first_of_rows(row_types<Row...>, std::index_sequence<I...>)
+    -> decltype((stage_types<>{} + ... + first_of_row<usual_counts[I]>(Row{})));
 /// The first `usual` variants of each row, as stage_types<...>.
-using usual_stages = decltype(usual_of_rows(std::make_index_sequence<std::tuple_size_v<decltype(standard_stages)>>{}));
+using usual_stages = decltype(first_of_rows(all_rows{}, std::make_index_sequence<usual_counts.size()>{}));
 
 }  // namespace detail
 CCOMP_END

@@ -3,6 +3,8 @@
 
 #include <ccomp/core/communicator.hpp>
 #include <ccomp/core/exclusive.hpp>
+#include <ccomp/core/function_ref.hpp>
+#include <ccomp/core/joining_threads.hpp>
 #include <ccomp/engine/host/typed_sum.hpp>
 
 #include <chrono>
@@ -11,7 +13,6 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -46,11 +47,15 @@ class thread_group {
 
   /// Calls `f(thread_communicator&)` on one thread per rank and returns when all have ended. If a rank throws, the
   /// others get an exception at their current or next collective, and `run` throws what the first rank threw.
-  template <class F> void run(F const& f);
+  template <class F> void run(F const& f) {
+    run_ranks([&](thread_communicator& comm) { f(comm); });
+  }
 
  private:
   friend class thread_communicator;
   template <class> friend struct detail::thread_transport;
+
+  void run_ranks(detail::function_ref<void(thread_communicator&)> f);
 
   /// What a rank shows the others during one exchange.
   struct alignas(64) post {
@@ -269,7 +274,7 @@ class thread_communicator {
     if (bytes > 0) std::memcpy(to.data() + at, static_cast<std::byte const*>(from) + offset, bytes);
   }
   /// Meets the other ranks, reads what they show, and meets them again.
-  template <class F> void meet(F const& read) {
+  void meet(detail::function_ref<void()> read) {
     if (failed_) group_->refuse_failed(rank_);
     group_->arrive(rank_, thread_group::meeting::before_reading);
     try {
@@ -282,9 +287,8 @@ class thread_communicator {
     group_->arrive(rank_, thread_group::meeting::after_reading);
   }
   /// Every rank shows a buffer, every rank reads, and no rank returns while another still reads.
-  template <class F>
-  void share(std::span<std::byte const> send, F const& read, std::shared_ptr<void> transport = nullptr,
-             detail::thread_partners with = {}) {
+  void share(std::span<std::byte const> send, detail::function_ref<void()> read,
+             std::shared_ptr<void> transport = nullptr, detail::thread_partners with = {}) {
     detail::exclusive_use const alone(in_use_, "thread_communicator", "thread_communicator");
     auto& mine = post(rank_);
     mine.send = send.data();
@@ -339,24 +343,24 @@ class thread_communicator {
   detail::in_use in_use_;
 };
 
-template <class F> void thread_group::run(F const& f) {
+inline void thread_group::run_ranks(detail::function_ref<void(thread_communicator&)> f) {
   std::exception_ptr first;
   std::mutex first_mutex;
   std::string not_started;
   {
-    std::vector<std::jthread> threads;
-    threads.reserve(static_cast<std::size_t>(ranks_));
+    auto const rank = [&](int r) {
+      thread_communicator comm(*this, r);
+      try {
+        f(comm);
+      } catch (...) {  // noted before `comm` goes and stops the others, whose errors only follow from this one
+        std::lock_guard const lock(first_mutex);
+        if (!first) first = std::current_exception();
+      }
+    };
+    detail::joining_threads threads(static_cast<std::size_t>(ranks_));
     join();  // a rank that ends before another has begun must not look like the last one out
     for (int r = 0; r < ranks_ && not_started.empty(); ++r) try {
-        threads.emplace_back([&, r] {
-          thread_communicator comm(*this, r);
-          try {
-            f(comm);
-          } catch (...) {  // noted before `comm` goes and stops the others, whose errors only follow from this one
-            std::lock_guard const lock(first_mutex);
-            if (!first) first = std::current_exception();
-          }
-        });
+        threads.start(rank, r);
       } catch (std::exception const& e) {
         not_started = "the thread of rank " + std::to_string(r) + " cannot be started (" + e.what() + ")";
         std::lock_guard const lock(mutex_);

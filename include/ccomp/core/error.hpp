@@ -61,9 +61,13 @@ struct source {
   }
 };
 
+// What only fails is cold: compilers make it small, quickly, and keep it away from what succeeds.
 template <class Error = invalid_argument>
-[[noreturn]] inline void fail(std::string const& why, source at = source::current()) {
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail(std::string const& why, source at = source::current()) {
   throw Error("ccomp: " + why + " [" + at.text() + "]");
+}
+template <class Error, class Why> [[noreturn, gnu::cold, gnu::noinline]] void fail_with(Why const& why, source at) {
+  fail<Error>(std::string(why()), at);
 }
 
 /// `why` is a string for constant text or a callable that builds one, so that a successful check never allocates.
@@ -72,7 +76,7 @@ inline void expects(bool ok, Why&& why, source at = source::current()) {
   if (ok) [[likely]]
     return;
   if constexpr (requires { why(); })
-    fail<Error>(std::string(why()), at);
+    fail_with<Error>(why, at);
   else
     fail<Error>(std::string(why), at);
 }

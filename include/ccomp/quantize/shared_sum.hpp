@@ -4,6 +4,7 @@
 #include <ccomp/core/communicator.hpp>
 #include <ccomp/core/scratch.hpp>
 #include <ccomp/engine/host/block_codec.hpp>
+#include <ccomp/engine/host/random.hpp>
 
 CCOMP_BEGIN
 namespace detail {

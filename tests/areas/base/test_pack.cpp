@@ -66,6 +66,20 @@ struct guarded {
   }
 };
 
+/// Calls `f` with the width as a compile-time constant.
+template <class F, int Bits = 8> void with_bits(int bits, F const& f) {
+  if constexpr (Bits > 1) {
+    if (bits < Bits) return with_bits<F, Bits - 1>(bits, f);
+  }
+  f.template operator()<Bits>();
+}
+void pack(instruction_set isa, int bits, std::uint8_t const* codes, std::size_t n, std::uint8_t* out) {
+  with_bits(bits, [&]<int Bits> { detail::pack_bits<Bits>(isa, codes, n, out); });
+}
+void unpack(instruction_set isa, int bits, std::uint8_t const* in, std::size_t n, std::uint8_t* codes) {
+  with_bits(bits, [&]<int Bits> { detail::unpack_bits<Bits>(isa, in, n, codes); });
+}
+
 }  // namespace
 
 TEST_CASE("pack: a known example") {
@@ -73,7 +87,7 @@ TEST_CASE("pack: a known example") {
   // 3 bits each, low first: 001 010 011 100 101 110 111 000 111
   std::vector<std::uint8_t> const expected{0xd1, 0x58, 0x1f, 0x07};
   std::vector<std::uint8_t> out(4);
-  detail::pack_codes(instruction_set::baseline, 3, codes.data(), codes.size(), out.data());
+  pack(instruction_set::baseline, 3, codes.data(), codes.size(), out.data());
   CHECK(out == expected);
   CHECK(naive_pack(codes, 3) == expected);
 }
@@ -95,7 +109,7 @@ TEST_CASE("pack: every width, size and instruction set gives the naive stream an
         auto const codes = random_codes(n, bits);  // of exact size: a read beyond it shows under ASan
         auto const expected = naive_pack(codes, bits);
         guarded out(expected.size(), n % 4);
-        detail::pack_codes(isa, bits, codes.data(), n, out.data());
+        pack(isa, bits, codes.data(), n, out.data());
         if (out.content() != expected) ++wrong, last_wrong = n;
         outside += !out.untouched();
       }
@@ -115,7 +129,7 @@ TEST_CASE("unpack: every width, size and instruction set reads the naive stream 
         auto const codes = random_codes(n, bits);
         auto const packed = naive_pack(codes, bits);
         guarded out(n, n % 4);
-        detail::unpack_codes(isa, bits, packed.data(), n, out.data());
+        unpack(isa, bits, packed.data(), n, out.data());
         if (out.content() != codes) ++wrong, last_wrong = n;
         outside += !out.untouched();
       }
@@ -136,7 +150,7 @@ TEST_CASE("unpack: bits of the last byte beyond the last code are ignored") {
         std::size_t const used = n * static_cast<std::size_t>(bits) % 8;
         if (used != 0) packed.back() = static_cast<std::uint8_t>(packed.back() | (0xffu << used));
         std::vector<std::uint8_t> out(n, canary);
-        detail::unpack_codes(isa, bits, packed.data(), n, out.data());
+        unpack(isa, bits, packed.data(), n, out.data());
         CHECK(out == codes);
       }
 }

@@ -5,8 +5,8 @@
 #include <ccomp/core/residual.hpp>
 #include <ccomp/engine/host/convert.hpp>
 #include <ccomp/engine/host/ops.hpp>
-#include <ccomp/engine/host/pack.hpp>
 #include <ccomp/engine/host/parallel.hpp>
+#include <ccomp/engine/host/random.hpp>
 
 #include <cmath>
 
@@ -184,11 +184,10 @@ class block_codec {
       fill_random16(context_.isa, context_.stream(quantizer_->seed(segment_.end.stage), use_rounding),
                     context_.first + first, b.random, n);
     std::byte* const packed = payload + layout_.side + packed_bytes(first, quantizer_->bits);
-    std::uint8_t* const codes = quantizer_->bits == 8 ? reinterpret_cast<std::uint8_t*>(packed) : b.codes;
+    std::uint8_t* const codes = loops_->pack ? b.codes : reinterpret_cast<std::uint8_t*>(packed);
     loops_->encode(segment_.end.stage, context_.isa, x, n, payload + first / block_ * parameter_bytes_, codes, b.random,
                    ahead);
-    if (quantizer_->bits != 8)
-      pack_codes(context_.isa, quantizer_->bits, codes, n, reinterpret_cast<std::uint8_t*>(packed));
+    if (loops_->pack) loops_->pack(context_.isa, codes, n, reinterpret_cast<std::uint8_t*>(packed));
     return codes;
   }
   void decode(std::byte const* payload, std::size_t first, std::size_t n, float* out, tile_buffers& b) const {
@@ -217,8 +216,8 @@ class block_codec {
   std::uint8_t const* unpack(std::byte const* payload, std::size_t first, std::size_t n, tile_buffers& b) const {
     auto const* packed =
         reinterpret_cast<std::uint8_t const*>(payload + layout_.side + packed_bytes(first, quantizer_->bits));
-    if (quantizer_->bits == 8) return packed;
-    unpack_codes(context_.isa, quantizer_->bits, packed, n, b.codes);
+    if (!loops_->unpack) return packed;
+    loops_->unpack(context_.isa, packed, n, b.codes);
     return b.codes;
   }
   void decode_raw(std::byte const* payload, std::size_t first, std::size_t n, float* out) const {

@@ -5,6 +5,7 @@
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/engine/host/quantizer.hpp>
 #include <ccomp/engine/host/random.hpp>
+#include <ccomp/engine/host/x86.hpp>
 
 #include <array>
 #include <bit>
@@ -25,21 +26,26 @@ using tile_offsets = std::uint32_t[tile_values + offset_slack];
 }
 
 #if CCOMP_X86_VARIANTS
-[[CCOMP_INTRINSICS(CCOMP_TARGET_AVX512)]] inline std::size_t offsets_reaching_avx512(float const* x, std::size_t n,
+[[CCOMP_X86_TARGET(CCOMP_TARGET_AVX512)]] inline std::size_t offsets_reaching_avx512(float const* x, std::size_t n,
                                                                                      std::uint32_t key,
                                                                                      std::uint32_t* out) {
-  __m512i const bound = _mm512_set1_epi32(static_cast<int>(key)), magnitude = _mm512_set1_epi32(0x7fffffff),
-                next = _mm512_set1_epi32(16);
-  __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  int_x16 const bound = int_x16{} + static_cast<std::int32_t>(key);
+  int_x16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   std::size_t found = 0;
-  for (std::size_t i = 0; i < n; i += 16) {
+  for (std::size_t i = 0; i < n; i += 16, lane += 16) {
     fetch_ahead(x + i);
-    auto const inside = static_cast<__mmask16>(n - i >= 16 ? 0xffffu : (1u << (n - i)) - 1u);
-    __m512i const bits = _mm512_maskz_loadu_epi32(inside, x + i);
-    __mmask16 const hit = _mm512_mask_cmpge_epu32_mask(inside, _mm512_and_si512(bits, magnitude), bound);
-    _mm512_storeu_si512(out + found, _mm512_maskz_compress_epi32(hit, lane));
-    found += static_cast<std::size_t>(__builtin_popcount(hit));
-    lane = _mm512_add_epi32(lane, next);
+    int_x16 bits{};
+    unsigned inside = 0xffff;
+    if (n - i >= 16) {
+      load_vector(bits, x + i);
+    } else {
+      inside = (1u << (n - i)) - 1u;
+      std::memcpy(&bits, x + i, (n - i) * sizeof *x);
+    }
+    int_x16 hits;
+    unsigned const set = compress_reaching(bits & 0x7fffffff, bound, inside, lane, hits);
+    store_vector(hits, out + found);
+    found += static_cast<std::size_t>(__builtin_popcount(set));
   }
   return found;
 }
@@ -57,21 +63,21 @@ struct lane_table {
 };
 inline constexpr lane_table lanes_of{};
 
-[[CCOMP_INTRINSICS(CCOMP_TARGET_AVX2)]] inline std::size_t offsets_reaching_avx2(float const* x, std::size_t n,
+[[CCOMP_X86_TARGET(CCOMP_TARGET_AVX2)]] inline std::size_t offsets_reaching_avx2(float const* x, std::size_t n,
                                                                                  std::uint32_t key,
                                                                                  std::uint32_t* out) {
   // Keys have a clear sign bit, so that the signed comparison serves; nothing is above a bound of 2^31 or more.
   if (key > 0x7fffffffu) return 0;
-  __m256i const below = _mm256_set1_epi32(static_cast<int>(key) - 1), magnitude = _mm256_set1_epi32(0x7fffffff);
+  int_x8 const below = int_x8{} + (static_cast<std::int32_t>(key) - 1);
   std::size_t found = 0, i = 0;
   for (; i + 8 <= n; i += 8) {
     fetch_ahead(x + i);
-    __m256i const bits = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(x + i));
-    __m256i const hit = _mm256_cmpgt_epi32(_mm256_and_si256(bits, magnitude), below);
-    auto const set = static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(hit)));
-    __m128i const lanes = _mm_loadl_epi64(reinterpret_cast<__m128i const*>(lanes_of.lanes[set]));
-    __m256i const base = _mm256_set1_epi32(static_cast<int>(i));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + found), _mm256_add_epi32(_mm256_cvtepu8_epi32(lanes), base));
+    int_x8 bits;
+    load_vector(bits, x + i);
+    unsigned const set = sign_bits((bits & 0x7fffffff) > below);
+    int_x8 lanes;
+    widen_bytes(lanes_of.lanes[set], lanes);
+    store_vector(lanes + static_cast<std::int32_t>(i), out + found);
     found += static_cast<std::size_t>(__builtin_popcount(set));
   }
   for (; i < n; ++i) {

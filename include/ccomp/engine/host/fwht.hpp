@@ -7,6 +7,7 @@
 
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/engine/host/random.hpp>
+#include <ccomp/engine/host/x86.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -82,68 +83,51 @@ template <int Levels, bool Last>
 }
 
 #if CCOMP_X86_VARIANTS
-// Within a register: swap the halves of each pair, then add it to the original times 1 or -1. The product is exact, so
-// the fused operation rounds once, like the plain sum.
-// (Masked forms with a full mask: g++ 12 warns about its own header in the plain ones.)
-template <std::size_t Registers>
-[[CCOMP_INTRINSICS(CCOMP_TARGET_AVX512)]] void lower_levels_avx512(float* x, std::size_t n) {
-  __m512 const one = _mm512_set1_ps(1.0f);
-  // No lambda: behind nvcc's front end g++ forgets what such a one is compiled for.
-  __m512 const s1 = _mm512_mask_sub_ps(one, 0xaaaa, _mm512_setzero_ps(), one),
-               s2 = _mm512_mask_sub_ps(one, 0xcccc, _mm512_setzero_ps(), one),
-               s4 = _mm512_mask_sub_ps(one, 0xf0f0, _mm512_setzero_ps(), one),
-               s8 = _mm512_mask_sub_ps(one, 0xff00, _mm512_setzero_ps(), one);
-  for (std::size_t base = 0; base < n; base += 16 * Registers) {
-    __m512 v[Registers];
+/// 1 in the lanes whose number has no bit of Distance, -1 in the others.
+template <std::size_t Distance, class V> [[gnu::always_inline]] inline void alternating_signs(V& signs) {
+  for (std::size_t lane = 0; lane < sizeof(V) / sizeof(float); ++lane) signs[lane] = lane & Distance ? -1.0f : 1.0f;
+}
+/// Within a register: lanes change places with their partners, then each is added to the original times 1 or -1. The
+/// product is exact, so that a fused operation rounds like the plain sum.
+template <std::size_t Distance, class V> [[gnu::always_inline]] inline void level_in_register(V& x) {
+  V signs, partners;
+  alternating_signs<Distance>(signs);
+  swap_lanes<Distance>(x, partners, std::make_index_sequence<sizeof(V) / sizeof(float)>{});
+  x = x * signs + partners;
+}
+template <class V, std::size_t Registers> [[gnu::always_inline]] inline void lower_levels_as(float* x, std::size_t n) {
+  constexpr std::size_t lanes = sizeof(V) / sizeof(float);
+  for (std::size_t base = 0; base < n; base += lanes * Registers) {
+    V v[Registers];
     CCOMP_HOST_UNROLL(8)
     for (std::size_t k = 0; k < Registers; ++k) {
-      __m512 a = _mm512_loadu_ps(x + base + 16 * k);
-      a = _mm512_fmadd_ps(a, s1, _mm512_maskz_permute_ps(0xffff, a, 0xb1));
-      a = _mm512_fmadd_ps(a, s2, _mm512_maskz_permute_ps(0xffff, a, 0x4e));
-      a = _mm512_fmadd_ps(a, s4, _mm512_maskz_shuffle_f32x4(0xffff, a, a, 0xb1));
-      v[k] = _mm512_fmadd_ps(a, s8, _mm512_maskz_shuffle_f32x4(0xffff, a, a, 0x4e));
+      load_vector(v[k], x + base + lanes * k);
+      level_in_register<1>(v[k]);
+      level_in_register<2>(v[k]);
+      level_in_register<4>(v[k]);
+      if constexpr (lanes == 16) level_in_register<8>(v[k]);
     }
     CCOMP_HOST_UNROLL(3)
     for (std::size_t s = 1; s < Registers; s *= 2) {
       CCOMP_HOST_UNROLL(8)
       for (std::size_t k = 0; k < Registers; ++k)
         if ((k & s) == 0) {
-          __m512 const a = v[k], b = v[k + s];
+          V const a = v[k], b = v[k + s];
           v[k] = a + b;
           v[k + s] = a - b;
         }
     }
     CCOMP_HOST_UNROLL(8)
-    for (std::size_t k = 0; k < Registers; ++k) _mm512_storeu_ps(x + base + 16 * k, v[k]);
+    for (std::size_t k = 0; k < Registers; ++k) store_vector(v[k], x + base + lanes * k);
   }
 }
-
 template <std::size_t Registers>
-[[CCOMP_INTRINSICS(CCOMP_TARGET_AVX2)]] void lower_levels_avx2(float* x, std::size_t n) {
-  __m256 const s1 = _mm256_setr_ps(1, -1, 1, -1, 1, -1, 1, -1), s2 = _mm256_setr_ps(1, 1, -1, -1, 1, 1, -1, -1),
-               s4 = _mm256_setr_ps(1, 1, 1, 1, -1, -1, -1, -1);
-  for (std::size_t base = 0; base < n; base += 8 * Registers) {
-    __m256 v[Registers];
-    CCOMP_HOST_UNROLL(8)
-    for (std::size_t k = 0; k < Registers; ++k) {
-      __m256 a = _mm256_loadu_ps(x + base + 8 * k);
-      a = _mm256_fmadd_ps(a, s1, _mm256_permute_ps(a, 0xb1));
-      a = _mm256_fmadd_ps(a, s2, _mm256_permute_ps(a, 0x4e));
-      v[k] = _mm256_fmadd_ps(a, s4, _mm256_permute2f128_ps(a, a, 1));
-    }
-    CCOMP_HOST_UNROLL(3)
-    for (std::size_t s = 1; s < Registers; s *= 2) {
-      CCOMP_HOST_UNROLL(8)
-      for (std::size_t k = 0; k < Registers; ++k)
-        if ((k & s) == 0) {
-          __m256 const a = v[k], b = v[k + s];
-          v[k] = a + b;
-          v[k + s] = a - b;
-        }
-    }
-    CCOMP_HOST_UNROLL(8)
-    for (std::size_t k = 0; k < Registers; ++k) _mm256_storeu_ps(x + base + 8 * k, v[k]);
-  }
+[[CCOMP_X86_TARGET(CCOMP_TARGET_AVX512)]] void lower_levels_avx512(float* x, std::size_t n) {
+  lower_levels_as<float_x16, Registers>(x, n);
+}
+template <std::size_t Registers>
+[[CCOMP_X86_TARGET(CCOMP_TARGET_AVX2)]] void lower_levels_avx2(float* x, std::size_t n) {
+  lower_levels_as<float_x8, Registers>(x, n);
 }
 #endif
 

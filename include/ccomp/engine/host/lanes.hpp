@@ -3,6 +3,7 @@
 /// at once, which compilers do not find by themselves.
 
 #include <ccomp/engine/host/isa.hpp>
+#include <ccomp/engine/host/vector_types.hpp>
 
 #include <cstddef>
 #include <cstring>
@@ -11,10 +12,6 @@ CCOMP_BEGIN
 namespace detail {
 
 inline constexpr std::size_t lane_count = 16;
-
-using float_x4 [[gnu::vector_size(16)]] = float;
-using float_x8 [[gnu::vector_size(32)]] = float;
-using float_x16 [[gnu::vector_size(64)]] = float;
 
 /// Vectors are named by their width and passed by reference only: by value they would have another calling convention
 /// in each variant.

@@ -1,7 +1,7 @@
 #pragma once
 /// Memory hints: what the hardware does not guess by itself. They change speed only.
 
-#include <ccomp/engine/host/random.hpp>
+#include <ccomp/engine/host/x86.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -24,20 +24,22 @@ template <class T> [[gnu::always_inline]] inline void prefetch_values(T const* x
 inline constexpr std::size_t streaming_bytes = std::size_t{32} << 20;
 
 #if CCOMP_X86_VARIANTS
-[[CCOMP_INTRINSICS(CCOMP_TARGET_AVX512)]] inline std::size_t stream_avx512(std::byte const* from, std::size_t bytes,
-                                                                           std::byte* to) {
+template <class V>
+[[gnu::always_inline]] inline std::size_t stream_as(std::byte const* from, std::size_t bytes, std::byte* to) {
   std::size_t i = 0;
-  for (; i + 64 <= bytes; i += 64)
-    _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i), _mm512_loadu_si512(from + i));
+  for (V x; i + sizeof x <= bytes; i += sizeof x) {
+    load_vector(x, from + i);
+    stream_vector(x, to + i);
+  }
   return i;
 }
-[[CCOMP_INTRINSICS(CCOMP_TARGET_AVX2)]] inline std::size_t stream_avx2(std::byte const* from, std::size_t bytes,
+[[CCOMP_X86_TARGET(CCOMP_TARGET_AVX512)]] inline std::size_t stream_avx512(std::byte const* from, std::size_t bytes,
+                                                                           std::byte* to) {
+  return stream_as<word_x8>(from, bytes, to);
+}
+[[CCOMP_X86_TARGET(CCOMP_TARGET_AVX2)]] inline std::size_t stream_avx2(std::byte const* from, std::size_t bytes,
                                                                        std::byte* to) {
-  std::size_t i = 0;
-  for (; i + 32 <= bytes; i += 32)
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i),
-                        _mm256_loadu_si256(reinterpret_cast<__m256i const*>(from + i)));
-  return i;
+  return stream_as<word_x4>(from, bytes, to);
 }
 #endif
 
@@ -62,7 +64,7 @@ inline void stream(instruction_set isa, void const* from, std::size_t bytes, voi
 }
 inline void stream_end() {
 #if CCOMP_X86_VARIANTS
-  _mm_sfence();
+  stream_fence();
 #endif
 }
 

@@ -4,6 +4,7 @@
 
 #include <ccomp/core/chain.hpp>
 #include <ccomp/core/tensor.hpp>
+#include <ccomp/engine/host/pack.hpp>
 #include <ccomp/engine/host/quantizer.hpp>
 
 CCOMP_BEGIN
@@ -29,6 +30,9 @@ struct quantizer_loops {
                      std::size_t n, float* out);
   void (*residual)(void const* stage, instruction_set, std::byte const* side, std::uint8_t const* codes, std::size_t n,
                    float const* v, float* residual);
+  /// Codes, one per byte, to a bit stream and back. Null where a code is a whole byte.
+  void (*pack)(instruction_set, std::uint8_t const* codes, std::size_t n, std::uint8_t* packed) = nullptr;
+  void (*unpack)(instruction_set, std::uint8_t const* packed, std::size_t n, std::uint8_t* codes) = nullptr;
 };
 
 struct vector_loops {
@@ -80,34 +84,42 @@ inline constexpr transform_loops transform_loops_of = {
 
 template <class Pieces> using tile_of = quantizer_tile<std::remove_cvref_t<Pieces>>;
 
-template <class S>
-inline constexpr quantizer_loops quantizer_loops_of = {
-    [](void const* s, instruction_set isa, float const* x, std::size_t n, std::byte* side, std::uint8_t* codes,
-       std::uint16_t const* random, float const* ahead) {
-      std::size_t const block = as<S>(s).block;
-      with_pieces(as<S>(s), [&](auto const& q) {
-        tile_of<decltype(q)>::encode_on(isa, q, block, x, n, side, codes, random, ahead);
-      });
-    },
-    [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes, std::size_t n,
-       float* out) {
-      std::size_t const block = as<S>(s).block;
-      with_decoder(as<S>(s),
-                   [&](auto const& q) { tile_of<decltype(q)>::decode_on(isa, q, block, side, codes, n, out); });
-    },
-    [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes, std::size_t n,
-       float* out) {
-      std::size_t const block = as<S>(s).block;
-      with_decoder(as<S>(s),
-                   [&](auto const& q) { tile_of<decltype(q)>::accumulate_on(isa, q, block, side, codes, n, out); });
-    },
-    [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes, std::size_t n,
-       float const* v, float* residual) {
-      std::size_t const block = as<S>(s).block;
-      with_decoder(as<S>(s), [&](auto const& q) {
-        tile_of<decltype(q)>::residual_on(isa, q, block, side, codes, n, v, residual);
-      });
-    }};
+template <class S> constexpr quantizer_loops make_quantizer_loops() {
+  quantizer_loops loops{[](void const* s, instruction_set isa, float const* x, std::size_t n, std::byte* side,
+                           std::uint8_t* codes, std::uint16_t const* random, float const* ahead) {
+                          std::size_t const block = as<S>(s).block;
+                          with_pieces(as<S>(s), [&](auto const& q) {
+                            tile_of<decltype(q)>::encode_on(isa, q, block, x, n, side, codes, random, ahead);
+                          });
+                        },
+                        [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes,
+                           std::size_t n, float* out) {
+                          std::size_t const block = as<S>(s).block;
+                          with_decoder(as<S>(s), [&](auto const& q) {
+                            tile_of<decltype(q)>::decode_on(isa, q, block, side, codes, n, out);
+                          });
+                        },
+                        [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes,
+                           std::size_t n, float* out) {
+                          std::size_t const block = as<S>(s).block;
+                          with_decoder(as<S>(s), [&](auto const& q) {
+                            tile_of<decltype(q)>::accumulate_on(isa, q, block, side, codes, n, out);
+                          });
+                        },
+                        [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes,
+                           std::size_t n, float const* v, float* residual) {
+                          std::size_t const block = as<S>(s).block;
+                          with_decoder(as<S>(s), [&](auto const& q) {
+                            tile_of<decltype(q)>::residual_on(isa, q, block, side, codes, n, v, residual);
+                          });
+                        }};
+  if constexpr (S::bits < 8) {
+    loops.pack = &pack_bits<S::bits>;
+    loops.unpack = &unpack_bits<S::bits>;
+  }
+  return loops;
+}
+template <class S> inline constexpr quantizer_loops quantizer_loops_of = make_quantizer_loops<S>();
 
 template <class S>
 inline constexpr vector_loops vector_loops_of = {

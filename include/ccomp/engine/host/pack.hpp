@@ -60,12 +60,14 @@ void unpack_groups(std::uint8_t const* CCOMP_RESTRICT in, std::size_t groups, st
 
 /// Groups that may be handled with whole words without touching a byte past the last code's.
 template <int Bits> constexpr std::size_t whole_word_groups(std::size_t n) {
-  constexpr bool exact = Bits == 1 || Bits == 2 || Bits == 4;
+  constexpr bool exact = (Bits & (Bits - 1)) == 0;
   std::size_t const groups = n / 8;
   return exact ? groups : groups > 7 ? groups - 7 : 0;
 }
 
+/// Writes exactly `packed_bytes(n, Bits)`; codes are below 2^Bits.
 template <int Bits> void pack_bits(instruction_set isa, std::uint8_t const* codes, std::size_t n, std::uint8_t* out) {
+  if (n == 0) return;
   std::size_t g = whole_word_groups<Bits>(n);
   run(isa, [&] { pack_groups<Bits, typename packed_word<Bits>::type>(codes, g, out); });
   for (; 8 * g < n; ++g) {
@@ -77,7 +79,9 @@ template <int Bits> void pack_bits(instruction_set isa, std::uint8_t const* code
   }
 }
 
+/// Reads exactly `packed_bytes(n, Bits)`.
 template <int Bits> void unpack_bits(instruction_set isa, std::uint8_t const* in, std::size_t n, std::uint8_t* codes) {
+  if (n == 0) return;
   std::size_t g = whole_word_groups<Bits>(n);
   run(isa, [&] { unpack_groups<Bits, typename packed_word<Bits>::type>(in, g, codes); });
   for (; 8 * g < n; ++g) {
@@ -87,45 +91,6 @@ template <int Bits> void unpack_bits(instruction_set isa, std::uint8_t const* in
     x = spread<Bits>(x);
     std::memcpy(codes + 8 * g, &x, left);
   }
-}
-
-/// Calls `f` with the width as a compile-time constant.
-template <class F> void with_bits(int bits, F const& f) {
-  switch (bits) {
-    case 1:
-      return f.template operator()<1>();
-    case 2:
-      return f.template operator()<2>();
-    case 3:
-      return f.template operator()<3>();
-    case 4:
-      return f.template operator()<4>();
-    case 5:
-      return f.template operator()<5>();
-    case 6:
-      return f.template operator()<6>();
-    default:
-      return f.template operator()<7>();
-  }
-}
-
-/// Writes exactly `packed_bytes(n, bits)`; codes are below 2^bits.
-inline void pack_codes(instruction_set isa, int bits, std::uint8_t const* codes, std::size_t n, std::uint8_t* out) {
-  if (n == 0) return;
-  if (bits == 8) {
-    std::memcpy(out, codes, n);
-    return;
-  }
-  with_bits(bits, [&]<int Bits> { pack_bits<Bits>(isa, codes, n, out); });
-}
-/// Reads exactly `packed_bytes(n, bits)`.
-inline void unpack_codes(instruction_set isa, int bits, std::uint8_t const* in, std::size_t n, std::uint8_t* codes) {
-  if (n == 0) return;
-  if (bits == 8) {
-    std::memcpy(codes, in, n);
-    return;
-  }
-  with_bits(bits, [&]<int Bits> { unpack_bits<Bits>(isa, in, n, codes); });
 }
 
 }  // namespace detail

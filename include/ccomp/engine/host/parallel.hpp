@@ -1,7 +1,9 @@
 #pragma once
 /// Splits independent work over a team: OpenMP where the compiler has it, std::thread otherwise.
 
+#include <ccomp/core/function_ref.hpp>
 #include <ccomp/core/host_exec.hpp>
+#include <ccomp/core/joining_threads.hpp>
 
 #include <algorithm>
 #include <exception>
@@ -11,10 +13,10 @@ CCOMP_BEGIN
 namespace detail {
 
 /// Calls `f(part, parts)` once for each part, concurrently. The first exception is rethrown once all have ended.
-template <class F> void run_team(int parts, F const& f) {
+inline void run_team(int parts, function_ref<void(int, int)> f) {
   if (parts <= 1) return f(0, 1);
   std::vector<std::exception_ptr> errors(static_cast<std::size_t>(parts));
-  auto guarded = [&](int part) {
+  auto const guarded = [&](int part) {
     try {
       f(part, parts);
     } catch (...) {
@@ -27,9 +29,8 @@ template <class F> void run_team(int parts, F const& f) {
   for (int part = 0; part < parts; ++part) guarded(part);
 #else
   {
-    std::vector<std::jthread> team;
-    team.reserve(static_cast<std::size_t>(parts) - 1);
-    for (int part = 1; part < parts; ++part) team.emplace_back(guarded, part);
+    joining_threads team(static_cast<std::size_t>(parts) - 1);
+    for (int part = 1; part < parts; ++part) team.start(guarded, part);
     guarded(0);
   }
 #endif
@@ -46,7 +47,8 @@ inline int team_size(host_exec const& ex, std::size_t values) {
 }
 
 /// Calls `f(begin, end)` on contiguous ranges that cover [0, items); each item stands for `values_each` values.
-template <class F> void parallel_ranges(host_exec const& ex, std::size_t items, std::size_t values_each, F const& f) {
+inline void parallel_ranges(host_exec const& ex, std::size_t items, std::size_t values_each,
+                            function_ref<void(std::size_t, std::size_t)> f) {
   if (items == 0) return;
   run_team(team_size(ex, items * values_each), [&](int part, int parts) {
     auto const p = static_cast<std::size_t>(part), ps = static_cast<std::size_t>(parts);
