@@ -25,6 +25,7 @@ template <class T> void narrow_loop(float const* CCOMP_RESTRICT in, std::size_t 
 // too large, which becomes the largest number here. (bfloat16 and float need only integer operations, which the plain
 // loop vectorises.)
 inline constexpr std::int32_t half_largest = 0x477fe000;  // the bits of 65504
+inline constexpr std::int32_t half_nan = 0x7fffffff;      // a float whose conversion is the canonical half
 template <class Float, class Half>
 [[gnu::always_inline]] inline std::size_t widen_halves_as(float16 const* in, std::size_t n, float* out) {
   constexpr std::size_t lanes = sizeof(Float) / sizeof(float);
@@ -47,7 +48,7 @@ template <class Float, class Int, class Half>
     load_vector(bits, in + i);
     Int const a = bits & 0x7fffffff;
     bits = ((a > half_largest) & (a < static_cast<std::int32_t>(inf_bits))) ? (bits ^ a) | half_largest : bits;
-    bits = a > static_cast<std::int32_t>(inf_bits) ? Int{} + static_cast<std::int32_t>(nan_bits) : bits;
+    bits = a > static_cast<std::int32_t>(inf_bits) ? Int{} + half_nan : bits;
     Float x;
     Half half;
     load_vector(x, &bits);
