@@ -1,21 +1,35 @@
-#include <ccomp/codec.hpp>
-#include <ccomp/quantize/uniform.hpp>
+#include <ccomp/core/types.hpp>
 #include <ccomp/version.hpp>
 
-#include <cmath>
 #include <cstdio>
-#include <vector>
 
-// Compresses and restores a small vector: enough to see that headers, language level and threads all arrive.
+#if defined(CONSUMER_HAS_eigen) && !__has_include(<Eigen/Core>)
+#error "ccomp::eigen does not bring Eigen"
+#endif
+#ifdef CONSUMER_HAS_cuda
+#include <cuda_runtime_api.h>
+#endif
+#ifdef CONSUMER_HAS_cublas
+#include <cublas_v2.h>
+#endif
+#ifdef CONSUMER_HAS_nccl
+#include <nccl.h>
+#endif
+
+// The smallest program that needs ccomp's headers, C++20 and the libraries of the components. None of its calls needs a GPU.
 int main() {
-  std::vector<float> const in(1000, 0.5f);
-  std::vector<float> out(in.size());
-  auto const compressor = ccomp::uniform_quantize<8>{};
-  ccomp::host_exec const ex{.threads = 2};
-  ccomp::workspace ws{ex};
-  std::vector<std::byte> bytes(ccomp::payload_bytes<float>(compressor, in.size()));
-  bytes.resize(ccomp::encode(ex, compressor, in, bytes, ws));
-  ccomp::decode(ex, compressor, bytes, out, ws);
-  std::printf("ccomp %s: %zu floats in %zu bytes\n", CCOMP_VERSION_STRING, in.size(), bytes.size());
-  return std::abs(out[0] - in[0]) < 0.5f / 127 && out.back() == out[0] ? 0 : 1;
+  auto const third = static_cast<float>(ccomp::bfloat16(1.0f / 3));
+  bool well = third == 0.333984375f;
+  [[maybe_unused]] int version = 0;
+#ifdef CONSUMER_HAS_cuda
+  well = cudaRuntimeGetVersion(&version) == cudaSuccess && well;
+#endif
+#ifdef CONSUMER_HAS_cublas
+  well = cublasGetProperty(MAJOR_VERSION, &version) == CUBLAS_STATUS_SUCCESS && well;
+#endif
+#ifdef CONSUMER_HAS_nccl
+  well = ncclGetVersion(&version) == ncclSuccess && well;
+#endif
+  std::printf("ccomp %s: a third as bfloat16 is %.9g\n", CCOMP_VERSION_STRING, third);
+  return well ? 0 : 1;
 }
