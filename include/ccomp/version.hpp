@@ -1,7 +1,7 @@
 #pragma once
 
 /// @file
-/// The library's version. Every other place that needs it (CMake, Conan, the vcpkg port's test) reads these three
+/// The library's version. Every other place that needs it (CMake, Conan, the scripts in packaging/) reads these three
 /// lines.
 
 #define CCOMP_VERSION_MAJOR 0
