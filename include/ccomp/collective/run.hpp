@@ -45,6 +45,7 @@ template <class Data> std::vector<tensor_view> tensors_of(Data& data, std::uint6
   if constexpr (many_tensors<Data>) {
     for (tensor_view const& t : data) tensors.push_back(t);
     std::vector<std::uint64_t> ids;
+    ids.reserve(tensors.size());
     for (auto const& t : tensors) ids.push_back(t.id);
     std::ranges::sort(ids);
     auto const twice = std::ranges::adjacent_find(ids);

@@ -108,16 +108,16 @@ class nccl_handle {
   /// A call that NCCL did not take. After wrong arguments the communicator still works; after anything else it does
   /// not.
   [[noreturn]] void refuse(ncclResult_t result, char const* call) {
-    auto text = nccl_text(result, call, comm_);
+    auto const text = nccl_text(result, call, comm_);
     if (result == ncclInvalidArgument || result == ncclInvalidUsage) fail<nccl_error>(text);
-    end<nccl_error>(std::move(text));
+    end<nccl_error>(text);
   }
   [[noreturn]] void give_up(std::string const& what, std::chrono::milliseconds limit) {
     end<timeout>(what + ' ' + std::to_string(limit.count()) + " ms; rank " + std::to_string(rank_) + " of " +
                  std::to_string(size_) +
                  (owned_ ? " has aborted its communicator" : " leaves its borrowed communicator to its owner"));
   }
-  template <class Error> [[noreturn]] void end(std::string text) {
+  template <class Error> [[noreturn]] void end(std::string const& text) {
     broken_ = text;
     bury();
     fail<Error>(text);

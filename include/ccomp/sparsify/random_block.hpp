@@ -51,7 +51,8 @@ struct random_block {
   [[nodiscard]] double contraction(std::size_t n) const {
     if (n == 0) return 1;
     std::size_t const b = block_count(n);
-    double const least = static_cast<double>(carrier_size(n) / b) / static_cast<double>(detail::ceil_div(n, b));
+    std::size_t const drawn = carrier_size(n) / b;  // of each stretch, at least
+    double const least = static_cast<double>(drawn) / static_cast<double>(detail::ceil_div(n, b));
     return unbiased ? 2 - 1 / least : least;
   }
 

@@ -18,8 +18,7 @@
 #include <vector>
 
 CCOMP_BEGIN
-namespace testing {
-namespace detail {
+namespace testing::detail {
 
 template <class T> std::uint32_t bits_in(T v) {
   if constexpr (sizeof(T) == 4)
@@ -253,7 +252,7 @@ class compressor_check {
   static constexpr pass_options here{.at = 7, .tensor = 3, .rank = 2};
   static constexpr std::size_t most_faults = 10;  // per check
 
-  template <class T> void at(std::string name, std::size_t n) {
+  template <class T> void at(std::string const& name, std::size_t n) {
     place_ = type_name<T>() + ", n = " + std::to_string(n) + (name.empty() ? "" : ", " + name);
   }
   [[nodiscard]] bool enough() const { return faults_.size() >= before_ + most_faults; }
@@ -409,7 +408,7 @@ class compressor_check {
       spoilt += lost;
       expect(lost || !must[i], "a non-finite value decodes to a finite one", i);
       if (claims_.sent == sends::all) expect(!lost || may[i], "a non-finite value spoils a neighbour", i);
-      expect(wide[i] == wide[i] || bits_in(wide[i]) == 0x7fc00000u, "a NaN is not the canonical one", i);
+      expect(!std::isnan(wide[i]) || bits_in(wide[i]) == 0x7fc00000u, "a NaN is not the canonical one", i);
     }
     expect(spoilt <= spread * bad.size(), "values that are not finite spoil " + std::to_string(spoilt) + " values");
   }
@@ -445,6 +444,5 @@ class compressor_check {
   std::size_t before_ = 0;  // faults of the checks before
 };
 
-}  // namespace detail
-}  // namespace testing
+}  // namespace testing::detail
 CCOMP_END

@@ -11,8 +11,7 @@
 #include <vector>
 
 CCOMP_BEGIN
-namespace testing {
-namespace detail {
+namespace testing::detail {
 
 /// What decompress does wrong with these bytes; empty if nothing. It may refuse them or decode them.
 template <class T, class C>
@@ -101,6 +100,5 @@ std::vector<std::string> hostile_frame_faults(C const& c, std::size_t n, std::si
   return faults;
 }
 
-}  // namespace detail
-}  // namespace testing
+}  // namespace testing::detail
 CCOMP_END

@@ -42,7 +42,7 @@ class compressor_text {
   }
 
  private:
-  static std::string shortened(std::string text) {
+  static std::string shortened(std::string const& text) {
     constexpr std::size_t most = 80;
     return text.size() <= most ? text : text.substr(0, most) + "...";
   }

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# cmake/check_tidy.sh [--fix] [FOLDER...]: does clang-tidy find nothing in the headers, by .clang-tidy? One translation unit
+# includes them all, so templates are judged as they are written. FOLDERs hold the headers of Eigen and CUDA; what needs
+# a library that is not there is left out. Another version of clang-tidy finds other things, so only the one of
+# cmake/tools.txt judges; --fix rewrites what it can.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mode=()
+if [ "${1-}" = --fix ]; then mode=(--fix) && shift; fi
+folders=("$@")
+if [ $# -eq 0 ]; then folders=(/usr/include/eigen3 /usr/local/cuda/include); fi
+
+wanted=$(sed -n 's/^clang-tidy==//p' cmake/tools.txt)
+tidy=
+for candidate in build/venv/bin/clang-tidy clang-tidy; do
+  if "$candidate" --version 2>/dev/null | grep -qF "version $wanted"; then tidy=$candidate && break; fi
+done
+if [ -z "$tidy" ]; then
+  echo "skipped: what clang-tidy says of the headers; get it with: pip install clang-tidy==$wanted"
+  exit 77
+fi
+
+# found <header of another library>...: are all of them in the folders?
+found() {
+  local header folder
+  for header in "$@"; do
+    for folder in "${folders[@]}"; do
+      if [ -e "$folder/$header" ]; then continue 2; fi
+    done
+    return 1
+  done
+}
+left_out=() options=(-std=c++20 -Iinclude)
+for folder in "${folders[@]}"; do options+=(-isystem "$folder"); done
+if ! found Eigen/Core; then left_out+=(-path '*/low_rank/*' -o); fi
+if found cuda_runtime.h cublas_v2.h nccl.h; then
+  options+=(-include tests/sim/cuda/cuda_sim.hpp) # kernels as C++
+else
+  left_out+=(-name '*.cuh' -o -path '*/exec/*' -o -path '*/comm/nccl*' -o -path '*/comm/thread_device.hpp' -o)
+fi
+if [ ${#left_out[@]} -gt 0 ]; then
+  echo "note: clang-tidy has not seen the headers that need Eigen or CUDA, NCCL and cuBLAS; cmake/check_tidy.sh takes the folders of theirs"
+fi
+
+unit=$(mktemp --suffix=.cpp)
+trap 'rm -f "$unit"' EXIT
+(cd include && find ccomp \( "${left_out[@]}" -false \) -o \( -name '*.hpp' -o -name '*.cuh' \) -printf '#include <%p>\n' | LC_ALL=C sort) >"$unit"
+"$tidy" --config-file=.clang-tidy --quiet "${mode[@]}" "$unit" -- "${options[@]}"
