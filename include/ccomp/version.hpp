@@ -5,7 +5,7 @@
 /// lines.
 
 #define CCOMP_VERSION_MAJOR 0
-#define CCOMP_VERSION_MINOR 1
+#define CCOMP_VERSION_MINOR 2
 #define CCOMP_VERSION_PATCH 0
 
 #define CCOMP_DETAIL_TEXT_OF(x) #x
