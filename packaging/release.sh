@@ -11,7 +11,7 @@ build/release (or FOLDER), with address and checksums filled in:
   vcpkg/ports/ccomp          the port for vcpkg's registry
   conan/recipes/ccomp        the recipe for Conan's registry
 
-  --archive ADDRESS  download from there instead, such as file:///tmp/v0.1.0.tar.gz
+  --archive ADDRESS  download from there instead, such as file:///tmp/v0.2.0.tar.gz
   --out FOLDER       write to FOLDER
   --help             this text
 

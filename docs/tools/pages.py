@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks README.md, CONTRIBUTING.md, docs/ and the READMEs of packaging/ and tests/: links lead somewhere, quoted code and
+"""Checks README.md, CONTRIBUTING.md, SECURITY.md, docs/ and the READMEs of packaging/ and tests/: links lead somewhere, quoted code and
 contracts equal their source, C++ blocks are whole and have a link to the file they are cut from, every stage has its page,
 the tables of stages are up to date (stages.py). With --fix it brings quotations and tables up to date. With --compile it
 compiles the C++ blocks that are not cut from a file: each is a translation unit that compiles as shown.
@@ -157,7 +157,8 @@ def main():
     wanted = parser.parse_args()
     wrong, linked = [], set()
     root = wanted.root.resolve()
-    others = [page for page in (root / "CONTRIBUTING.md", root / "packaging/README.md", *sorted((root / "tests").rglob("README.md"))) if page.exists()]
+    single = (root / "CONTRIBUTING.md", root / "SECURITY.md", root / "packaging/README.md")
+    others = [page for page in (*single, *sorted((root / "tests").rglob("README.md"))) if page.exists()]
     pages = [root / "README.md", *others, *sorted((root / "docs").rglob("*.md"))]
     if wanted.compile:
         for page in pages:
