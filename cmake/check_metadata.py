@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Do the files that repeat the version repeat that of version.hpp? Do the YAML files parse, and do the workflows call what
-there is? Nobody else notices: a forge drops an issue form that it cannot read, and says nothing."""
+"""Do the files that repeat the version repeat that of version.hpp? Do the YAML files parse, and does the workflow call what
+there is? A forge reads them only after a change has gone in."""
 
 import os
 import pathlib

@@ -30,17 +30,21 @@ found() {
     return 1
   done
 }
-left_out=() options=(-std=c++20 -Iinclude)
+left_out=() lacking=() options=(-std=c++20 -Iinclude)
 for folder in "${folders[@]}"; do options+=(-isystem "$folder"); done
-if ! found Eigen/Core; then left_out+=(-path '*/low_rank/*' -o); fi
+if ! found Eigen/Core; then
+  lacking+=(Eigen)
+  left_out+=(-path '*/low_rank/*' -o)
+fi
 if found cuda_runtime.h cublas_v2.h nccl.h; then
   options+=(-include tests/sim/cuda/cuda_sim.hpp) # kernels as C++
 else
+  lacking+=("CUDA with NCCL and cuBLAS")
   left_out+=(-name '*.cuh' -o -path '*/exec/*' -o -path '*/comm/nccl*' -o -path '*/comm/thread_device.hpp' -o)
 fi
-if [ ${#left_out[@]} -gt 0 ]; then
-  echo "note: clang-tidy has not seen the headers that need Eigen or CUDA, NCCL and cuBLAS; cmake/check_tidy.sh takes the folders of theirs"
-fi
+for library in "${lacking[@]}"; do
+  echo "note: clang-tidy has not seen what needs $library; get it with: cmake/check_tidy.sh <folder of its headers>..."
+done
 
 unit=$(mktemp --suffix=.cpp)
 trap 'rm -f "$unit"' EXIT
