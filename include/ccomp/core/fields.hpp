@@ -13,11 +13,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 CCOMP_BEGIN
 
@@ -120,6 +122,52 @@ template <class V> std::string print_value(V const& v) {
   }
 }
 
+template <class V> void hash_value(std::uint64_t& h, V const& v) {
+  if constexpr (number_list<V>)
+    for (auto const& each : v) hash_value(h, each);
+  else if constexpr (std::floating_point<V>)
+    h = hash64(h, std::bit_cast<std::uint64_t>(static_cast<double>(v)));
+  else
+    h = hash64(h, static_cast<std::uint64_t>(v));
+}
+
+/// What text does with values of one type.
+struct value_ops {
+  bool (*equal)(void const*, void const*);
+  std::string (*print)(void const*);
+  void (*parse)(void*, std::string_view text, std::string_view stage, std::string_view key);
+  void (*hash)(std::uint64_t&, void const*);
+};
+template <class V>
+inline constexpr value_ops value_ops_of = {
+    [](void const* a, void const* b) { return *static_cast<V const*>(a) == *static_cast<V const*>(b); },
+    [](void const* v) { return print_value(*static_cast<V const*>(v)); },
+    [](void* v, std::string_view text, std::string_view stage, std::string_view key) {
+      parse_value(*static_cast<V*>(v), text, stage, key);
+    },
+    [](std::uint64_t& h, void const* v) { hash_value(h, *static_cast<V const*>(v)); }};
+
+/// A field without its types, so that all stages share the functions below.
+struct erased_field {
+  std::string_view name;
+  void const* (*in)(void const* stage);
+  value_ops const* value;
+};
+using erased_fields = std::span<erased_field const>;
+
+template <class Stage, std::size_t I> void const* field_in(void const* stage) {
+  return &(static_cast<Stage const*>(stage)->*std::get<I>(Stage::fields()).member);
+}
+template <class Stage, class V> V value_type_of(field<Stage, V> const&);
+template <class Stage, std::size_t... I> constexpr auto make_erased_fields(std::index_sequence<I...>) {
+  return std::array<erased_field, sizeof...(I)>{
+      {{std::get<I>(Stage::fields()).name, &field_in<Stage, I>,
+        &value_ops_of<decltype(value_type_of(std::get<I>(Stage::fields())))>}...}};
+}
+template <class Stage>
+inline constexpr auto erased_fields_of =
+    make_erased_fields<Stage>(std::make_index_sequence<std::tuple_size_v<decltype(Stage::fields())>>{});
+
 template <class Stage, class F> void for_each_field(F&& f) {
   std::apply([&](auto const&... each) { (f(each), ...); }, Stage::fields());
 }
@@ -131,37 +179,31 @@ template <class Stage> std::string stage_type_text() {
   return text;
 }
 
+/// block=1024, seed=7: the settings that differ from those of `plain`; all without it.
+inline std::string settings_text(erased_fields fields, void const* stage, void const* plain = nullptr) {
+  std::string settings;
+  for (auto const& f : fields) {
+    void const* const value = f.in(stage);
+    if (plain && f.value->equal(value, f.in(plain))) continue;
+    append_listed(settings, f.name);
+    settings += '=';
+    settings += f.value->print(value);
+  }
+  return settings;
+}
 /// `uniform_quantize<8>(block=1024)`: settings that differ from the defaults.
 template <class Stage> std::string stage_text(Stage const& stage) {
   Stage const plain{};
-  std::string settings;
-  for_each_field<Stage>([&](auto const& f) {
-    if (stage.*f.member == plain.*f.member) return;
-    append_listed(settings, f.name);
-    settings += '=';
-    settings += print_value(stage.*f.member);
-  });
-  std::string text = stage_type_text<Stage>();
-  if (!settings.empty()) text.append(1, '(').append(settings).append(1, ')');
-  return text;
+  std::string text = stage_type_text<Stage>(), settings = settings_text(erased_fields_of<Stage>, &stage, &plain);
+  return settings.empty() ? text : text + '(' + settings + ')';
 }
 
-template <class Stage> std::uint64_t stage_fingerprint(Stage const& stage) {
-  std::uint64_t h = hash_bytes(stage_type_text<Stage>());
-  for_each_field<Stage>([&](auto const& f) {
-    auto const& v = stage.*f.member;
-    auto const add = [&](auto const& number) {
-      if constexpr (std::floating_point<std::remove_cvref_t<decltype(number)>>)
-        h = hash64(h, std::bit_cast<std::uint64_t>(static_cast<double>(number)));
-      else
-        h = hash64(h, static_cast<std::uint64_t>(number));
-    };
-    if constexpr (number_list<std::remove_cvref_t<decltype(v)>>)
-      for (auto const& number : v) add(number);
-    else
-      add(v);
-  });
+inline std::uint64_t settings_hash(std::uint64_t h, erased_fields fields, void const* stage) {
+  for (auto const& f : fields) f.value->hash(h, f.in(stage));
   return h;
+}
+template <class Stage> std::uint64_t stage_fingerprint(Stage const& stage) {
+  return settings_hash(hash_bytes(stage_type_text<Stage>()), erased_fields_of<Stage>, &stage);
 }
 
 }  // namespace detail

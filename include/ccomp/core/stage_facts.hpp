@@ -154,14 +154,14 @@ concept has_reduce = requires(S const& s, reduce_shape const& shape) {
   { s.reduce_scratch_bytes(shape) } -> std::same_as<std::size_t>;
 };
 
+inline void expect_block(std::string_view stage, std::size_t block, std::size_t least) {
+  expects(block >= least && block <= tile_values && (block & (block - 1)) == 0, [&] {
+    return std::string(stage) + ": block must be a power of two from " + std::to_string(least) + " to " +
+           std::to_string(tile_values) + ", got " + std::to_string(block);
+  });
+}
 template <class S> void validate_stage(S const& s) {
-  if constexpr (requires { s.block; }) {
-    std::size_t const block = s.block, least = transform_stage<S> ? 1 : 16;
-    expects(block >= least && block <= tile_values && (block & (block - 1)) == 0, [&] {
-      return std::string(S::name) + ": block must be a power of two from " + std::to_string(least) + " to " +
-             std::to_string(tile_values) + ", got " + std::to_string(block);
-    });
-  }
+  if constexpr (requires { s.block; }) expect_block(S::name, s.block, transform_stage<S> ? 1 : 16);
   if constexpr (requires { s.validate(); }) s.validate();
 }
 

@@ -53,15 +53,12 @@ template <int Bits> struct shared_scale_quantize {
   }
 
   [[nodiscard]] std::size_t reduce_scratch_bytes(detail::reduce_shape const& shape) const {
-    return detail::shared_sum<detail::symmetric_pieces<rounding::nearest>>::scratch_bytes(block, levels, shape);
+    return detail::shared_sum::scratch_bytes(block, levels, shape);
   }
   /// The sum or mean over the ranks; returns the bytes that this rank sent.
   std::size_t reduce(host_exec const& ex, communicator_ref& comm, detail::reduce_call const& call) const {
-    std::size_t sent = 0;
-    specialise([&](auto const& pieces) {
-      sent = detail::shared_sum(pieces, block, seed, ex, call, comm.size()).run_rounds(comm);
-    });
-    return sent;
+    detail::shared_pieces const pieces{{levels, levels + 1}, round == rounding::stochastic};
+    return detail::shared_sum(pieces, block, seed, ex, call, comm.size()).run_rounds(comm);
   }
 
  private:

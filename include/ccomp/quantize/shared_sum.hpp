@@ -5,6 +5,7 @@
 #include <ccomp/core/scratch.hpp>
 #include <ccomp/engine/host/block_codec.hpp>
 #include <ccomp/engine/host/random.hpp>
+#include <ccomp/quantize/shared_pieces.hpp>
 
 CCOMP_BEGIN
 namespace detail {
@@ -15,16 +16,10 @@ template <class F> void with_integer(wire_type type, F const& f) {
   f(std::int32_t{});
 }
 
-template <class Pieces, class Integer>
-[[gnu::always_inline]] inline void shared_code_loop(Pieces const& s, typename Pieces::parameters const p,
-                                                    float const* CCOMP_RESTRICT x,
-                                                    std::uint16_t const* CCOMP_RESTRICT random, std::size_t n,
-                                                    Integer* CCOMP_RESTRICT codes) {
-  Pieces const pieces = s;  // a copy no store can alias
-  for (std::size_t i = 0; i < n; ++i) {
-    std::uint32_t const code = pieces.code(x[i], p, needs_random<Pieces> ? random[i] : 0u);
-    codes[i] = static_cast<Integer>(static_cast<std::int32_t>(code) - pieces.bias);
-  }
+template <class Integer>
+[[gnu::always_inline]] inline void integer_loop(std::uint8_t const* CCOMP_RESTRICT codes, std::int32_t bias,
+                                                std::size_t n, Integer* CCOMP_RESTRICT out) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<Integer>(std::int32_t{codes[i]} - bias);
 }
 template <class Integer>
 [[gnu::always_inline]] inline void shared_value_loop(float scale, Integer const* CCOMP_RESTRICT codes, std::size_t n,
@@ -33,15 +28,15 @@ template <class Integer>
 }
 
 /// The multi-round protocol of a symmetric quantizer whose blocks share their scales over the ranks.
-template <class Pieces> class shared_sum {
+class shared_sum {
  public:
   static std::size_t scratch_bytes(std::size_t block, std::int32_t levels, reduce_shape const& shape) {
     return scratch::bytes_for<std::uint32_t>(ceil_div(shape.n, block)) +
            scratch::bytes_for<std::byte>(shape.n * wire_bytes(sum_type(levels, shape.ranks)));
   }
 
-  shared_sum(Pieces const& pieces, std::size_t block, std::uint64_t seed, host_exec const& ex, reduce_call const& call,
-             int ranks)
+  shared_sum(shared_pieces const& pieces, std::size_t block, std::uint64_t seed, host_exec const& ex,
+             reduce_call const& call, int ranks)
       : pieces_(pieces),
         block_(block),
         seed_(seed),
@@ -59,7 +54,7 @@ template <class Pieces> class shared_sum {
   std::size_t run_rounds(communicator_ref& comm) {
     find_maxima();
     comm.all_reduce(context_.ex, keys_, blocks(), wire_type::uint32, wire_op::max);
-    with_integer(type_, [&](auto integer) { encode(reinterpret_cast<decltype(integer)*>(codes_)); });
+    encode();
     comm.all_reduce(context_.ex, codes_, n_, type_, wire_op::sum);
     float const divisor = call_.mean ? static_cast<float>(comm.size()) : 1.0f;
     with_integer(type_, [&](auto integer) { decode(reinterpret_cast<decltype(integer)*>(codes_), divisor); });
@@ -72,7 +67,7 @@ template <class Pieces> class shared_sum {
   template <class F> void for_each_block(std::size_t first, std::size_t n, F const& f) const {
     for (std::size_t at = 0; at < n; at += block_) f((first + at) / block_, at, std::min(block_, n - at));
   }
-  [[nodiscard]] typename Pieces::parameters parameters_of(std::size_t block) const {
+  [[nodiscard]] shared_pieces::parameters parameters_of(std::size_t block) const {
     return pieces_.fit(max_abs{keys_[block]}, block_);
   }
   [[nodiscard]] bool bad(std::size_t block) const { return keys_[block] >= inf_bits; }
@@ -106,26 +101,31 @@ template <class Pieces> class shared_sum {
     });
   }
 
-  template <class Integer> void encode(Integer* codes) const {
+  void encode() const {
     for_each_tile(context_, n_, [&](std::size_t first, std::size_t n, tile_buffers& b) {
       alignas(64) float buffer[tile_values];
       residual_tile const residual(context_, residual_, first, n, b);
       float const* const v = sum(first, n, residual, b, buffer);
       float const* const y = transformed(v, first, n, b.values);
-      if constexpr (needs_random<Pieces>)
-        fill_random16(context_.isa, context_.stream(seed_, use_rounding), first, b.random, n);
+      if (pieces_.at_random) fill_random16(context_.isa, context_.stream(seed_, use_rounding), first, b.random, n);
       run(context_.isa, [&] {
         for_each_block(first, n, [&](std::size_t block, std::size_t at, std::size_t m) {
-          Integer* const out = codes + first + at;
           if (bad(block)) {
-            std::memset(out, 0, m * sizeof(Integer));
+            std::memset(b.codes + at, pieces_.bias, m);
             if (residual_) fill_nan(b.decoded + at, m);
             return;
           }
           auto const p = parameters_of(block);
-          shared_code_loop(pieces_, p, y + at, b.random + at, m, out);
-          if (residual_) shared_value_loop(p.scale, out, m, b.decoded + at);
+          if (pieces_.at_random)
+            code_loop(symmetric_pieces<rounding::stochastic>{pieces_}, p, y + at, m, b.codes + at, b.random + at);
+          else
+            code_loop(symmetric_pieces<rounding::nearest>{pieces_}, p, y + at, m, b.codes + at, b.random + at);
+          if (residual_) value_loop(pieces_.decoder(), p, b.codes + at, m, b.decoded + at);
         });
+      });
+      with_integer(type_, [&](auto integer) {
+        auto* const out = reinterpret_cast<decltype(integer)*>(codes_) + first;
+        run(context_.isa, [&] { integer_loop(b.codes, pieces_.bias, n, out); });
       });
       if (!residual_) return;
       inverse(call_.transforms, context_, b.decoded, n, first);
@@ -148,7 +148,7 @@ template <class Pieces> class shared_sum {
     });
   }
 
-  Pieces pieces_;
+  shared_pieces pieces_;
   std::size_t block_;
   std::uint64_t seed_;
   pass_context context_;

@@ -22,51 +22,47 @@ struct stage_entry {
 
 namespace detail {
 
-template <class S> erased_stage make_stage(stage_text_parts const& text) {
-  auto made = std::make_shared<S>();
-  std::vector<std::string_view> keys;
-  for_each_field<S>([&](auto const& f) { keys.push_back(f.name); });
-  std::vector<bool> given(keys.size());
+/// Writes the settings of the text into a stage.
+inline void parse_settings(stage_text_parts const& text, erased_fields fields, void* stage) {
+  std::vector<bool> given(fields.size());
   std::size_t position = 0;
   for (auto const& s : text.settings) {
     std::size_t at = 0;
     if (s.key.empty()) {
       at = position++;
-      expects(at < keys.size(), [&] {
-        return "compressor text: " + text.name + " takes at most " + std::to_string(keys.size()) + " settings, '" +
+      expects(at < fields.size(), [&] {
+        return "compressor text: " + text.name + " takes at most " + std::to_string(fields.size()) + " settings, '" +
                s.value + "' is one too many";
       });
     } else {
-      while (at < keys.size() && keys[at] != s.key) ++at;
-      expects(at < keys.size(), [&] {
+      while (at < fields.size() && fields[at].name != s.key) ++at;
+      expects(at < fields.size(), [&] {
         std::string known;
-        for (auto const k : keys) append_listed(known, k);
+        for (auto const& f : fields) append_listed(known, f.name);
         return "compressor text: " + text.name + " has no setting '" + s.key + "'; " +
                (known.empty() ? "it has none" : "it has " + known);
       });
     }
+    auto const& f = fields[at];
     expects(!given[at],
-            [&] { return "compressor text: " + text.name + "'s " + std::string(keys[at]) + " is given twice"; });
+            [&] { return "compressor text: " + text.name + "'s " + std::string(f.name) + " is given twice"; });
     given[at] = true;
-    std::size_t i = 0;
-    for_each_field<S>([&](auto const& f) {
-      if (i++ == at) parse_value((*made).*f.member, s.value, text.name, f.name);
-    });
+    f.value->parse(const_cast<void*>(f.in(stage)), s.value, text.name, f.name);
   }
+}
+template <class S> erased_stage make_stage(stage_text_parts const& text) {
+  auto made = std::make_shared<S>();
+  parse_settings(text, erased_fields_of<S>, made.get());
   validate_stage(*made);
   return {std::move(made), &facts_of<S>, &host_ops_of<S>};
 }
 
 template <class S> stage_entry entry_of(std::string summary = {}) {
-  std::string argument, settings;
+  std::string argument;
   if constexpr (requires { S::argument(); }) argument = S::argument();
   S const plain{};
-  for_each_field<S>([&](auto const& f) {
-    append_listed(settings, f.name);
-    settings += '=';
-    settings += print_value(plain.*f.member);
-  });
-  return {std::string(S::name), std::move(argument), std::move(settings), std::move(summary), &make_stage<S>};
+  return {std::string(S::name), std::move(argument), settings_text(erased_fields_of<S>, &plain), std::move(summary),
+          &make_stage<S>};
 }
 
 /// Stages whose headers need a third-party library join when a source of the program includes them:

@@ -66,11 +66,12 @@ template <class S> struct quantizer_tile {
       parameters p = bad_parameters<parameters>();
       if (statistic.finite()) {
         p = s.fit(statistic, m);
-        for (std::size_t i = 0; i < m; i += coding_run) {
-          std::size_t const count = m - i < coding_run ? m - i : coding_run;
-          prefetch_values(ahead + at + i, count);
-          code_loop(s, p, x + at + i, count, codes + at + i, random + at + i);
+        std::size_t i = 0;
+        for (; i + coding_run <= m; i += coding_run) {
+          prefetch_values(ahead + at + i, coding_run);
+          code_loop(s, p, x + at + i, coding_run, codes + at + i, random + at + i);
         }
+        code_loop(s, p, x + at + i, m - i, codes + at + i, random + at + i);
       } else {
         std::memset(codes + at, 0, m);
       }
