@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <numeric>
 
 using ccomp::host_exec;
@@ -122,6 +123,17 @@ TEST_CASE("a group of one is a self_communicator") {
     CHECK(support::same_bits(out, support::allreduce_all(group, h, c, in, {.at = 3}).out[0]));
   }
 }
+namespace {
+std::atomic<int> ranks_seen = 0;
+int see_rank(thread_communicator& comm) { return ranks_seen += comm.rank() + 1; }
+}  // namespace
+TEST_CASE("run takes any callable: a plain function too, and whatever it returns is dropped") {
+  ranks_seen = 0;
+  thread_group group(3);
+  group.run(see_rank);
+  CHECK(ranks_seen == 6);
+}
+
 TEST_CASE("ranks and groups that cannot be are refused") {
   CHECK_THROWS_AS(thread_group(0), ccomp::invalid_argument);
   CHECK_THROWS_AS(thread_group(-3), ccomp::invalid_argument);
