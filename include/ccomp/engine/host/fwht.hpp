@@ -84,15 +84,16 @@ template <int Levels, bool Last>
 
 #if CCOMP_X86_VARIANTS
 /// 1 in the lanes whose number has no bit of Distance, -1 in the others.
-template <std::size_t Distance, class V> [[gnu::always_inline]] inline void alternating_signs(V& signs) {
-  for (std::size_t lane = 0; lane < sizeof(V) / sizeof(float); ++lane) signs[lane] = lane & Distance ? -1.0f : 1.0f;
+template <int Distance, class V> [[gnu::always_inline]] inline void alternating_signs(V& signs) {
+  for (std::size_t lane = 0; lane < sizeof(V) / sizeof(float); ++lane)
+    signs[lane] = lane & std::size_t{Distance} ? -1.0f : 1.0f;
 }
 /// Within a register: lanes change places with their partners, then each is added to the original times 1 or -1. The
 /// product is exact, so that a fused operation rounds like the plain sum.
-template <std::size_t Distance, class V> [[gnu::always_inline]] inline void level_in_register(V& x) {
+template <int Distance, class V> [[gnu::always_inline]] inline void level_in_register(V& x) {
   V signs, partners;
   alternating_signs<Distance>(signs);
-  swap_lanes<Distance>(x, partners, std::make_index_sequence<sizeof(V) / sizeof(float)>{});
+  swap_lanes<Distance>(x, partners);
   x = x * signs + partners;
 }
 template <class V, std::size_t Registers> [[gnu::always_inline]] inline void lower_levels_as(float* x, std::size_t n) {

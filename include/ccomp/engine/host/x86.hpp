@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <utility>
 
 CCOMP_BEGIN
 namespace detail {
@@ -93,10 +92,13 @@ inline void stream_fence() { asm volatile("sfence" ::: "memory"); }
   return set;
 }
 
-/// Lanes i and i ^ Distance change places.
-template <std::size_t Distance, class V, std::size_t... Lane>
-[[gnu::always_inline]] inline void swap_lanes(V const& x, V& swapped, std::index_sequence<Lane...>) {
-  swapped = __builtin_shufflevector(x, x, static_cast<int>(Lane ^ Distance)...);
+/// Lanes i and i ^ D change places. (Written out: nvcc's front end does not expand a pack here.)
+template <int D, class V> [[gnu::always_inline]] inline void swap_lanes(V const& x, V& swapped) {
+  if constexpr (sizeof(V) / sizeof(x[0]) == 8)
+    swapped = __builtin_shufflevector(x, x, 0 ^ D, 1 ^ D, 2 ^ D, 3 ^ D, 4 ^ D, 5 ^ D, 6 ^ D, 7 ^ D);
+  else
+    swapped = __builtin_shufflevector(x, x, 0 ^ D, 1 ^ D, 2 ^ D, 3 ^ D, 4 ^ D, 5 ^ D, 6 ^ D, 7 ^ D, 8 ^ D, 9 ^ D,
+                                      10 ^ D, 11 ^ D, 12 ^ D, 13 ^ D, 14 ^ D, 15 ^ D);
 }
 #endif
 
