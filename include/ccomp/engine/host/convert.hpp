@@ -26,16 +26,21 @@ template <class T> void narrow_loop(float const* CCOMP_RESTRICT in, std::size_t 
 // loop vectorises.)
 inline constexpr std::int32_t half_largest = 0x477fe000;  // the bits of 65504
 inline constexpr std::int32_t half_nan = 0x7fffffff;      // a float whose conversion is the canonical half
-template <class Float, class Half>
+// NaNs are told by their bits: clang compares halves instead of floats, one at a time.
+template <class Float, class Int, class Half>
 [[gnu::always_inline]] inline std::size_t widen_halves_as(float16 const* in, std::size_t n, float* out) {
   constexpr std::size_t lanes = sizeof(Float) / sizeof(float);
   std::size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
     Half half;
     Float x;
+    Int bits;
     load_vector(half, in + i);
     widen_halves(half, x);
-    store_vector(x == x ? x : Float{} + canonical_nan(), out + i);
+    load_vector(bits, &x);
+    bits =
+        (bits & 0x7fffffff) > static_cast<std::int32_t>(inf_bits) ? Int{} + static_cast<std::int32_t>(nan_bits) : bits;
+    store_vector(bits, out + i);
   }
   return i;
 }
@@ -59,7 +64,7 @@ template <class Float, class Int, class Half>
 }
 [[CCOMP_X86_TARGET(CCOMP_TARGET_AVX512)]] inline std::size_t widen_half_avx512(float16 const* in, std::size_t n,
                                                                                float* out) {
-  return widen_halves_as<float_x16, short_x16>(in, n, out);
+  return widen_halves_as<float_x16, int_x16, short_x16>(in, n, out);
 }
 [[CCOMP_X86_TARGET(CCOMP_TARGET_AVX512)]] inline std::size_t narrow_half_avx512(float const* in, std::size_t n,
                                                                                 float16* out) {
@@ -67,7 +72,7 @@ template <class Float, class Int, class Half>
 }
 [[CCOMP_X86_TARGET(CCOMP_TARGET_AVX2)]] inline std::size_t widen_half_avx2(float16 const* in, std::size_t n,
                                                                            float* out) {
-  return widen_halves_as<float_x8, short_x8>(in, n, out);
+  return widen_halves_as<float_x8, int_x8, short_x8>(in, n, out);
 }
 [[CCOMP_X86_TARGET(CCOMP_TARGET_AVX2)]] inline std::size_t narrow_half_avx2(float const* in, std::size_t n,
                                                                             float16* out) {
