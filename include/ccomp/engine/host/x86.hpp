@@ -1,6 +1,6 @@
 #pragma once
 /// Vectors of 32 and 64 bytes, and the few x86 instructions that no compiler finds in plain code, in assembly.
-/// (Not <immintrin.h>: g++ 12 reads it for longer than <vector>, <string>, <span> and <thread> together; ADR 21.)
+/// (Not immintrin.h: g++ 12 reads it for longer than vector, string, span and thread together; ADR 21.)
 
 #include <ccomp/engine/host/isa.hpp>
 #include <ccomp/engine/host/vector_types.hpp>
