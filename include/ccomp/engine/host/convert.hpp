@@ -80,7 +80,7 @@ template <class Float, class Int, class Half>
 }
 #endif
 
-inline void widen(instruction_set isa, float16 const* in, std::size_t n, float* out) {
+inline void widen([[maybe_unused]] instruction_set isa, float16 const* in, std::size_t n, float* out) {
   std::size_t done = 0;
 #if CCOMP_X86_VARIANTS
   if (isa == instruction_set::avx512) done = widen_half_avx512(in, n, out);
@@ -91,7 +91,7 @@ inline void widen(instruction_set isa, float16 const* in, std::size_t n, float* 
 inline void widen(instruction_set isa, bfloat16 const* in, std::size_t n, float* out) {
   run(isa, [=] { widen_loop(in, n, out); });
 }
-inline void narrow(instruction_set isa, float const* in, std::size_t n, float16* out) {
+inline void narrow([[maybe_unused]] instruction_set isa, float const* in, std::size_t n, float16* out) {
   std::size_t done = 0;
 #if CCOMP_X86_VARIANTS
   if (isa == instruction_set::avx512) done = narrow_half_avx512(in, n, out);
