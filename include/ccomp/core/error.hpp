@@ -61,13 +61,9 @@ struct source {
   }
 };
 
-// What only fails is cold: compilers make it small, quickly, and keep it away from what succeeds.
 template <class Error = invalid_argument>
-[[noreturn, gnu::cold, gnu::noinline]] inline void fail(std::string const& why, source at = source::current()) {
+[[noreturn]] inline void fail(std::string const& why, source at = source::current()) {
   throw Error("ccomp: " + why + " [" + at.text() + "]");
-}
-template <class Error, class Why> [[noreturn, gnu::cold, gnu::noinline]] void fail_with(Why const& why, source at) {
-  fail<Error>(std::string(why()), at);
 }
 
 /// `why` is a string for constant text or a callable that builds one, so that a successful check never allocates.
@@ -76,7 +72,7 @@ inline void expects(bool ok, Why&& why, source at = source::current()) {
   if (ok) [[likely]]
     return;
   if constexpr (requires { why(); })
-    fail_with<Error>(why, at);
+    fail<Error>(std::string(why()), at);
   else
     fail<Error>(std::string(why), at);
 }

@@ -168,10 +168,6 @@ template <class Stage>
 inline constexpr auto erased_fields_of =
     make_erased_fields<Stage>(std::make_index_sequence<std::tuple_size_v<decltype(Stage::fields())>>{});
 
-template <class Stage, class F> void for_each_field(F&& f) {
-  std::apply([&](auto const&... each) { (f(each), ...); }, Stage::fields());
-}
-
 /// `uniform_quantize<8>`: the name with its template argument.
 template <class Stage> std::string stage_type_text() {
   std::string text{Stage::name};
@@ -179,7 +175,7 @@ template <class Stage> std::string stage_type_text() {
   return text;
 }
 
-/// block=1024, seed=7: the settings that differ from those of `plain`; all without it.
+/// block=1024, seed=7: the settings that differ from those of `plain`; without `plain`, all settings.
 inline std::string settings_text(erased_fields fields, void const* stage, void const* plain = nullptr) {
   std::string settings;
   for (auto const& f : fields) {

@@ -5,7 +5,7 @@
 CCOMP_BEGIN
 namespace detail {
 
-/// Symmetric codes with the rounding told at run time, which halves the number of loops and kernels.
+/// Symmetric codes with the rounding told at run time, which halves the number of kernels.
 struct shared_pieces : symmetric_codes {
   static constexpr bool stochastic = true;
   using statistic = max_abs;

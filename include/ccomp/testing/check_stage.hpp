@@ -41,12 +41,9 @@ inline std::pair<std::vector<std::byte>, std::vector<float>> sample_of(ccomp::de
 
 /// A copy that text brought back has the same fingerprint, and does the same.
 template <class S> std::string text_fault(S const& s) {
-  std::string text = ccomp::detail::stage_type_text<S>(), separator = "(";
-  ccomp::detail::for_each_field<S>([&](auto const& f) {
-    text += separator + std::string(f.name) + '=' + ccomp::detail::print_value(s.*f.member);
-    separator = ", ";
-  });
-  if (separator != "(") text += ')';
+  std::string text = ccomp::detail::stage_type_text<S>();
+  auto const settings = ccomp::detail::settings_text(ccomp::detail::erased_fields_of<S>, &s);
+  if (!settings.empty()) text += '(' + settings + ')';
   try {
     auto const parts = ccomp::detail::compressor_text(text).parse();
     if (parts.size() != 1) return "its text is more than one stage: " + text;

@@ -4,7 +4,6 @@
 
 #include <ccomp/core/numeric.hpp>
 #include <ccomp/engine/host/quantizer.hpp>
-#include <ccomp/engine/host/random.hpp>
 #include <ccomp/engine/host/x86.hpp>
 
 #include <array>

@@ -28,6 +28,9 @@ template <class V, class T> [[gnu::always_inline]] inline void store_vector(V co
   std::memcpy(to, &from, sizeof from);
 }
 
+// multiply_low_halves: the products of the low halves of 64-bit lanes. widen_halves, narrow_to_halves: half precision to
+// float and back, to the nearest even; a NaN stays one, and what is too large becomes Inf. stream_vector: a store past the
+// caches, to an aligned place.
 #if defined(__clang__)  // finds them; and takes no such assembly in functions without the target
 template <class V> [[gnu::always_inline]] inline void multiply_low_halves(V const& a, V const& b, V& product) {
   product = (a & 0xffffffffu) * (b & 0xffffffffu);
@@ -47,18 +50,15 @@ template <class V> [[gnu::always_inline]] inline void stream_vector(V const& x, 
   __builtin_nontemporal_store(x, reinterpret_cast<V*>(to));
 }
 #else
-/// The products of the low halves of 64-bit lanes.
 template <class V> [[gnu::always_inline]] inline void multiply_low_halves(V const& a, V const& b, V& product) {
   asm("vpmuludq {%2, %1, %0|%0, %1, %2}" : "=v"(product) : "v"(a), "v"(b));
 }
-/// Half precision to float and back, to the nearest even. A NaN stays one; what is too large becomes Inf.
 template <class Half, class V> [[gnu::always_inline]] inline void widen_halves(Half const& half, V& x) {
   asm("vcvtph2ps {%1, %0|%0, %1}" : "=v"(x) : "v"(half));
 }
 template <class V, class Half> [[gnu::always_inline]] inline void narrow_to_halves(V const& x, Half& half) {
   asm("vcvtps2ph {$0, %1, %0|%0, %1, 0}" : "=v"(half) : "v"(x));
 }
-/// Past the caches. `to` is aligned.
 template <class V> [[gnu::always_inline]] inline void stream_vector(V const& x, std::byte* to) {
   asm volatile("vmovntdq {%1, %0|%0, %1}" : "=m"(*reinterpret_cast<V*>(to)) : "v"(x));
 }
