@@ -1,24 +1,17 @@
 #!/usr/bin/env bash
 # cmake/check_tidy.sh [--fix] [FOLDER...]: does clang-tidy find nothing in the headers, by .clang-tidy? One translation unit
 # includes them all, so templates are judged as they are written. FOLDERs hold the headers of Eigen and CUDA; what needs
-# a library that is not there is left out. Another version of clang-tidy finds other things, so only the one of
-# cmake/tools.txt judges; --fix rewrites what it can.
+# a library that is not there is left out. --fix rewrites what it can.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=cmake/pinned_tool.sh
+. cmake/pinned_tool.sh
 mode=()
 if [ "${1-}" = --fix ]; then mode=(--fix) && shift; fi
 folders=("$@")
 if [ $# -eq 0 ]; then folders=(/usr/include/eigen3 /usr/local/cuda/include); fi
 
-wanted=$(sed -n 's/^clang-tidy==//p' cmake/tools.txt)
-tidy=
-for candidate in build/venv/bin/clang-tidy clang-tidy; do
-  if "$candidate" --version 2>/dev/null | grep -qF "version $wanted"; then tidy=$candidate && break; fi
-done
-if [ -z "$tidy" ]; then
-  echo "skipped: what clang-tidy says of the headers; get it with: pip install clang-tidy==$wanted"
-  exit 77
-fi
+pinned_tool clang-tidy "what clang-tidy says of the headers"
 
 # found <header of another library>...: are all of them in the folders?
 found() {
@@ -49,4 +42,4 @@ done
 unit=$(mktemp --suffix=.cpp)
 trap 'rm -f "$unit"' EXIT
 (cd include && find ccomp \( "${left_out[@]}" -false \) -o \( -name '*.hpp' -o -name '*.cuh' \) -printf '#include <%p>\n' | LC_ALL=C sort) >"$unit"
-"$tidy" --config-file=.clang-tidy --quiet "${mode[@]}" "$unit" -- "${options[@]}"
+"$tool" --config-file=.clang-tidy --quiet "${mode[@]}" "$unit" -- "${options[@]}"
