@@ -22,8 +22,8 @@ class CcompRecipe(ConanFile):
     topics = ("gradient-compression", "allreduce", "quantization", "cuda", "header-only")
     package_type = "header-library"
     settings = "os", "arch", "compiler", "build_type"
-    options = {"with_eigen": [True, False], "with_cuda": [True, False]}
-    default_options = {"with_eigen": False, "with_cuda": False}
+    options = {"with_eigen": [True, False], "with_cuda": [True, False], "compiled": [True, False]}
+    default_options = {"with_eigen": False, "with_cuda": False, "compiled": False}
     exports_sources = "CMakeLists.txt", "LICENSE", "cmake/*.cmake", "cmake/*.in", "include/*", "packaging/conan/*.cmake"
     no_copy_source = True
     test_package_folder = "packaging/conan/test_package"
@@ -32,6 +32,10 @@ class CcompRecipe(ConanFile):
         header = Path(self.recipe_folder, "include/ccomp/version.hpp")
         if header.exists():
             self.version = ".".join(re.findall(r"#define CCOMP_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", header.read_text()))
+
+    def configure(self):
+        if self.options.compiled:
+            self.package_type = "static-library"
 
     def layout(self):
         cmake_layout(self)
@@ -62,21 +66,32 @@ class CcompRecipe(ConanFile):
         toolchain = CMakeToolchain(self)
         for part in ("TESTS", "BENCH", "EXAMPLES"):
             toolchain.cache_variables[f"CCOMP_BUILD_{part}"] = False
+        toolchain.cache_variables["CCOMP_BUILD_COMPILED"] = bool(self.options.compiled)
+        toolchain.cache_variables["CCOMP_USE_OPENMP"] = False
         toolchain.cache_variables["CMAKE_INSTALL_MESSAGE"] = "NEVER"
         toolchain.user_presets_path = False
         toolchain.generate()
 
-    def package(self):
+    def build(self):
         cmake = CMake(self)
         cmake.configure()
-        cmake.install()
-        rmdir(self, os.path.join(self.package_folder, "share"))  # Conan's generators write such files themselves
+        if self.options.compiled:
+            cmake.build()
+
+    def package(self):
+        CMake(self).install()
+        for folder in ("share", "lib/cmake", "lib/pkgconfig"):  # Conan's generators write such files themselves
+            rmdir(self, os.path.join(self.package_folder, folder))
         copy(self, "LICENSE", self.source_folder, os.path.join(self.package_folder, "licenses"))
         for folder, file in (("cmake", "CcompComponents.cmake"), ("packaging/conan", "components.cmake")):
             copy(self, file, os.path.join(self.source_folder, folder), os.path.join(self.package_folder, "cmake"))
+        copy(self, "ccomp_build_tag", self.build_folder, os.path.join(self.package_folder, "cmake"))
 
     def package_id(self):
-        self.info.clear()  # the same files for every setting and option
+        if self.info.options.compiled:
+            del self.info.options.with_eigen, self.info.options.with_cuda  # they add no file
+        else:
+            self.info.clear()  # the same files for every setting and option
 
     def package_info(self):
         # Targets are called as in ccomp's own CMake package: ccomp::ccomp without outside libraries, ccomp::<component>.
@@ -85,10 +100,14 @@ class CcompRecipe(ConanFile):
             components += ["eigen"]
         if self.options.with_cuda:
             components += ["cuda", "cublas", "nccl"]
+        if self.options.compiled:
+            components += ["compiled"]
         for name in components:
             component = self.cpp_info.components[name]
             component.set_property("cmake_target_name", f"ccomp::{name}")
-            component.bindirs = component.libdirs = []
+            component.bindirs = []
+            if name != "compiled":
+                component.libdirs = []
             if name != "ccomp":
                 component.includedirs = []
                 component.requires = ["ccomp"]
@@ -98,6 +117,10 @@ class CcompRecipe(ConanFile):
             core.system_libs = ["pthread"]
         if self.options.with_eigen:
             self.cpp_info.components["eigen"].requires += ["eigen::eigen"]
+        if self.options.compiled:
+            compiled = self.cpp_info.components["compiled"]
+            compiled.libs = ["ccomp"]
+            compiled.defines = ["CCOMP_COMPILED=" + Path(self.package_folder, "cmake/ccomp_build_tag").read_text()]
         self.cpp_info.set_property("cmake_target_name", "ccomp::all")  # what the options ask for
         self.cpp_info.set_property("cmake_config_version_compat", "SameMinorVersion")
         self.cpp_info.set_property("cmake_build_modules", ["cmake/components.cmake"])

@@ -15,6 +15,13 @@ if(CCOMP_USE_OPENMP)
   endif()
 endif()
 
+# The same on ccomp::compiled, for programs that would compile many stages: most tests.
+if(TARGET ccomp::compiled)
+  add_library(ccomp-own-compiled INTERFACE)
+  target_link_libraries(ccomp-own-compiled INTERFACE ccomp-own ccomp::compiled)
+  target_compile_options(ccomp-compiled PRIVATE -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow)
+endif()
+
 # find_package that says which Debian package brings what is missing.
 macro(ccomp_require package debian option)
   find_package(${package} QUIET)

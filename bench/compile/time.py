@@ -16,6 +16,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PROGRAMS = {"plain": "`<vector>`, `<span>`, `<thread>`, `<string>`", "empty": "`<ccomp/ccomp.hpp>`, nothing used",
             "allreduce": "one allreduce of a typed chain, with error feedback", "any_compressor": "a chain from text"}
+LINKED = [program for program in PROGRAMS if program != "plain"]  # these also as programs that link ccomp::compiled
 
 
 def compile_once(command):
@@ -29,11 +30,14 @@ def compile_once(command):
 
 
 def table(compiler, least, megabytes):
+    def row(what, key):
+        return f"| {what} | {least[key] / least['plain']:.1f} | {least[key]:.2f} | {megabytes[key]:.0f} |"
+
     version = subprocess.run([compiler, "-dumpfullversion", "-dumpversion"], capture_output=True, text=True).stdout.split()[0]
     name = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     rows = ["| program | user time, of the first | seconds | memory, MB |", "|---|---:|---:|---:|"]
-    for program, what in PROGRAMS.items():
-        rows.append(f"| {what} | {least[program] / least['plain']:.1f} | {least[program]:.2f} | {megabytes[program]:.0f} |")
+    rows += [row(what, program) for program, what in PROGRAMS.items()]
+    rows += [row(f"with `ccomp::compiled`: {PROGRAMS[program]}", program + " linked") for program in LINKED if program + " linked" in least]
     return "\n".join([*rows, "", f"{datetime.date.today()}, {name[1] if name else 'unknown CPU'}, {compiler} {version} -O2."])
 
 
@@ -45,12 +49,14 @@ def main():
     parser.add_argument("--write", type=pathlib.Path, nargs="+", default=[])
     wanted = parser.parse_args()
     least, megabytes = {}, {}
+    runs = [(program + " linked", program, ["-DCCOMP_COMPILED"]) for program in LINKED if (wanted.include / "ccomp/compiled.cpp").exists()]
+    runs = [("plain", "plain", []), *runs, *((program, program, []) for program in LINKED)]  # they ascend in size
     for _ in range(max(1, wanted.rounds)):
-        for program in PROGRAMS:
-            seconds, size = compile_once([wanted.compiler, "-std=c++20", "-O2", f"-I{wanted.include}", "-pthread", "-c",
+        for key, program, flags in runs:
+            seconds, size = compile_once([wanted.compiler, "-std=c++20", "-O2", *flags, f"-I{wanted.include}", "-pthread", "-c",
                                           str(HERE / f"{program}.cpp"), "-o", "/dev/null"])
-            least[program] = min(seconds, least.get(program, seconds))
-            megabytes.setdefault(program, size)  # programs ascend in size
+            least[key] = min(seconds, least.get(key, seconds))
+            megabytes.setdefault(key, size)
     text = table(wanted.compiler, least, megabytes)
     print(text)
     for page in wanted.write:

@@ -1,22 +1,12 @@
 #pragma once
 /// Compressors chosen at run time, on a GPU. The compiler makes the kernels, so a list of stages states which ones it
-/// makes.
+/// makes: about 2 seconds of nvcc for each of a stage's sets of scalar pieces, for each pass that is called and each team
+/// size. uniform_quantize has four sets; transforms and sparsifiers have none.
 
 #include <ccomp/any_compressor.hpp>
 #include <ccomp/engine/cuda/program.cuh>
 
 CCOMP_BEGIN
-
-/// An any_compressor that also runs with a cuda_exec, if all its stages are in this list. Any chain of them has the
-/// same bytes as on the host, and one kernel per pass if the typed chain has one.
-///
-/// Compile time: about 2 seconds for each of a stage's sets of scalar pieces, for each pass that is called and each
-///               team size; uniform_quantize has four sets; transforms and sparsifiers have none
-/// Throws:       invalid_argument from calls with a cuda_exec if the chain has a stage outside the list
-template <stage... Stages> class any_compressor_of : public any_compressor {
- public:
-  using any_compressor::any_compressor;
-};
 
 namespace detail {
 
@@ -29,8 +19,8 @@ template <class... S> struct device_stage_list {
   static constexpr bool has_vector = (vector_stage<S> || ...), has_transform = (has_primitives<S> || ...);
 
   template <device_pass Pass> static void add_pass(device_program& p) {
-    static constexpr std::array<device_stage_entry, sizeof...(S)> known{
-        {{&facts_of<S>, &device_ops_of<Pass, has_transform, S>}...}};
+    static std::array<device_stage_entry, sizeof...(S)> const known{
+        {{&facts_of<S>(), &device_ops_of<Pass, has_transform, S>}...}};
     constexpr auto pass = static_cast<std::size_t>(Pass);
     for (std::size_t i = 0; i < p.stages.size(); ++i) {
       auto const found =

@@ -14,10 +14,7 @@ class any_compressor {
  public:
   template <class = void>  // so that programs without text do not compile all stages
   explicit any_compressor(std::string_view text) : any_compressor(text, stage_registry::standard()) {}
-  any_compressor(std::string_view text, stage_registry const& known) {
-    for (auto const& parts : detail::compressor_text(text).parse()) add(known.make_stage(parts));
-    detail::validate(stages());
-  }
+  any_compressor(std::string_view text, stage_registry const& known);
   /// From a typed chain; the type is forgotten.
   template <class C>
   requires(!std::derived_from<C, any_compressor>) && detail::chainable<C>
@@ -25,8 +22,8 @@ class any_compressor {
     std::apply(
         [&](auto const&... s) {
           (add({std::make_shared<std::remove_cvref_t<decltype(s)>>(s),
-                &detail::facts_of<std::remove_cvref_t<decltype(s)>>,
-                &detail::host_ops_of<std::remove_cvref_t<decltype(s)>>}),
+                &detail::facts_of<std::remove_cvref_t<decltype(s)>>(),
+                &detail::host_ops_of<std::remove_cvref_t<decltype(s)>>()}),
            ...);
         },
         detail::as_tuple(c));
@@ -45,6 +42,35 @@ class any_compressor {
   }
   std::vector<std::shared_ptr<void const>> owned_;
   std::vector<detail::stage_ref> refs_;
+};
+
+#if CCOMP_DEFINITIONS
+CCOMP_FUNCTION any_compressor::any_compressor(std::string_view text, stage_registry const& known) {
+  for (auto const& parts : detail::compressor_text(text).parse()) add(known.make_stage(parts));
+  detail::validate(stages());
+}
+#endif
+
+/// An any_compressor whose text may name these stages alone, so that no others are compiled. With a cuda_exec, any chain of
+/// them has the same bytes as on the host, and one kernel per pass if the typed chain has one.
+///
+/// Throws: invalid_argument for text with another stage, and from calls with a cuda_exec if a typed chain brought one
+template <stage... Stages> class any_compressor_of : public any_compressor {
+ public:
+  explicit any_compressor_of(std::string_view text) : any_compressor(text, known()) {}
+  /// From a typed chain; the type is forgotten.
+  template <class C>
+  requires(!std::derived_from<C, any_compressor>) && detail::chainable<C>
+  explicit any_compressor_of(C const& c) : any_compressor(c) {}
+
+  [[nodiscard]] static stage_registry const& known() {
+    static stage_registry const listed = [] {
+      stage_registry r;
+      (r.add<Stages>({}), ...);
+      return r;
+    }();
+    return listed;
+  }
 };
 
 /// The stages that the standard registry knows: name, argument, settings with their defaults, and one line of

@@ -20,7 +20,7 @@ foreach(component IN LISTS ccomp_FIND_COMPONENTS)
   if(NOT TARGET ccomp::${component})
     set(ccomp_FOUND FALSE)
     set(ccomp_NOT_FOUND_MESSAGE
-        "this package of ccomp has no component \"${component}\"; Conan's options ccomp/*:with_eigen=True (eigen) and ccomp/*:with_cuda=True (cuda, cublas, nccl) add some"
+        "this package of ccomp has no component \"${component}\"; Conan's options ccomp/*:with_eigen=True (eigen) , ccomp/*:with_cuda=True (cuda, cublas, nccl) and ccomp/*:compiled=True (compiled) add some"
     )
   endif()
 endforeach()

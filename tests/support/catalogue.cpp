@@ -16,7 +16,7 @@ stage_claims claims_of(ccomp::detail::stage_ref const& s) {
   static std::map<ccomp::detail::stage_facts const*, stage_claims> const all = [] {
     std::map<ccomp::detail::stage_facts const*, stage_claims> made;
     ccomp::detail::for_each_stage([&]<class S>(std::type_identity<S>, auto const&) {
-      made[&ccomp::detail::facts_of<S>] = ccomp::testing::detail::stage_claims_of<S>;
+      made[&ccomp::detail::facts_of<S>()] = ccomp::testing::detail::stage_claims_of<S>;
     });
     return made;
   }();

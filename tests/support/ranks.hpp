@@ -56,7 +56,7 @@ template <class C> erased erase(C const& c) {
   auto add = [&]<class S>(S const& s) {
     auto const copy = std::make_shared<S const>(s);
     owned.push_back(copy);
-    refs.push_back({copy.get(), &ccomp::detail::facts_of<S>, &ccomp::detail::host_ops_of<S>});
+    refs.push_back({copy.get(), &ccomp::detail::facts_of<S>(), &ccomp::detail::host_ops_of<S>()});
   };
   std::apply([&](auto const&... s) { (add(s), ...); }, ccomp::detail::as_tuple(c));
   return {owned, refs};

@@ -17,7 +17,7 @@ namespace compare {
 template <detail::device_pass Pass, int Part, std::size_t I, class S>
 detail::device_ops const* ops_if_of_part(detail::stage_facts const* stage) {
   if constexpr (I % device_stages::parts == Part) {
-    if (stage == &detail::facts_of<S>) return &detail::device_ops_of<Pass, device_stages::has_transform, S>;
+    if (stage == &detail::facts_of<S>()) return &detail::device_ops_of<Pass, device_stages::has_transform, S>;
   }
   return nullptr;
 }

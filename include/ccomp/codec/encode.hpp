@@ -21,14 +21,10 @@ template <element T = float, compressor C> std::size_t payload_bytes(C const& c,
 
 namespace detail {
 
-template <bool Feedback, class Exec, class C>
-std::size_t encode_tensor(char const* call, Exec const& ex, C const& c, const_values x, residual_ref residual,
-                          std::span<std::byte> payload, workspace<Exec>& ws, pass_options const& at) {
-  exclusive_use const alone(ws.usage(), call, "workspace");
-  auto const stages = codec_engine<Exec>::stages_of(c);
-  validate(stages);
-  if (Feedback) expect_step(call, stages, at.at);
-  auto const engine = codec_engine<Exec>::make(ex, c, stages, ws, call);
+/// The part that depends on the engine alone, so that all chains of the host share it.
+template <bool Feedback, class Engine, class Exec>
+std::size_t encode_by(Engine const& engine, char const* call, program stages, const_values x, residual_ref residual,
+                      std::span<std::byte> payload, workspace<Exec>& ws, pass_options const& at) {
   expect_aligned(payload.data(), call);
   expect_payload(payload.size(), capacity(stages, x.n, x.type), call);
   engine.expect_memory(payload.data(), "the payload");
@@ -39,14 +35,9 @@ std::size_t encode_tensor(char const* call, Exec const& ex, C const& c, const_va
   auto const memory = ws.reserve(engine.template encode_scratch<Feedback>(x), call);
   return engine.template encode<Feedback>(x, residual, at, payload, memory);
 }
-
-template <class Exec, class C>
-void decode_tensor(char const* call, Exec const& ex, C const& c, std::span<std::byte const> payload, values y, bool add,
-                   workspace<Exec>& ws, pass_options const& at) {
-  exclusive_use const alone(ws.usage(), call, "workspace");
-  auto const stages = codec_engine<Exec>::stages_of(c);
-  validate(stages);
-  auto const engine = codec_engine<Exec>::make(ex, c, stages, ws, call);
+template <class Engine, class Exec>
+void decode_by(Engine const& engine, char const* call, std::span<std::byte const> payload, values y, bool add,
+               workspace<Exec>& ws, pass_options const& at) {
   expect_aligned(payload.data(), call);
   engine.expect_whole(payload, y);
   engine.expect_memory(payload.data(), "the payload");
@@ -55,6 +46,27 @@ void decode_tensor(char const* call, Exec const& ex, C const& c, std::span<std::
   [[maybe_unused]] auto const queued = engine.queue();
   auto const memory = ws.reserve(engine.decode_scratch(y), call);
   engine.decode(payload, y, add, at, memory);
+}
+
+template <bool Feedback, class Exec, class C>
+std::size_t encode_tensor(char const* call, Exec const& ex, C const& c, const_values x, residual_ref residual,
+                          std::span<std::byte> payload, workspace<Exec>& ws, pass_options const& at) {
+  exclusive_use const alone(ws.usage(), call, "workspace");
+  auto const stages = codec_engine<Exec>::stages_of(c);
+  validate(stages);
+  if (Feedback) expect_step(call, stages, at.at);
+  auto const engine = codec_engine<Exec>::make(ex, c, stages, ws, call);
+  return encode_by<Feedback>(engine, call, stages, x, residual, payload, ws, at);
+}
+
+template <class Exec, class C>
+void decode_tensor(char const* call, Exec const& ex, C const& c, std::span<std::byte const> payload, values y, bool add,
+                   workspace<Exec>& ws, pass_options const& at) {
+  exclusive_use const alone(ws.usage(), call, "workspace");
+  auto const stages = codec_engine<Exec>::stages_of(c);
+  validate(stages);
+  auto const engine = codec_engine<Exec>::make(ex, c, stages, ws, call);
+  decode_by(engine, call, payload, y, add, ws, at);
 }
 
 }  // namespace detail

@@ -38,16 +38,21 @@ template <class Exec> consteval bool codec_exists() {
   return has_codec<Exec>;
 }
 
-inline void expect_aligned(void const* p, char const* call) {
+void expect_aligned(void const* p, char const* call);
+void expect_payload(std::size_t have, std::size_t need, char const* call);
+
+#if CCOMP_DEFINITIONS
+CCOMP_FUNCTION void expect_aligned(void const* p, char const* call) {
   expects(reinterpret_cast<std::uintptr_t>(p) % 16 == 0,
           [&] { return std::string(call) + ": the payload must start at a multiple of 16 bytes"; });
 }
-inline void expect_payload(std::size_t have, std::size_t need, char const* call) {
+CCOMP_FUNCTION void expect_payload(std::size_t have, std::size_t need, char const* call) {
   expects(have >= need, [&] {
     return std::string(call) + ": the payload has " + std::to_string(have) + " bytes, " + std::to_string(need) +
            " needed";
   });
 }
+#endif
 
 }  // namespace detail
 CCOMP_END

@@ -35,16 +35,29 @@ struct frame_header {
 };
 static_assert(sizeof(frame_header) == 64);
 
-inline void frame_check(bool ok, char const* what) {
-  expects<payload_error>(ok, [&] { return std::string("the frame is not valid: ") + what; });
-}
+void frame_check(bool ok, char const* what);
 
-inline void expect_header(std::size_t frame_bytes) {
-  frame_check(frame_bytes >= sizeof(frame_header), "it ends inside its header of 64 bytes");
-}
+void expect_header(std::size_t frame_bytes);
 /// Checks the header of a frame of so many bytes, including the length of the payload. The checksum is checked
 /// separately.
-inline frame_info read_header(frame_header const& h, std::size_t frame_bytes) {
+frame_info read_header(frame_header const& h, std::size_t frame_bytes);
+inline void check_checksum(frame_header const& h, std::uint64_t found) {
+  frame_check(h.checksum == found, "its checksum does not match");
+}
+/// The header of a payload of `used` bytes, without the checksum.
+frame_header make_header(program stages, element_type type, std::uint64_t n, pass_options const& at, std::size_t used);
+/// Checks that this chain made the frame, for a tensor of this type and size.
+void expect_frame(frame_info const& info, program stages, element_type type, std::uint64_t n);
+void expect_extent(std::size_t have, std::size_t takes);
+
+#if CCOMP_DEFINITIONS
+CCOMP_FUNCTION void frame_check(bool ok, char const* what) {
+  expects<payload_error>(ok, [&] { return std::string("the frame is not valid: ") + what; });
+}
+CCOMP_FUNCTION void expect_header(std::size_t frame_bytes) {
+  frame_check(frame_bytes >= sizeof(frame_header), "it ends inside its header of 64 bytes");
+}
+CCOMP_FUNCTION frame_info read_header(frame_header const& h, std::size_t frame_bytes) {
   frame_check(h.magic == frame_header{}.magic, "it does not begin with ccmp");
   frame_check(h.version == frame_header{}.version, "its version is unknown");
   frame_check(element_bytes(static_cast<element_type>(h.type)) != 0, "its element type is unknown");
@@ -56,12 +69,8 @@ inline frame_info read_header(frame_header const& h, std::size_t frame_bytes) {
   });
   return {static_cast<element_type>(h.type), h.n, h.step, h.tensor, h.rank, h.fingerprint, h.length};
 }
-inline void check_checksum(frame_header const& h, std::uint64_t found) {
-  frame_check(h.checksum == found, "its checksum does not match");
-}
-/// The header of a payload of `used` bytes, without the checksum.
-inline frame_header make_header(program stages, element_type type, std::uint64_t n, pass_options const& at,
-                                std::size_t used) {
+CCOMP_FUNCTION frame_header make_header(program stages, element_type type, std::uint64_t n, pass_options const& at,
+                                        std::size_t used) {
   frame_header h;
   h.type = static_cast<std::uint8_t>(type);
   h.n = n;
@@ -72,8 +81,7 @@ inline frame_header make_header(program stages, element_type type, std::uint64_t
   h.length = used;
   return h;
 }
-/// Checks that this chain made the frame, for a tensor of this type and size.
-inline void expect_frame(frame_info const& info, program stages, element_type type, std::uint64_t n) {
+CCOMP_FUNCTION void expect_frame(frame_info const& info, program stages, element_type type, std::uint64_t n) {
   expects<payload_error>(info.fingerprint == fingerprint(stages), [&] {
     return "decompress: the frame was not written by " + text(stages) + " with these settings and seeds";
   });
@@ -85,11 +93,12 @@ inline void expect_frame(frame_info const& info, program stages, element_type ty
     return "decompress: the frame holds " + std::to_string(info.n) + " values, the output " + std::to_string(n);
   });
 }
-inline void expect_extent(std::size_t have, std::size_t takes) {
+CCOMP_FUNCTION void expect_extent(std::size_t have, std::size_t takes) {
   expects<payload_error>(takes == have, [&] {
     return "decompress: the payload has " + std::to_string(have) + " bytes, its values take " + std::to_string(takes);
   });
 }
+#endif
 
 }  // namespace detail
 

@@ -3,8 +3,10 @@
 
 #include <ccomp/codec/encode.hpp>
 #include <ccomp/codec/frame.hpp>
+#include <ccomp/core/payload.hpp>
 #include <ccomp/core/reach.hpp>
 #include <ccomp/engine/host/checksum.hpp>
+#include <ccomp/engine/host/ops.hpp>
 #include <ccomp/engine/host/program_codec.hpp>
 
 CCOMP_BEGIN

@@ -21,12 +21,7 @@ struct automatic {
 
   template <class Exec, class Comm, class C> static consteval bool fits() { return gather::fits<Exec, Comm, C>(); }
 
-  template <class Engine> collective_report run(Engine& e) const {
-    if constexpr (Engine::may_fly || Engine::may_have_rounds)
-      if (flies(e)) return in_flight{}.run(e);
-    if constexpr (!Engine::must_fly && !Engine::must_have_rounds) return smallest(e, gather{}, two_shot{});
-    detail::fail("allreduce: this engine has no strategy for " + detail::text(e.chain()));
-  }
+  template <class Engine> collective_report run(Engine& e) const;
 
  private:
   template <class Engine> static bool flies(Engine const& e) {
@@ -39,6 +34,13 @@ struct automatic {
     return a.slot_bytes(e) <= b.slot_bytes(e) ? a.run(e) : b.run(e);
   }
 };
+
+template <class Engine> collective_report automatic::run(Engine& e) const {
+  if constexpr (Engine::may_fly || Engine::may_have_rounds)
+    if (flies(e)) return in_flight{}.run(e);
+  if constexpr (!Engine::must_fly && !Engine::must_have_rounds) return smallest(e, gather{}, two_shot{});
+  detail::fail("allreduce: this engine has no strategy for " + detail::text(e.chain()));
+}
 
 namespace detail {
 

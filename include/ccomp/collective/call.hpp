@@ -35,23 +35,7 @@ struct call_identity {
     return tensors(hash_bytes(setting, hash64(h, call->mean ? 1u : 0u)));
   }
   /// Short parts come first, because a communicator may cut the text. A number stands for tensors that are not shown.
-  static std::string describe(void const* self) {
-    auto const& me = *static_cast<call_identity const*>(self);
-    auto const& jobs = me.call->jobs;
-    std::string t =
-        std::string(me.call->name) + '(' + (me.call->mean ? "mean" : "sum") + ", " + std::string(me.strategy);
-    if (!me.setting.empty()) t += ' ' + std::string(me.setting);
-    if (me.root >= 0) t += ", root " + std::to_string(me.root);
-    if (me.with_step) t += ", step " + std::to_string(me.call->at.number);
-    constexpr std::size_t most_shown = 4;
-    if (jobs.size() > most_shown)
-      t += ", " + std::to_string(jobs.size()) + " tensors with the checksum " + std::to_string(me.tensors(0) % 1000000);
-    t += ", " + detail::text(me.call->stages);
-    for (std::size_t i = 0; i < std::min(jobs.size(), most_shown); ++i)
-      t += ", n = " + std::to_string(jobs[i].data.n) + ' ' + std::string(element_name(jobs[i].data.type)) + " id " +
-           std::to_string(jobs[i].id);
-    return t + (jobs.size() > most_shown ? ", ...)" : ")");
-  }
+  static std::string describe(void const* self);
 
  private:
   [[nodiscard]] std::uint64_t tensors(std::uint64_t h) const {
@@ -60,6 +44,25 @@ struct call_identity {
     return h;
   }
 };
+
+#if CCOMP_DEFINITIONS
+CCOMP_FUNCTION std::string call_identity::describe(void const* self) {
+  auto const& me = *static_cast<call_identity const*>(self);
+  auto const& jobs = me.call->jobs;
+  std::string t = std::string(me.call->name) + '(' + (me.call->mean ? "mean" : "sum") + ", " + std::string(me.strategy);
+  if (!me.setting.empty()) t += ' ' + std::string(me.setting);
+  if (me.root >= 0) t += ", root " + std::to_string(me.root);
+  if (me.with_step) t += ", step " + std::to_string(me.call->at.number);
+  constexpr std::size_t most_shown = 4;
+  if (jobs.size() > most_shown)
+    t += ", " + std::to_string(jobs.size()) + " tensors with the checksum " + std::to_string(me.tensors(0) % 1000000);
+  t += ", " + detail::text(me.call->stages);
+  for (std::size_t i = 0; i < std::min(jobs.size(), most_shown); ++i)
+    t += ", n = " + std::to_string(jobs[i].data.n) + ' ' + std::string(element_name(jobs[i].data.type)) + " id " +
+         std::to_string(jobs[i].id);
+  return t + (jobs.size() > most_shown ? ", ...)" : ")");
+}
+#endif
 
 }  // namespace detail
 

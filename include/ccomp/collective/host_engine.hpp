@@ -3,7 +3,9 @@
 
 #include <ccomp/collective/engine.hpp>
 #include <ccomp/core/communicator.hpp>
+#include <ccomp/core/payload.hpp>
 #include <ccomp/core/reach.hpp>
+#include <ccomp/engine/host/ops.hpp>
 #include <ccomp/engine/host/program_codec.hpp>
 
 #include <vector>

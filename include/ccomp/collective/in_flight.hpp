@@ -52,14 +52,7 @@ struct in_flight {
     return flies && can_all_reduce<Comm, Exec>;
   }
 
-  template <class Engine> collective_report run(Engine& e) const {
-    if constexpr (Engine::may_have_rounds)
-      if (!detail::is_linear(e.chain()) && detail::brings_rounds(e.chain())) return e.rounds();
-    if constexpr (Engine::may_fly)
-      if (detail::is_linear(e.chain())) return run_linear(e);
-    detail::fail("allreduce: " + detail::text(e.chain()) +
-                 " cannot be summed in flight, because a stage of its chain is not linear; use gather or automatic");
-  }
+  template <class Engine> collective_report run(Engine& e) const;
 
  private:
   template <class Engine> static collective_report run_linear(Engine& e) {
@@ -98,5 +91,14 @@ struct in_flight {
     return e.report(name, detail::all_reduce_bytes(total, static_cast<int>(e.ranks())), total);
   }
 };
+
+template <class Engine> collective_report in_flight::run(Engine& e) const {
+  if constexpr (Engine::may_have_rounds)
+    if (!detail::is_linear(e.chain()) && detail::brings_rounds(e.chain())) return e.rounds();
+  if constexpr (Engine::may_fly)
+    if (detail::is_linear(e.chain())) return run_linear(e);
+  detail::fail("allreduce: " + detail::text(e.chain()) +
+               " cannot be summed in flight, because a stage of its chain is not linear; use gather or automatic");
+}
 
 CCOMP_END

@@ -68,84 +68,24 @@ class thread_group {
     detail::thread_partners with;
   };
 
-  static int check(int ranks) {
-    detail::expects(ranks >= 1, [&] { return "thread_group: needs at least 1 rank, got " + std::to_string(ranks); });
-    return ranks;
-  }
+  static int check(int ranks);
 
   /// An exchange has two meetings. Between them every rank reads what the others show.
   enum class meeting { before_reading, after_reading };
 
   /// All ranks arrive, or every rank throws: no rank waits for a rank that left, failed or is late. But no rank returns
   /// while another still reads its memory, because its caller would free it. Reading ends by itself.
-  void arrive(int rank, meeting now) {
-    std::unique_lock lock(mutex_);
-    if (now == meeting::after_reading) stop_reading();
-    if (!broken_.empty()) throw_broken(lock);
-    std::uint64_t const round = round_;
-    if (++arrived_ == ranks_) {
-      arrived_ = 0;
-      ++round_;
-      if (now == meeting::before_reading) readers_ = ranks_;
-      lock.unlock();
-      changed_.notify_all();
-      return;
-    }
-    auto const over = [&] { return round_ != round || !broken_.empty(); };
-    // A clock cannot count to the end of longer waits.
-    bool woken = true;
-    if (patience_ < std::chrono::hours(24 * 365 * 100))
-      woken = changed_.wait_for(lock, patience_, over);
-    else
-      changed_.wait(lock, over);
-    if (round_ != round) return;
-    if (!woken) {
-      broken_ = "rank " + std::to_string(rank) + " waited " + std::to_string(patience_.count()) + " ms and " +
-                std::to_string(ranks_ - arrived_) + " of " + std::to_string(ranks_) + " ranks did not arrive";
-      late_ = true;
-      changed_.notify_all();
-    }
-    throw_broken(lock);
-  }
-  void stop_reading() {
-    if (--readers_ == 0) changed_.notify_all();
-  }
+  void arrive(int rank, meeting now);
+  void stop_reading();
   /// A rank whose reading failed does not come to the second meeting. It continues only when no rank reads its memory.
-  void fail_reading() {
-    std::unique_lock lock(mutex_);
-    stop_reading();
-    changed_.wait(lock, [&] { return readers_ == 0; });
-  }
+  void fail_reading();
   /// The others wait at a meeting that this rank did not come to: no other can follow.
-  [[noreturn]] void refuse_failed(int rank) {
-    std::unique_lock lock(mutex_);
-    if (broken_.empty()) broken_ = "rank " + std::to_string(rank) + " failed in an exchange";
-    changed_.notify_all();
-    throw_broken(lock);
-  }
-  [[noreturn]] void throw_broken(std::unique_lock<std::mutex>& lock) {
-    changed_.wait(lock, [&] { return readers_ == 0; });
-    if (late_) detail::fail<timeout>("thread_group: " + broken_);
-    detail::fail<communicator_error>("thread_group: " + broken_);
-  }
-  void join() {
-    std::lock_guard const lock(mutex_);
-    ++present_;
-  }
+  [[noreturn]] void refuse_failed(int rank);
+  [[noreturn]] void throw_broken(std::unique_lock<std::mutex>& lock);
+  void join();
   /// A rank is gone. This is harmless if the others are done as well; ranks that wait, or come to wait, get an
   /// exception. Once all are gone, the group can be used again.
-  void leave(std::string const& who) {
-    {
-      std::lock_guard const lock(mutex_);
-      if (broken_.empty()) broken_ = who;
-      if (--present_ == 0) {
-        broken_.clear();
-        late_ = false;
-        arrived_ = 0;
-      }
-    }
-    changed_.notify_all();
-  }
+  void leave(std::string const& who);
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -166,80 +106,24 @@ class thread_group {
 /// (comm/thread.cuh), the buffers are memory of its device, and calls return when the work is queued.
 class thread_communicator {
  public:
-  thread_communicator(thread_group& group, int rank)
-      : group_(&group), rank_(rank), outer_ranks_(detail::ranks_in_process()) {
-    detail::expects(rank >= 0 && rank < group.size(), [&] {
-      return "thread_communicator: rank " + std::to_string(rank) + " of a group of " + std::to_string(group.size());
-    });
-    detail::ranks_in_process() = group.size();
-    group.join();
-  }
+  thread_communicator(thread_group& group, int rank);
   thread_communicator(thread_communicator const&) = delete;
   thread_communicator& operator=(thread_communicator const&) = delete;
-  ~thread_communicator() {
-    detail::ranks_in_process() = outer_ranks_;
-    group_->leave("rank " + std::to_string(rank_) + " has left the group");
-  }
+  ~thread_communicator();
 
   [[nodiscard]] int rank() const noexcept { return rank_; }
   [[nodiscard]] int size() const noexcept { return group_->size(); }
   /// For collectives: which thread uses it.
   [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
 
-  void all_gather(host_exec const&, std::span<std::byte const> send, std::span<std::byte> receive) {
-    share(send, [&] {
-      for (int r = 0; r < size(); ++r) copy(post(r).send, 0, receive, index(r) * send.size(), send.size());
-    });
-  }
-  void all_to_all(host_exec const&, std::span<std::byte const> send, std::span<std::byte> receive) {
-    std::size_t const slot = send.size() / index(size());
-    share(send, [&] {
-      for (int r = 0; r < size(); ++r) copy(post(r).send, index(rank_) * slot, receive, index(r) * slot, slot);
-    });
-  }
-  void broadcast(host_exec const&, std::span<std::byte> data, int root) {
-    share(data, [&] {
-      if (rank_ != root) copy(post(root).send, 0, data, 0, data.size());
-    });
-  }
+  void all_gather(host_exec const&, std::span<std::byte const> send, std::span<std::byte> receive);
+  void all_to_all(host_exec const&, std::span<std::byte const> send, std::span<std::byte> receive);
+  void broadcast(host_exec const&, std::span<std::byte> data, int root);
   /// All ranks call it; buffers do not overlap.
-  void exchange(host_exec const&, std::span<std::byte const> send, int to, std::span<std::byte> receive, int from) {
-    expect_rank(to, "the receiver");
-    expect_rank(from, "the sender");
-    share(send, [&] { copy(post(from).send, 0, receive, 0, receive.size()); }, nullptr, {to, from, receive.size()});
-  }
+  void exchange(host_exec const&, std::span<std::byte const> send, int to, std::span<std::byte> receive, int from);
   /// Each rank sums one part of the vector over all ranks, in rank order, then takes the others' parts.
-  void all_reduce(host_exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
-    std::size_t const width = wire_bytes(type), ranks = index(size());
-    auto bounds = [&](int r) { return n * index(r) / ranks; };
-    std::size_t const begin = bounds(rank_), end = bounds(rank_ + 1);
-    std::span<std::byte> const bytes{static_cast<std::byte*>(data), n * width};
-    share(bytes, [&] {  // nobody else reads this rank's part, so it may be written in place
-      std::vector<void const*> sources(ranks);
-      for (int r = 0; r < size(); ++r) sources[index(r)] = static_cast<std::byte const*>(post(r).send) + begin * width;
-      detail::typed_sum(ex, sources, end - begin, type, op, bytes.data() + begin * width);
-    });
-    share(bytes, [&] {
-      for (int r = 0; r < size(); ++r)
-        if (r != rank_)
-          copy(post(r).send, bounds(r) * width, bytes, bounds(r) * width, (bounds(r + 1) - bounds(r)) * width);
-    });
-  }
-  void agree(std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*)) {
-    detail::exclusive_use const alone(in_use_, "thread_communicator::agree", "thread_communicator");
-    auto& mine = post(rank_);
-    mine.fingerprint = fingerprint;
-    mine.what = what;
-    mine.describe = describe;
-    std::string trouble;
-    meet([&] {
-      for (int r = 0; r < size() && trouble.empty(); ++r)
-        if (post(r).fingerprint != post(0).fingerprint)
-          trouble = "rank 0 calls " + post(0).describe(post(0).what) + ", rank " + std::to_string(r) + " calls " +
-                    post(r).describe(post(r).what);
-    });
-    if (!trouble.empty()) detail::fail<rank_mismatch>("the ranks disagree: " + trouble);
-  }
+  void all_reduce(host_exec const& ex, void* data, std::size_t n, wire_type type, wire_op op);
+  void agree(std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*));
 
   template <detail::has_thread_transport Exec>
   void all_gather(Exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
@@ -274,66 +158,13 @@ class thread_communicator {
     if (bytes > 0) std::memcpy(to.data() + at, static_cast<std::byte const*>(from) + offset, bytes);
   }
   /// Meets the other ranks, reads what they show, and meets them again.
-  void meet(detail::function_ref<void()> read) {
-    if (failed_) group_->refuse_failed(rank_);
-    group_->arrive(rank_, thread_group::meeting::before_reading);
-    try {
-      read();
-    } catch (...) {
-      failed_ = true;
-      group_->fail_reading();
-      throw;
-    }
-    group_->arrive(rank_, thread_group::meeting::after_reading);
-  }
+  void meet(detail::function_ref<void()> read);
   /// Every rank shows a buffer, every rank reads, and no rank returns while another still reads.
   void share(std::span<std::byte const> send, detail::function_ref<void()> read,
-             std::shared_ptr<void> transport = nullptr, detail::thread_partners with = {}) {
-    detail::exclusive_use const alone(in_use_, "thread_communicator", "thread_communicator");
-    auto& mine = post(rank_);
-    mine.send = send.data();
-    mine.bytes = send.size();
-    mine.transport = std::move(transport);
-    mine.with = with;
-    // A wrong size would have this rank read past another's buffer, another kind of memory cannot be read at all.
-    std::string trouble;
-    meet([&] {
-      for (int r = 0; r < size() && trouble.empty(); ++r) trouble = mismatch(r);
-      if (trouble.empty()) read();
-    });
-    if (!trouble.empty()) detail::fail<rank_mismatch>("thread_communicator: " + trouble);
-  }
+             std::shared_ptr<void> transport = nullptr, detail::thread_partners with = {});
   /// What rank r shows, beside what this rank shows; empty: they fit.
-  [[nodiscard]] std::string mismatch(int r) {
-    auto const &mine = post(rank_), &other = post(r);
-    auto const name = [](int rank) { return "rank " + std::to_string(rank); };
-    bool const on_device = mine.transport != nullptr;
-    if ((other.transport != nullptr) != on_device)
-      return name(on_device ? r : rank_) + " brought host memory, " + name(on_device ? rank_ : r) + " device memory";
-    bool const exchanges = mine.with.to >= 0;
-    if ((other.with.to >= 0) != exchanges)
-      return name(exchanges ? rank_ : r) + " exchanges, " + name(exchanges ? r : rank_) + " does not";
-    if (!exchanges) {
-      if (other.bytes == mine.bytes) return {};
-      return name(r) + " brought " + std::to_string(other.bytes) + " bytes, " + name(rank_) + ' ' +
-             std::to_string(mine.bytes);
-    }
-    int const to = other.with.to;
-    auto const& receiver = post(to);
-    if (receiver.with.to < 0) return name(r) + " exchanges, " + name(to) + " does not";
-    if (receiver.with.from != r)
-      return name(r) + " sends to " + name(to) + ", which receives from " + name(receiver.with.from);
-    if (receiver.with.receive_bytes != other.bytes)
-      return name(r) + " sends " + std::to_string(other.bytes) + " bytes to " + name(to) + ", which expects " +
-             std::to_string(receiver.with.receive_bytes);
-    return {};
-  }
-  void expect_rank(int r, char const* what) const {
-    detail::expects(0 <= r && r < size(), [&] {
-      return std::string("thread_communicator::exchange: ") + what + " is rank " + std::to_string(r) +
-             " of a group of " + std::to_string(size());
-    });
-  }
+  [[nodiscard]] std::string mismatch(int r);
+  void expect_rank(int r, char const* what) const;
 
   thread_group* group_;
   int rank_;
@@ -343,7 +174,203 @@ class thread_communicator {
   detail::in_use in_use_;
 };
 
-inline void thread_group::run_ranks(detail::function_ref<void(thread_communicator&)> f) {
+#if CCOMP_DEFINITIONS
+CCOMP_FUNCTION int thread_group::check(int ranks) {
+  detail::expects(ranks >= 1, [&] { return "thread_group: needs at least 1 rank, got " + std::to_string(ranks); });
+  return ranks;
+}
+CCOMP_FUNCTION void thread_group::arrive(int rank, meeting now) {
+  std::unique_lock lock(mutex_);
+  if (now == meeting::after_reading) stop_reading();
+  if (!broken_.empty()) throw_broken(lock);
+  std::uint64_t const round = round_;
+  if (++arrived_ == ranks_) {
+    arrived_ = 0;
+    ++round_;
+    if (now == meeting::before_reading) readers_ = ranks_;
+    lock.unlock();
+    changed_.notify_all();
+    return;
+  }
+  auto const over = [&] { return round_ != round || !broken_.empty(); };
+  // A clock cannot count to the end of longer waits.
+  bool woken = true;
+  if (patience_ < std::chrono::hours(24 * 365 * 100))
+    woken = changed_.wait_for(lock, patience_, over);
+  else
+    changed_.wait(lock, over);
+  if (round_ != round) return;
+  if (!woken) {
+    broken_ = "rank " + std::to_string(rank) + " waited " + std::to_string(patience_.count()) + " ms and " +
+              std::to_string(ranks_ - arrived_) + " of " + std::to_string(ranks_) + " ranks did not arrive";
+    late_ = true;
+    changed_.notify_all();
+  }
+  throw_broken(lock);
+}
+CCOMP_FUNCTION void thread_group::stop_reading() {
+  if (--readers_ == 0) changed_.notify_all();
+}
+CCOMP_FUNCTION void thread_group::fail_reading() {
+  std::unique_lock lock(mutex_);
+  stop_reading();
+  changed_.wait(lock, [&] { return readers_ == 0; });
+}
+CCOMP_FUNCTION void thread_group::refuse_failed(int rank) {
+  std::unique_lock lock(mutex_);
+  if (broken_.empty()) broken_ = "rank " + std::to_string(rank) + " failed in an exchange";
+  changed_.notify_all();
+  throw_broken(lock);
+}
+CCOMP_FUNCTION void thread_group::throw_broken(std::unique_lock<std::mutex>& lock) {
+  changed_.wait(lock, [&] { return readers_ == 0; });
+  if (late_) detail::fail<timeout>("thread_group: " + broken_);
+  detail::fail<communicator_error>("thread_group: " + broken_);
+}
+CCOMP_FUNCTION void thread_group::join() {
+  std::lock_guard const lock(mutex_);
+  ++present_;
+}
+CCOMP_FUNCTION void thread_group::leave(std::string const& who) {
+  {
+    std::lock_guard const lock(mutex_);
+    if (broken_.empty()) broken_ = who;
+    if (--present_ == 0) {
+      broken_.clear();
+      late_ = false;
+      arrived_ = 0;
+    }
+  }
+  changed_.notify_all();
+}
+CCOMP_FUNCTION thread_communicator::thread_communicator(thread_group& group, int rank)
+    : group_(&group), rank_(rank), outer_ranks_(detail::ranks_in_process()) {
+  detail::expects(rank >= 0 && rank < group.size(), [&] {
+    return "thread_communicator: rank " + std::to_string(rank) + " of a group of " + std::to_string(group.size());
+  });
+  detail::ranks_in_process() = group.size();
+  group.join();
+}
+CCOMP_FUNCTION thread_communicator::~thread_communicator() {
+  detail::ranks_in_process() = outer_ranks_;
+  group_->leave("rank " + std::to_string(rank_) + " has left the group");
+}
+CCOMP_FUNCTION void thread_communicator::all_gather(host_exec const&, std::span<std::byte const> send,
+                                                    std::span<std::byte> receive) {
+  share(send, [&] {
+    for (int r = 0; r < size(); ++r) copy(post(r).send, 0, receive, index(r) * send.size(), send.size());
+  });
+}
+CCOMP_FUNCTION void thread_communicator::all_to_all(host_exec const&, std::span<std::byte const> send,
+                                                    std::span<std::byte> receive) {
+  std::size_t const slot = send.size() / index(size());
+  share(send, [&] {
+    for (int r = 0; r < size(); ++r) copy(post(r).send, index(rank_) * slot, receive, index(r) * slot, slot);
+  });
+}
+CCOMP_FUNCTION void thread_communicator::broadcast(host_exec const&, std::span<std::byte> data, int root) {
+  share(data, [&] {
+    if (rank_ != root) copy(post(root).send, 0, data, 0, data.size());
+  });
+}
+CCOMP_FUNCTION void thread_communicator::exchange(host_exec const&, std::span<std::byte const> send, int to,
+                                                  std::span<std::byte> receive, int from) {
+  expect_rank(to, "the receiver");
+  expect_rank(from, "the sender");
+  share(send, [&] { copy(post(from).send, 0, receive, 0, receive.size()); }, nullptr, {to, from, receive.size()});
+}
+CCOMP_FUNCTION void thread_communicator::all_reduce(host_exec const& ex, void* data, std::size_t n, wire_type type,
+                                                    wire_op op) {
+  std::size_t const width = wire_bytes(type), ranks = index(size());
+  auto bounds = [&](int r) { return n * index(r) / ranks; };
+  std::size_t const begin = bounds(rank_), end = bounds(rank_ + 1);
+  std::span<std::byte> const bytes{static_cast<std::byte*>(data), n * width};
+  share(bytes, [&] {  // nobody else reads this rank's part, so it may be written in place
+    std::vector<void const*> sources(ranks);
+    for (int r = 0; r < size(); ++r) sources[index(r)] = static_cast<std::byte const*>(post(r).send) + begin * width;
+    detail::typed_sum(ex, sources, end - begin, type, op, bytes.data() + begin * width);
+  });
+  share(bytes, [&] {
+    for (int r = 0; r < size(); ++r)
+      if (r != rank_)
+        copy(post(r).send, bounds(r) * width, bytes, bounds(r) * width, (bounds(r + 1) - bounds(r)) * width);
+  });
+}
+CCOMP_FUNCTION void thread_communicator::agree(std::uint64_t fingerprint, void const* what,
+                                               std::string (*describe)(void const*)) {
+  detail::exclusive_use const alone(in_use_, "thread_communicator::agree", "thread_communicator");
+  auto& mine = post(rank_);
+  mine.fingerprint = fingerprint;
+  mine.what = what;
+  mine.describe = describe;
+  std::string trouble;
+  meet([&] {
+    for (int r = 0; r < size() && trouble.empty(); ++r)
+      if (post(r).fingerprint != post(0).fingerprint)
+        trouble = "rank 0 calls " + post(0).describe(post(0).what) + ", rank " + std::to_string(r) + " calls " +
+                  post(r).describe(post(r).what);
+  });
+  if (!trouble.empty()) detail::fail<rank_mismatch>("the ranks disagree: " + trouble);
+}
+CCOMP_FUNCTION void thread_communicator::meet(detail::function_ref<void()> read) {
+  if (failed_) group_->refuse_failed(rank_);
+  group_->arrive(rank_, thread_group::meeting::before_reading);
+  try {
+    read();
+  } catch (...) {
+    failed_ = true;
+    group_->fail_reading();
+    throw;
+  }
+  group_->arrive(rank_, thread_group::meeting::after_reading);
+}
+CCOMP_FUNCTION void thread_communicator::share(std::span<std::byte const> send, detail::function_ref<void()> read,
+                                               std::shared_ptr<void> transport, detail::thread_partners with) {
+  detail::exclusive_use const alone(in_use_, "thread_communicator", "thread_communicator");
+  auto& mine = post(rank_);
+  mine.send = send.data();
+  mine.bytes = send.size();
+  mine.transport = std::move(transport);
+  mine.with = with;
+  // A wrong size would have this rank read past another's buffer, another kind of memory cannot be read at all.
+  std::string trouble;
+  meet([&] {
+    for (int r = 0; r < size() && trouble.empty(); ++r) trouble = mismatch(r);
+    if (trouble.empty()) read();
+  });
+  if (!trouble.empty()) detail::fail<rank_mismatch>("thread_communicator: " + trouble);
+}
+CCOMP_FUNCTION std::string thread_communicator::mismatch(int r) {
+  auto const &mine = post(rank_), &other = post(r);
+  auto const name = [](int rank) { return "rank " + std::to_string(rank); };
+  bool const on_device = mine.transport != nullptr;
+  if ((other.transport != nullptr) != on_device)
+    return name(on_device ? r : rank_) + " brought host memory, " + name(on_device ? rank_ : r) + " device memory";
+  bool const exchanges = mine.with.to >= 0;
+  if ((other.with.to >= 0) != exchanges)
+    return name(exchanges ? rank_ : r) + " exchanges, " + name(exchanges ? r : rank_) + " does not";
+  if (!exchanges) {
+    if (other.bytes == mine.bytes) return {};
+    return name(r) + " brought " + std::to_string(other.bytes) + " bytes, " + name(rank_) + ' ' +
+           std::to_string(mine.bytes);
+  }
+  int const to = other.with.to;
+  auto const& receiver = post(to);
+  if (receiver.with.to < 0) return name(r) + " exchanges, " + name(to) + " does not";
+  if (receiver.with.from != r)
+    return name(r) + " sends to " + name(to) + ", which receives from " + name(receiver.with.from);
+  if (receiver.with.receive_bytes != other.bytes)
+    return name(r) + " sends " + std::to_string(other.bytes) + " bytes to " + name(to) + ", which expects " +
+           std::to_string(receiver.with.receive_bytes);
+  return {};
+}
+CCOMP_FUNCTION void thread_communicator::expect_rank(int r, char const* what) const {
+  detail::expects(0 <= r && r < size(), [&] {
+    return std::string("thread_communicator::exchange: ") + what + " is rank " + std::to_string(r) + " of a group of " +
+           std::to_string(size());
+  });
+}
+CCOMP_FUNCTION void thread_group::run_ranks(detail::function_ref<void(thread_communicator&)> f) {
   std::exception_ptr first;
   std::mutex first_mutex;
   std::string not_started;
@@ -372,5 +399,6 @@ inline void thread_group::run_ranks(detail::function_ref<void(thread_communicato
   if (!not_started.empty()) detail::fail<communicator_error>("thread_group: " + not_started);
   if (first) std::rethrow_exception(first);
 }
+#endif
 
 CCOMP_END

@@ -38,11 +38,11 @@ template <class C>
 concept chainable = stage<C> || is_chain<C>::value;
 
 /// The stages of a compressor: what is known of them.
-template <stage S> std::array<stage_ref, 1> stages_of(S const& s) { return {{{&s, &facts_of<S>}}}; }
+template <stage S> std::array<stage_ref, 1> stages_of(S const& s) { return {{{&s, &facts_of<S>()}}}; }
 template <class... S> std::array<stage_ref, sizeof...(S)> stages_of(chain<S...> const& c) {
   return std::apply(
       [](auto const&... s) {
-        return std::array<stage_ref, sizeof...(S)>{{{&s, &facts_of<std::remove_cvref_t<decltype(s)>>}...}};
+        return std::array<stage_ref, sizeof...(S)>{{{&s, &facts_of<std::remove_cvref_t<decltype(s)>>()}...}};
       },
       c.stages);
 }

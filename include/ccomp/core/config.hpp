@@ -52,14 +52,52 @@ static_assert(std::endian::native == std::endian::little,
 #else
 #define CCOMP_TAG_VARIANTS plain
 #endif
-#if defined(__CUDACC__)
-#define CCOMP_TAG_CUDA cuda
+// CCOMP_COMPILED: the program links ccomp::compiled, so that its own files only see declarations of what is compiled there.
+// nvcc compiles everything itself.
+#if defined(CCOMP_COMPILED) && !defined(__CUDACC__)
+#define CCOMP_LINKED 1
+#define CCOMP_FUNCTION
 #else
-#define CCOMP_TAG_CUDA host
+#define CCOMP_LINKED 0
+#define CCOMP_FUNCTION inline
+#endif
+#if CCOMP_LINKED && !defined(CCOMP_COMPILED_SOURCE)
+#define CCOMP_DEFINITIONS 0
+#else
+#define CCOMP_DEFINITIONS 1
+#endif
+// Before an instantiation that ccomp::compiled holds, in its own source and in files that only see the declaration.
+#if CCOMP_DEFINITIONS
+#define CCOMP_INSTANTIATION template
+#else
+#define CCOMP_INSTANTIATION extern template
+#endif
+#if defined(__CUDACC__)
+#define CCOMP_TAG_CODE cuda
+#elif CCOMP_LINKED
+#define CCOMP_TAG_CODE compiled
+#else
+#define CCOMP_TAG_CODE host
 #endif
 #define CCOMP_PASTE_(a, b, c, d, e) a##_##b##_##c##_##d##_##e
 #define CCOMP_PASTE(a, b, c, d, e) CCOMP_PASTE_(a, b, c, d, e)
-#define CCOMP_BUILD_TAG CCOMP_PASTE(v0, CCOMP_TAG_THREADS, CCOMP_TAG_TARGET, CCOMP_TAG_VARIANTS, CCOMP_TAG_CUDA)
+#define CCOMP_BUILD_TAG CCOMP_PASTE(v0, CCOMP_TAG_THREADS, CCOMP_TAG_TARGET, CCOMP_TAG_VARIANTS, CCOMP_TAG_CODE)
+
+#define CCOMP_AS_TEXT(a) #a
+#define CCOMP_TEXT(a) CCOMP_AS_TEXT(a)
+#if CCOMP_LINKED
+namespace ccomp::formats {
+/// What ccomp::compiled was compiled as; only CMake's and pkg-config's files of ccomp tell.
+consteval bool compiled_alike(char const* linked, char const* here) {
+  if (linked[0] != 'v') return true;
+  while (*linked != 0 && *linked == *here) ++linked, ++here;
+  return *linked == *here;
+}
+}  // namespace ccomp::formats
+static_assert(ccomp::formats::compiled_alike(CCOMP_TEXT(CCOMP_COMPILED), CCOMP_TEXT(CCOMP_BUILD_TAG)),
+              "ccomp: this file is compiled as " CCOMP_TEXT(CCOMP_BUILD_TAG) ", but ccomp::compiled as " CCOMP_TEXT(
+                  CCOMP_COMPILED) "; give both the same flags for OpenMP and instruction sets, or use ccomp::ccomp");
+#endif
 
 /// Everything with a loop in it stands between these two; `namespace ccomp` itself holds only vocabulary (element
 /// types, errors).
@@ -69,6 +107,13 @@ static_assert(std::endian::native == std::endian::little,
 #define CCOMP_END \
   }               \
   }
+
+CCOMP_BEGIN
+namespace detail {
+/// True for the library's own stages, which ccomp::compiled holds. Their headers specialise it, behind the stage.
+template <class S> inline constexpr bool standard_stage = false;
+}  // namespace detail
+CCOMP_END
 
 #define CCOMP_RESTRICT __restrict__
 

@@ -27,16 +27,7 @@ class in_use {
 /// Throws: invalid_argument, which names the shared object; the other call continues undisturbed.
 class exclusive_use {
  public:
-  exclusive_use(in_use& object, char const* call, char const* what) : object_(&object) {
-    void const* owner = nullptr;
-    if (object.thread_.compare_exchange_strong(owner, me(), std::memory_order_acquire, std::memory_order_relaxed))
-      return;
-    object_ = nullptr;
-    expects(owner == me(), [&] {
-      return std::string(call) + ": another thread is using this " + what +
-             " at the same time; give each thread its own";
-    });
-  }
+  exclusive_use(in_use& object, char const* call, char const* what);
   exclusive_use(exclusive_use const&) = delete;
   exclusive_use& operator=(exclusive_use const&) = delete;
   ~exclusive_use() {
@@ -50,6 +41,17 @@ class exclusive_use {
   }
   in_use* object_;
 };
+
+#if CCOMP_DEFINITIONS
+CCOMP_FUNCTION exclusive_use::exclusive_use(in_use& object, char const* call, char const* what) : object_(&object) {
+  void const* owner = nullptr;
+  if (object.thread_.compare_exchange_strong(owner, me(), std::memory_order_acquire, std::memory_order_relaxed)) return;
+  object_ = nullptr;
+  expects(owner == me(), [&] {
+    return std::string(call) + ": another thread is using this " + what + " at the same time; give each thread its own";
+  });
+}
+#endif
 
 }  // namespace detail
 CCOMP_END

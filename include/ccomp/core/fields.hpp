@@ -4,6 +4,7 @@
 #include <ccomp/core/config.hpp>
 #include <ccomp/core/error.hpp>
 #include <ccomp/core/random.hpp>
+#include <ccomp/core/read_number.hpp>
 
 #include <array>
 #include <bit>
@@ -16,7 +17,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -93,8 +93,7 @@ template <class V> void parse_value(V& out, std::string_view text, std::string_v
     }
     if (at < out.size()) bad(std::to_string(out.size()) + " numbers with / between them, or none");
   } else {
-    auto const [end, status] = std::from_chars(text.data(), text.data() + text.size(), out);
-    bool ok = status == std::errc{} && end == text.data() + text.size();
+    bool ok = read_number(text, out);
     if constexpr (std::floating_point<V>) ok = ok && std::isfinite(out);
     if (!ok)
       bad(std::floating_point<V> ? std::string("a finite number")
@@ -176,7 +175,21 @@ template <class Stage> std::string stage_type_text() {
 }
 
 /// block=1024, seed=7: the settings that differ from those of `plain`; without `plain`, all settings.
-inline std::string settings_text(erased_fields fields, void const* stage, void const* plain = nullptr) {
+std::string settings_text(erased_fields fields, void const* stage, void const* plain = nullptr);
+/// `uniform_quantize<8>(block=1024)`: settings that differ from the defaults.
+template <class Stage> std::string stage_text(Stage const& stage) {
+  Stage const plain{};
+  std::string text = stage_type_text<Stage>(), settings = settings_text(erased_fields_of<Stage>, &stage, &plain);
+  return settings.empty() ? text : text + '(' + settings + ')';
+}
+
+std::uint64_t settings_hash(std::uint64_t h, erased_fields fields, void const* stage);
+template <class Stage> std::uint64_t stage_fingerprint(Stage const& stage) {
+  return settings_hash(hash_bytes(stage_type_text<Stage>()), erased_fields_of<Stage>, &stage);
+}
+
+#if CCOMP_DEFINITIONS
+CCOMP_FUNCTION std::string settings_text(erased_fields fields, void const* stage, void const* plain) {
   std::string settings;
   for (auto const& f : fields) {
     void const* const value = f.in(stage);
@@ -187,20 +200,11 @@ inline std::string settings_text(erased_fields fields, void const* stage, void c
   }
   return settings;
 }
-/// `uniform_quantize<8>(block=1024)`: settings that differ from the defaults.
-template <class Stage> std::string stage_text(Stage const& stage) {
-  Stage const plain{};
-  std::string text = stage_type_text<Stage>(), settings = settings_text(erased_fields_of<Stage>, &stage, &plain);
-  return settings.empty() ? text : text + '(' + settings + ')';
-}
-
-inline std::uint64_t settings_hash(std::uint64_t h, erased_fields fields, void const* stage) {
+CCOMP_FUNCTION std::uint64_t settings_hash(std::uint64_t h, erased_fields fields, void const* stage) {
   for (auto const& f : fields) f.value->hash(h, f.in(stage));
   return h;
 }
-template <class Stage> std::uint64_t stage_fingerprint(Stage const& stage) {
-  return settings_hash(hash_bytes(stage_type_text<Stage>()), erased_fields_of<Stage>, &stage);
-}
+#endif
 
 }  // namespace detail
 CCOMP_END

@@ -65,7 +65,18 @@ inline char const* isa_name(instruction_set isa) {
 }
 
 /// The instruction set to use for `ex`; asking for one that the CPU lacks throws.
-inline instruction_set resolve_isa(host_exec const& ex) {
+instruction_set resolve_isa(host_exec const& ex);
+
+/// How many ranks share this process's cores, as far as this thread knows; set by thread_group.
+inline int& ranks_in_process() {
+  static thread_local int ranks = 1;
+  return ranks;
+}
+
+int resolve_threads(host_exec const& ex);
+
+#if CCOMP_DEFINITIONS
+CCOMP_FUNCTION instruction_set resolve_isa(host_exec const& ex) {
   static instruction_set const best = cpu_has(instruction_set::avx512) ? instruction_set::avx512
                                       : cpu_has(instruction_set::avx2) ? instruction_set::avx2
                                                                        : instruction_set::baseline;
@@ -75,14 +86,7 @@ inline instruction_set resolve_isa(host_exec const& ex) {
           [&] { return std::string("host_exec: this CPU or build has no ") + isa_name(ex.isa) + " variant"; });
   return ex.isa;
 }
-
-/// How many ranks share this process's cores, as far as this thread knows; set by thread_group.
-inline int& ranks_in_process() {
-  static thread_local int ranks = 1;
-  return ranks;
-}
-
-inline int resolve_threads(host_exec const& ex) {
+CCOMP_FUNCTION int resolve_threads(host_exec const& ex) {
   expects(ex.threads >= 0,
           [&] { return "host_exec: threads must not be negative, got " + std::to_string(ex.threads); });
   if (ex.threads > 0) return ex.threads;
@@ -94,6 +98,7 @@ inline int resolve_threads(host_exec const& ex) {
   int const mine = cores / ranks_in_process();
   return mine > 1 ? mine : 1;
 }
+#endif
 
 }  // namespace detail
 CCOMP_END

@@ -39,7 +39,13 @@ struct vector_payload {
 };
 
 /// The bytes that this payload of n values claims to take.
-inline std::size_t extent(program p, std::byte const* payload, std::size_t bytes, std::size_t n, element_type type) {
+std::size_t extent(program p, std::byte const* payload, std::size_t bytes, std::size_t n, element_type type);
+/// The values that had no room in this payload, which encode has just written.
+std::size_t overflow(program p, std::byte const* payload, std::size_t bytes, std::size_t n, element_type type);
+
+#if CCOMP_DEFINITIONS
+CCOMP_FUNCTION std::size_t extent(program p, std::byte const* payload, std::size_t bytes, std::size_t n,
+                                  element_type type) {
   segment const s = first_segment(p);
   if (!s.vector()) return capacity(p, n, type);
   type = carried_type(s, type);
@@ -47,8 +53,8 @@ inline std::size_t extent(program p, std::byte const* payload, std::size_t bytes
   return (bytes - v.tail_bytes) + extent(s.tail, v.tail, v.tail_bytes, v.carrier_values, type);
 }
 
-/// The values that had no room in this payload, which encode has just written.
-inline std::size_t overflow(program p, std::byte const* payload, std::size_t bytes, std::size_t n, element_type type) {
+CCOMP_FUNCTION std::size_t overflow(program p, std::byte const* payload, std::size_t bytes, std::size_t n,
+                                    element_type type) {
   segment const s = first_segment(p);
   if (!s.vector()) return 0;
   type = carried_type(s, type);
@@ -56,6 +62,7 @@ inline std::size_t overflow(program p, std::byte const* payload, std::size_t byt
   return (s.vector()->overflow ? s.vector()->overflow(v.side) : 0) +
          overflow(s.tail, v.tail, v.tail_bytes, v.carrier_values, type);
 }
+#endif
 
 }  // namespace detail
 CCOMP_END

@@ -47,14 +47,7 @@ inline bool is_stochastic(program p) {
   return false;
 }
 /// Settings are in range and nothing follows a stage that leaves no values.
-inline void validate(program p) {
-  expects(!p.empty(), "compressor: the chain has no stage");
-  for (std::size_t i = 0; i < p.size(); ++i) {
-    p[i].facts->validate(p[i].stage);
-    expects(i + 1 == p.size() || !(p[i].facts->quantizer || p[i].facts->cast),
-            [&] { return "compressor: " + p[i].text() + " leaves no values for " + p[i + 1].text() + " to code"; });
-  }
-}
+void validate(program p);
 
 /// Fingerprint of the chain, seeds included; ranks and frames compare it.
 inline std::uint64_t fingerprint(program p) {
@@ -62,40 +55,21 @@ inline std::uint64_t fingerprint(program p) {
   for (auto const& s : p) h = hash64(h, s.facts->fingerprint(s.stage));
   return h;
 }
-inline std::string text(program p) {
-  std::string t;
-  for (auto const& s : p) {
-    if (!t.empty()) t += '|';
-    t += s.text();
-  }
-  return t;
-}
+std::string text(program p);
 
 /// Stages of a chain that text or a GPU's kernels describe.
 inline constexpr std::size_t most_stages = 16;
 
 /// More values than any memory holds. Below that no size in bytes can wrap.
 inline constexpr std::size_t most_values = std::size_t{1} << 56;
-inline void expect_countable(std::size_t n, char const* call) {
-  expects(n <= most_values,
-          [&] { return std::string(call) + ": a tensor may have up to 2^56 values, got " + std::to_string(n); });
-}
+void expect_countable(std::size_t n, char const* call);
 
 /// Calls that are made once per step need one where the chain draws: with none given all would draw the same bits.
-inline void expect_step(char const* call, program p, step at) {
-  expects(at.given || !is_stochastic(p),
-          [&] { return std::string(call) + ": " + text(p) + " draws random bits by the step; pass {.at = step}"; });
-}
+void expect_step(char const* call, program p, step at);
 
 /// Values that must stay together when a tensor is cut for several ranks. Blocks are powers of two, so the largest
 /// divides into all; 256 is the group that shares random counters.
-inline std::size_t granule(program p) {
-  auto const s = first_segment(p);
-  std::size_t g = random_group;
-  for (auto const& t : s.transforms) g = std::max(g, t.facts->transform->block(t.stage));
-  if (auto const* q = s.quantizer()) g = std::max(g, q->block(s.end.stage));
-  return g;
-}
+std::size_t granule(program p);
 
 /// The element type of what the segment's end leaves: transforms compute in float, and so do some vector stages.
 inline element_type carried_type(segment const& s, element_type type) {
@@ -113,41 +87,19 @@ inline quantizer_layout layout_of(stage_ref q, std::size_t n) {
           pad16(packed_bytes(n, facts.bits))};
 }
 
-inline std::size_t capacity(program p, std::size_t n, element_type type) {
-  auto const s = first_segment(p);
-  type = carried_type(s, type);
-  if (s.quantizer()) return layout_of(s.end, n).total();
-  if (auto const* cast = s.cast()) return pad16(n * element_bytes(*cast));
-  if (auto const* v = s.vector())
-    return pad16(v->side_bytes(s.end.stage, n)) + capacity(s.tail, v->carrier_size(s.end.stage, n), type);
-  return pad16(n * element_bytes(type));
-}
+std::size_t capacity(program p, std::size_t n, element_type type);
 
 /// What a linear program sends: so many values of this type.
 struct linear_carrier {
   std::size_t n;
   element_type type;
 };
-inline linear_carrier carrier_of(program p, std::size_t n, element_type type) {
-  auto const s = first_segment(p);
-  type = carried_type(s, type);
-  if (auto const* cast = s.cast()) return {n, *cast};
-  if (auto const* v = s.vector()) return carrier_of(s.tail, v->carrier_size(s.end.stage, n), type);
-  return {n, type};
-}
+linear_carrier carrier_of(program p, std::size_t n, element_type type);
 
 /// The chain that encodes a sum of payloads: what was selected once is not selected again.
 class sum_program {
  public:
-  sum_program(program p, std::size_t payloads) {
-    for (auto s : p) {
-      if (payloads > 1 && s.facts->sum_of) {
-        owned_.push_back(s.facts->sum_of(s.stage, payloads));
-        s.stage = owned_.back().get();
-      }
-      stages_.push_back(s);
-    }
-  }
+  sum_program(program p, std::size_t payloads);
   sum_program(sum_program const&) = delete;
   sum_program& operator=(sum_program const&) = delete;
   operator program() const { return stages_; }
@@ -156,6 +108,65 @@ class sum_program {
   std::vector<stage_ref> stages_;
   std::vector<std::shared_ptr<void const>> owned_;
 };
+
+#if CCOMP_DEFINITIONS
+CCOMP_FUNCTION void validate(program p) {
+  expects(!p.empty(), "compressor: the chain has no stage");
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    p[i].facts->validate(p[i].stage);
+    expects(i + 1 == p.size() || !(p[i].facts->quantizer || p[i].facts->cast),
+            [&] { return "compressor: " + p[i].text() + " leaves no values for " + p[i + 1].text() + " to code"; });
+  }
+}
+CCOMP_FUNCTION std::string text(program p) {
+  std::string t;
+  for (auto const& s : p) {
+    if (!t.empty()) t += '|';
+    t += s.text();
+  }
+  return t;
+}
+CCOMP_FUNCTION void expect_countable(std::size_t n, char const* call) {
+  expects(n <= most_values,
+          [&] { return std::string(call) + ": a tensor may have up to 2^56 values, got " + std::to_string(n); });
+}
+CCOMP_FUNCTION void expect_step(char const* call, program p, step at) {
+  expects(at.given || !is_stochastic(p),
+          [&] { return std::string(call) + ": " + text(p) + " draws random bits by the step; pass {.at = step}"; });
+}
+CCOMP_FUNCTION std::size_t granule(program p) {
+  auto const s = first_segment(p);
+  std::size_t g = random_group;
+  for (auto const& t : s.transforms) g = std::max(g, t.facts->transform->block(t.stage));
+  if (auto const* q = s.quantizer()) g = std::max(g, q->block(s.end.stage));
+  return g;
+}
+CCOMP_FUNCTION std::size_t capacity(program p, std::size_t n, element_type type) {
+  auto const s = first_segment(p);
+  type = carried_type(s, type);
+  if (s.quantizer()) return layout_of(s.end, n).total();
+  if (auto const* cast = s.cast()) return pad16(n * element_bytes(*cast));
+  if (auto const* v = s.vector())
+    return pad16(v->side_bytes(s.end.stage, n)) + capacity(s.tail, v->carrier_size(s.end.stage, n), type);
+  return pad16(n * element_bytes(type));
+}
+CCOMP_FUNCTION linear_carrier carrier_of(program p, std::size_t n, element_type type) {
+  auto const s = first_segment(p);
+  type = carried_type(s, type);
+  if (auto const* cast = s.cast()) return {n, *cast};
+  if (auto const* v = s.vector()) return carrier_of(s.tail, v->carrier_size(s.end.stage, n), type);
+  return {n, type};
+}
+CCOMP_FUNCTION sum_program::sum_program(program p, std::size_t payloads) {
+  for (auto s : p) {
+    if (payloads > 1 && s.facts->sum_of) {
+      owned_.push_back(s.facts->sum_of(s.stage, payloads));
+      s.stage = owned_.back().get();
+    }
+    stages_.push_back(s);
+  }
+}
+#endif
 
 }  // namespace detail
 CCOMP_END

@@ -19,7 +19,10 @@ inline std::atomic<unreachable_kind> unreachable_by_host{nullptr};
 CCOMP_BEGIN
 namespace detail {
 
-inline void expect_host_memory(void const* p, char const* call, char const* what, source at = source::current()) {
+void expect_host_memory(void const* p, char const* call, char const* what, source at = source::current());
+
+#if CCOMP_DEFINITIONS
+CCOMP_FUNCTION void expect_host_memory(void const* p, char const* call, char const* what, source at) {
   auto const kind_of = formats::unreachable_by_host.load(std::memory_order_relaxed);
   if (!kind_of || !p) [[likely]]
     return;
@@ -27,6 +30,7 @@ inline void expect_host_memory(void const* p, char const* call, char const* what
   expects(
       !kind, [&] { return std::string(call) + ": " + what + " must be host memory for a host_exec, got " + kind; }, at);
 }
+#endif
 
 }  // namespace detail
 CCOMP_END

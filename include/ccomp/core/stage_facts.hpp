@@ -154,12 +154,7 @@ concept has_reduce = requires(S const& s, reduce_shape const& shape) {
   { s.reduce_scratch_bytes(shape) } -> std::same_as<std::size_t>;
 };
 
-inline void expect_block(std::string_view stage, std::size_t block, std::size_t least) {
-  expects(block >= least && block <= tile_values && (block & (block - 1)) == 0, [&] {
-    return std::string(stage) + ": block must be a power of two from " + std::to_string(least) + " to " +
-           std::to_string(tile_values) + ", got " + std::to_string(block);
-  });
-}
+void expect_block(std::string_view stage, std::size_t block, std::size_t least);
 template <class S> void validate_stage(S const& s) {
   if constexpr (requires { s.block; }) expect_block(S::name, s.block, transform_stage<S> ? 1 : 16);
   if constexpr (requires { s.validate(); }) s.validate();
@@ -197,7 +192,28 @@ template <class S> constexpr stage_facts make_stage_facts() {
   if constexpr (has_state<S>) f.make_state = [](void const* s, std::size_t n) { return as<S>(s).make_state(n); };
   return f;
 }
-template <class S> inline constexpr stage_facts facts_of = make_stage_facts<S>();
+template <class S> inline constexpr stage_facts facts_table = make_stage_facts<S>();
+
+/// Only ccomp::compiled defines it.
+template <class S> stage_facts const& compiled_facts();
+
+template <class S> stage_facts const& facts_of() {
+#if !CCOMP_DEFINITIONS
+  if constexpr (standard_stage<S>)
+    return compiled_facts<S>();
+  else
+#endif
+    return facts_table<S>;
+}
+
+#if CCOMP_DEFINITIONS
+CCOMP_FUNCTION void expect_block(std::string_view stage, std::size_t block, std::size_t least) {
+  expects(block >= least && block <= tile_values && (block & (block - 1)) == 0, [&] {
+    return std::string(stage) + ": block must be a power of two from " + std::to_string(least) + " to " +
+           std::to_string(tile_values) + ", got " + std::to_string(block);
+  });
+}
+#endif
 
 }  // namespace detail
 CCOMP_END

@@ -107,4 +107,6 @@ struct cast<T> {
   static constexpr float unit = static_cast<float>(1 << traits::top_exponent);
 };
 
+template <class T> inline constexpr bool detail::standard_stage<cast<T>> = true;
+
 CCOMP_END

@@ -61,4 +61,6 @@ struct natural {
   }
 };
 
+template <> inline constexpr bool detail::standard_stage<natural> = true;
+
 CCOMP_END

@@ -173,4 +173,6 @@ template <int Bits> struct nonuniform {
   }
 };
 
+template <int Bits> inline constexpr bool detail::standard_stage<nonuniform<Bits>> = true;
+
 CCOMP_END

@@ -72,4 +72,6 @@ template <int Bits> struct qsgd {
   }
 };
 
+template <int Bits> inline constexpr bool detail::standard_stage<qsgd<Bits>> = true;
+
 CCOMP_END

@@ -65,6 +65,8 @@ template <int Bits> struct shared_scale_quantize {
   static constexpr std::int32_t levels = (1 << (Bits - 1)) - 1;
 };
 
+template <int Bits> inline constexpr bool detail::standard_stage<shared_scale_quantize<Bits>> = true;
+
 CCOMP_END
 
 #if CCOMP_DEVICE_CODE

@@ -107,4 +107,6 @@ struct sign_quantize {
   }
 };
 
+template <> inline constexpr bool detail::standard_stage<sign_quantize> = true;
+
 CCOMP_END

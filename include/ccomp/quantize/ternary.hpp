@@ -60,4 +60,6 @@ struct ternary {
   [[nodiscard]] bool is_unbiased() const { return clip == 0; }
 };
 
+template <> inline constexpr bool detail::standard_stage<ternary> = true;
+
 CCOMP_END

@@ -147,4 +147,6 @@ template <int Bits> struct uniform_quantize {
   }
 };
 
+template <int Bits> inline constexpr bool detail::standard_stage<uniform_quantize<Bits>> = true;
+
 CCOMP_END

@@ -120,6 +120,8 @@ struct random_block {
   }
 };
 
+template <> inline constexpr bool detail::standard_stage<random_block> = true;
+
 CCOMP_END
 
 #if CCOMP_DEVICE_CODE

@@ -113,6 +113,8 @@ struct random_k {
   }
 };
 
+template <> inline constexpr bool detail::standard_stage<random_k> = true;
+
 CCOMP_END
 
 #if CCOMP_DEVICE_CODE

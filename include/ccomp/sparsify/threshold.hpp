@@ -185,6 +185,8 @@ struct threshold {
   }
 };
 
+template <> inline constexpr bool detail::standard_stage<threshold> = true;
+
 CCOMP_END
 
 #if CCOMP_DEVICE_CODE

@@ -79,6 +79,8 @@ struct top_k {
   }
 };
 
+template <> inline constexpr bool detail::standard_stage<top_k> = true;
+
 CCOMP_END
 
 #if CCOMP_DEVICE_CODE

@@ -54,7 +54,7 @@ template <class S> std::string text_fault(S const& s) {
     if constexpr (requires { S::argument(); })
       if (parts[0].argument != S::argument()) return "its template argument is not read back: " + text;
     if (sample_of({again.object.get(), again.facts, again.host}) !=
-        sample_of({&s, &ccomp::detail::facts_of<S>, &ccomp::detail::host_ops_of<S>}))
+        sample_of({&s, &ccomp::detail::facts_of<S>(), &ccomp::detail::host_ops_of<S>()}))
       return "its text brings back a stage that codes otherwise; is a setting missing in fields()? " + text;
   } catch (invalid_argument const& e) {
     return "its own text is refused: " + std::string(e.what());
@@ -66,7 +66,7 @@ template <class S> std::string text_fault(S const& s) {
 template <class S> std::optional<double> claimed_contraction(S const& s, std::size_t n) {
   if constexpr (requires { s.contraction(n); })
     return static_cast<double>(s.contraction(n));
-  else if (ccomp::detail::facts_of<S>.contracts(&s, n))
+  else if (ccomp::detail::facts_of<S>().contracts(&s, n))
     return 0;
   else
     return std::nullopt;

@@ -53,7 +53,7 @@ template <class S> bool unbiased(void const* stage) {
   else if constexpr (requires { S::is_unbiased; })
     return S::is_unbiased;
   else if constexpr (quantizer_stage<S>)
-    return ccomp::detail::facts_of<S>.stochastic(stage);
+    return ccomp::detail::facts_of<S>().stochastic(stage);
   else
     return false;
 }

@@ -23,7 +23,36 @@ struct stage_entry {
 namespace detail {
 
 /// Writes the settings of the text into a stage.
-inline void parse_settings(stage_text_parts const& text, erased_fields fields, void* stage) {
+void parse_settings(stage_text_parts const& text, erased_fields fields, void* stage);
+template <class S> erased_stage make_stage(stage_text_parts const& text) {
+  auto made = std::make_shared<S>();
+  parse_settings(text, erased_fields_of<S>, made.get());
+  validate_stage(*made);
+  return {std::move(made), &facts_of<S>(), &host_ops_of<S>()};
+}
+
+template <class S> stage_entry entry_of(std::string summary = {}) {
+  std::string argument;
+  if constexpr (requires { S::argument(); }) argument = S::argument();
+  S const plain{};
+  return {std::string(S::name), std::move(argument), settings_text(erased_fields_of<S>, &plain), std::move(summary),
+          &make_stage<S>};
+}
+
+/// Stages whose headers need a third-party library join when a source of the program includes them:
+///   inline bool const power_sgd_joins = join_text([] { return entry_of<power_sgd>(); });
+/// Their summaries are in stage_list.hpp. Filled before main, and so before a registry is asked for the first time.
+inline std::vector<stage_entry (*)()>& joined_entries() {
+  static std::vector<stage_entry (*)()> list;
+  return list;
+}
+inline bool join_text(stage_entry (*entry)()) {
+  joined_entries().push_back(entry);
+  return true;
+}
+
+#if CCOMP_DEFINITIONS
+CCOMP_FUNCTION void parse_settings(stage_text_parts const& text, erased_fields fields, void* stage) {
   std::vector<bool> given(fields.size());
   std::size_t position = 0;
   for (auto const& s : text.settings) {
@@ -50,32 +79,7 @@ inline void parse_settings(stage_text_parts const& text, erased_fields fields, v
     f.value->parse(const_cast<void*>(f.in(stage)), s.value, text.name, f.name);
   }
 }
-template <class S> erased_stage make_stage(stage_text_parts const& text) {
-  auto made = std::make_shared<S>();
-  parse_settings(text, erased_fields_of<S>, made.get());
-  validate_stage(*made);
-  return {std::move(made), &facts_of<S>, &host_ops_of<S>};
-}
-
-template <class S> stage_entry entry_of(std::string summary = {}) {
-  std::string argument;
-  if constexpr (requires { S::argument(); }) argument = S::argument();
-  S const plain{};
-  return {std::string(S::name), std::move(argument), settings_text(erased_fields_of<S>, &plain), std::move(summary),
-          &make_stage<S>};
-}
-
-/// Stages whose headers need a third-party library join when a source of the program includes them:
-///   inline bool const power_sgd_joins = join_text([] { return entry_of<power_sgd>(); });
-/// Their summaries are in stage_list.hpp. Filled before main, and so before a registry is asked for the first time.
-inline std::vector<stage_entry (*)()>& joined_entries() {
-  static std::vector<stage_entry (*)()> list;
-  return list;
-}
-inline bool join_text(stage_entry (*entry)()) {
-  joined_entries().push_back(entry);
-  return true;
-}
+#endif
 
 }  // namespace detail
 CCOMP_END

@@ -62,4 +62,6 @@ struct hadamard_rotate {
   }
 };
 
+template <> inline constexpr bool detail::standard_stage<hadamard_rotate> = true;
+
 CCOMP_END

@@ -53,4 +53,6 @@ struct scale {
   }
 };
 
+template <> inline constexpr bool detail::standard_stage<scale> = true;
+
 CCOMP_END

@@ -37,4 +37,6 @@ struct sign_flip {
   [[nodiscard]] std::array<transform_primitive, 1> primitives() const { return {{transform_primitive::flip(seed)}}; }
 };
 
+template <> inline constexpr bool detail::standard_stage<sign_flip> = true;
+
 CCOMP_END

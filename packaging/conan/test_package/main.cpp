@@ -6,6 +6,12 @@
 #if defined(CONSUMER_HAS_eigen) && !__has_include(<Eigen/Core>)
 #error "ccomp::eigen does not bring Eigen"
 #endif
+#ifdef CONSUMER_HAS_compiled
+#include <ccomp/any_compressor.hpp>
+#if !CCOMP_LINKED
+#error "ccomp::compiled does not say that it is linked"
+#endif
+#endif
 #ifdef CONSUMER_HAS_cuda
 #include <cuda_runtime_api.h>
 #endif
@@ -21,6 +27,9 @@ int main() {
   auto const third = static_cast<float>(ccomp::bfloat16(1.0f / 3));
   bool well = third == 0.333984375f;
   [[maybe_unused]] int version = 0;
+#ifdef CONSUMER_HAS_compiled
+  well = ccomp::any_compressor("top_k(0.5)|natural").text() == "top_k(ratio=0.5)|natural" && well;
+#endif
 #ifdef CONSUMER_HAS_cuda
   well = cudaRuntimeGetVersion(&version) == cudaSuccess && well;
 #endif

@@ -36,7 +36,7 @@ TEST_CASE("cuda: run-time chains give the bytes of typed ones") {
 
 TEST_CASE("cuda: a run-time chain with a stage that was not compiled says so") {
   std::size_t const launches = cudart_sim::count().launches;
-  CHECK_THROWS_WITH_AS(support::code_on_gpu(few_blocks("uniform_quantize<5>"), std::vector<float>(64)),
+  CHECK_THROWS_WITH_AS(support::code_on_gpu(few_blocks(uniform_quantize<5>{}), std::vector<float>(64)),
                        doctest::Contains("uniform_quantize<5> is not among the stages"), invalid_argument);
   CHECK(cudart_sim::count().launches == launches);
 }

@@ -25,6 +25,10 @@ consumer=(-DCONSUMER_MAIN="$main" -DCONSUMER_COMPONENTS="$components")
 configure find_package "$here/find_package" "${consumer[@]}" -DCMAKE_PREFIX_PATH="$work/prefix"
 "$cmake" --build "$work/find_package"
 "$work/find_package/consumer"
+if said=$(configure compiled "$here/find_package" -DCONSUMER_MAIN="$main" -DCONSUMER_COMPONENTS=compiled -DCMAKE_PREFIX_PATH="$work/prefix" 2>&1 |
+  tr -s ' \n' ' ') || [[ $said != *"was made without ccomp::compiled (CCOMP_BUILD_COMPILED)"* ]]; then
+  echo "a package of headers does not refuse the component compiled: $said" && exit 1
+fi
 configure add_subdirectory "$here/add_subdirectory" "${consumer[@]}" -DCCOMP_SOURCE="$source_tree"
 configure fetch_content "$here/fetch_content" "${consumer[@]}" -DCCOMP_REPOSITORY="$repository" -DCCOMP_TAG="$tag"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# pkg_config.sh <prefix> <compiler> <main.cpp> <work folder>: a program without CMake, from an installed tree that has moved.
+# pkg_config.sh <prefix> <compiler> <main.cpp> <work folder>: programs without CMake, from an installed tree that has moved.
 set -euo pipefail
 if ! command -v pkg-config >/dev/null; then
   echo "skipped: a consumer that uses pkg-config; get it with: apt-get install pkgconf"
@@ -8,11 +8,23 @@ fi
 rm -rf "$4"
 mkdir -p "$4"
 cp -r "$1" "$4/moved"
-export PKG_CONFIG_PATH=$4/moved/share/pkgconfig
+PKG_CONFIG_PATH=$(find "$4/moved" -type d -name pkgconfig)
+export PKG_CONFIG_PATH
 
-read -r -a flags <<<"$(pkg-config --cflags ccomp)"
-read -r -a libraries <<<"$(pkg-config --libs ccomp)"
-[[ " ${flags[*]} " == *" -pthread "* && " ${libraries[*]} " == *" -pthread "* ]]
-[[ "$(realpath "$(pkg-config --variable=includedir ccomp)")" == "$4/moved/include" ]]
-"$2" -std=c++20 -O0 "${flags[@]}" "$3" -o "$4/consumer" "${libraries[@]}"
-[[ "$("$4/consumer")" == "ccomp $(pkg-config --modversion ccomp): "* ]]
+# consumer <name in pkg-config> <flags>...
+consumer() {
+  local flags libraries
+  read -r -a flags <<<"$(pkg-config --cflags "$1")"
+  read -r -a libraries <<<"$(pkg-config --libs "$1")"
+  [[ " ${flags[*]} " == *" -pthread "* && " ${libraries[*]} " == *" -pthread "* ]]
+  "$compiler" -std=c++20 -O0 "${@:2}" "${flags[@]}" "$main" -o "$work/consumer" "${libraries[@]}" || return
+  [[ "$("$work/consumer")" == "ccomp $(pkg-config --modversion "$1"): "* ]]
+}
+compiler=$2 main=$3 work=$4
+[[ "$(realpath "$(pkg-config --variable=includedir ccomp)")" == "$work/moved/include" ]]
+consumer ccomp
+consumer ccomp-compiled -DCONSUMER_HAS_compiled
+if [[ $(uname -m) == x86_64 ]] && said=$(consumer ccomp-compiled -DCONSUMER_HAS_compiled -mavx2 2>&1) ||
+  [[ $said != *"ccomp: this file is compiled as v0_"*"_avx2_"*", but ccomp::compiled as v0_"*"; give both the same flags"* ]]; then
+  echo "ccomp::compiled does not refuse a file with other flags: $said" && exit 1
+fi

@@ -1,6 +1,7 @@
 # cmake -D PORT= -D PACKAGES= [-D ARCHIVE= -D SAME_AS=] -P vcpkg_port.cmake
 # Runs the portfile of PORT, with functions that stand in for those of vcpkg, and checks the package that it makes in PACKAGES.
 # ARCHIVE is what a port of the registry would download; SAME_AS is another port's package, which must be the same.
+cmake_minimum_required(VERSION 3.22) # vcpkg sets policies, too
 file(REMOVE_RECURSE "${PACKAGES}")
 file(READ "${PORT}/vcpkg.json" manifest)
 string(JSON VERSION GET "${manifest}" version) # vcpkg sets it for the portfile

@@ -6,30 +6,13 @@
 #include <ccomp/engine/host/convert.hpp>
 #include <ccomp/engine/host/ops.hpp>
 #include <ccomp/engine/host/parallel.hpp>
+#include <ccomp/engine/host/pass_context.hpp>
 #include <ccomp/engine/host/random.hpp>
 
 #include <cmath>
 
 CCOMP_BEGIN
 namespace detail {
-
-/// What all passes of one call share.
-struct pass_context {
-  host_exec ex{};
-  instruction_set isa = instruction_set::baseline;
-  pass_options at{};
-  std::uint64_t first = 0;  // index of the chunk's first value in its tensor, a multiple of random_group
-  std::uint8_t phase = 0;   // 0: a rank's own values, 1: the owner's re-encoding
-  int prescale_log2 = 0;    // float16 carries x * 2^prescale_log2, so that a sum over ranks does not overflow
-
-  pass_context() = default;
-  pass_context(host_exec const& e, pass_options const& o) : ex(e), isa(resolve_isa(e)), at(o) {
-    expects(!o.at.on_device, "a step in device memory needs a cuda_exec; a host_exec cannot read it");
-  }
-  [[nodiscard]] random_stream stream(std::uint64_t seed, random_use use) const {
-    return {{seed, at.at}, at.tensor, at.rank, random_phase(use, phase)};
-  }
-};
 
 struct tile_buffers {
   alignas(64) float values[tile_values];

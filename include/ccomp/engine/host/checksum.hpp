@@ -10,7 +10,10 @@
 CCOMP_BEGIN
 namespace detail {
 
-inline std::uint64_t checksum(host_exec const& ex, std::span<std::byte const> bytes) {
+std::uint64_t checksum(host_exec const& ex, std::span<std::byte const> bytes);
+
+#if CCOMP_DEFINITIONS
+CCOMP_FUNCTION std::uint64_t checksum(host_exec const& ex, std::span<std::byte const> bytes) {
   std::size_t const words = bytes.size() / 8;
   int const team = team_size(ex, words);
   std::vector<std::uint64_t> sums(static_cast<std::size_t>(team));
@@ -21,6 +24,7 @@ inline std::uint64_t checksum(host_exec const& ex, std::span<std::byte const> by
   });
   return std::accumulate(sums.begin(), sums.end(), checksum_ends(bytes));
 }
+#endif
 
 }  // namespace detail
 CCOMP_END

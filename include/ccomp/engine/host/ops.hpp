@@ -162,17 +162,28 @@ template <class S> constexpr host_ops make_host_ops() {
   if constexpr (has_reduce<S>) ops.rounds = &rounds_loops_of<S>;
   return ops;
 }
-template <class S> inline constexpr host_ops host_ops_of = make_host_ops<S>();
+template <class S> inline constexpr host_ops host_ops_table = make_host_ops<S>();
+/// Only ccomp::compiled defines it.
+template <class S> host_ops const& compiled_host_ops();
+
+template <class S> host_ops const& host_ops_of() {
+#if !CCOMP_DEFINITIONS
+  if constexpr (standard_stage<S>)
+    return compiled_host_ops<S>();
+  else
+#endif
+    return host_ops_table<S>;
+}
 
 /// The stages of a compressor as the host's engine wants them.
 template <stage S> std::array<stage_ref, 1> host_stages_of(S const& s) {
-  return {{{&s, &facts_of<S>, &host_ops_of<S>}}};
+  return {{{&s, &facts_of<S>(), &host_ops_of<S>()}}};
 }
 template <class... S> std::array<stage_ref, sizeof...(S)> host_stages_of(chain<S...> const& c) {
   return std::apply(
       [](auto const&... s) {
         return std::array<stage_ref, sizeof...(S)>{
-            {{&s, &facts_of<std::remove_cvref_t<decltype(s)>>, &host_ops_of<std::remove_cvref_t<decltype(s)>>}...}};
+            {{&s, &facts_of<std::remove_cvref_t<decltype(s)>>(), &host_ops_of<std::remove_cvref_t<decltype(s)>>()}...}};
       },
       c.stages);
 }

@@ -2,11 +2,19 @@
 /// Sums and maxima over ranks of what linear compressors send, in rank order; 16-bit floats accumulate in float.
 
 #include <ccomp/core/communicator.hpp>
+#include <ccomp/core/host_exec.hpp>
+#if CCOMP_DEFINITIONS
 #include <ccomp/engine/host/block_codec.hpp>
+#endif
 
 CCOMP_BEGIN
 namespace detail {
 
+/// out = the sum (or, for integers, the maximum) of the sources; `out` may be one of them.
+void typed_sum(host_exec const& ex, std::span<void const* const> sources, std::size_t n, wire_type type, wire_op op,
+               void* out);
+
+#if CCOMP_DEFINITIONS
 template <class T, class F>
 void combine_loop(T* CCOMP_RESTRICT acc, T const* CCOMP_RESTRICT x, std::size_t n, F const& f) {
   for (std::size_t i = 0; i < n; ++i) acc[i] = f(acc[i], x[i]);
@@ -36,9 +44,8 @@ void integer_sum(host_exec const& ex, std::span<void const* const> sources, std:
   });
 }
 
-/// out = the sum (or, for integers, the maximum) of the sources; `out` may be one of them.
-inline void typed_sum(host_exec const& ex, std::span<void const* const> sources, std::size_t n, wire_type type,
-                      wire_op op, void* out) {
+CCOMP_FUNCTION void typed_sum(host_exec const& ex, std::span<void const* const> sources, std::size_t n, wire_type type,
+                              wire_op op, void* out) {
   switch (type) {
     case wire_type::int8:
       return integer_sum(ex, sources, n, op, static_cast<std::int8_t*>(out));
@@ -67,6 +74,7 @@ inline void typed_sum(host_exec const& ex, std::span<void const* const> sources,
     store(c.isa, b.values, m, {out, element, n}, first);
   });
 }
+#endif
 
 }  // namespace detail
 CCOMP_END
