@@ -25,7 +25,7 @@ endfunction()
 
 add_library(ccomp-compiled "${PROJECT_SOURCE_DIR}/include/ccomp/compiled.cpp")
 add_library(ccomp::compiled ALIAS ccomp-compiled)
-set_target_properties(ccomp-compiled PROPERTIES EXPORT_NAME compiled OUTPUT_NAME ccomp POSITION_INDEPENDENT_CODE ON)
+set_target_properties(ccomp-compiled PROPERTIES EXPORT_NAME compiled OUTPUT_NAME ccomp POSITION_INDEPENDENT_CODE ON UNITY_BUILD OFF)
 if(NOT CCOMP_BUILD_COMPILED) # for ccomp's own programs only
   set_target_properties(ccomp-compiled PROPERTIES EXCLUDE_FROM_ALL ON)
 endif()

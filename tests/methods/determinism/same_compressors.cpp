@@ -12,6 +12,7 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <set>
 #include <string>
 #include <vector>
@@ -37,7 +38,13 @@ template <class T> std::vector<T> values_from(std::uint64_t seed, std::size_t n)
 
 std::uint64_t hash(void const* data, std::size_t bytes, std::uint64_t h = 0xcbf29ce484222325u) {
   auto const* p = static_cast<unsigned char const*>(data);
-  for (std::size_t i = 0; i < bytes; ++i) h = (h ^ p[i]) * 0x100000001b3u;
+  for (; bytes >= 8; bytes -= 8, p += 8) {  // whole words: most of the program's time went here
+    std::uint64_t word = 0;
+    std::memcpy(&word, p, 8);
+    h = (h ^ word) * 0x9e3779b97f4a7c15u;
+    h ^= h >> 32;
+  }
+  for (; bytes > 0; --bytes, ++p) h = (h ^ *p) * 0x100000001b3u;
   return h;
 }
 
