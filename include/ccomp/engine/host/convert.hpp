@@ -25,7 +25,7 @@ template <class T> void narrow_loop(float const* CCOMP_RESTRICT in, std::size_t 
 // too large, which becomes the largest number here. (bfloat16 and float need only integer operations, which the plain
 // loop vectorises.)
 inline constexpr std::int32_t half_largest = 0x477fe000;  // the bits of 65504
-inline constexpr std::int32_t half_nan = 0x7fffffff;      // a float whose conversion is the canonical half
+inline constexpr std::int16_t half_inf = 0x7c00, half_nan = 0x7fff;
 // NaNs are told by their bits: clang compares halves instead of floats, one at a time.
 template <class Float, class Int, class Half>
 [[gnu::always_inline]] inline std::size_t widen_halves_as(float16 const* in, std::size_t n, float* out) {
@@ -52,12 +52,15 @@ template <class Float, class Int, class Half>
     Int bits;
     load_vector(bits, in + i);
     Int const a = bits & 0x7fffffff;
-    bits = ((a > half_largest) & (a < static_cast<std::int32_t>(inf_bits))) ? (bits ^ a) | half_largest : bits;
-    bits = a > static_cast<std::int32_t>(inf_bits) ? Int{} + half_nan : bits;
+    // No comparisons here: of several, g++ 12 makes scalar code for AVX-512. A difference tells by its sign.
+    Int const over = a - half_largest, finite = (a - static_cast<std::int32_t>(inf_bits)) >> 31;
+    Int const capped = half_largest + (over & (over >> 31));
+    bits = (bits ^ a) | (a & ~finite) | (capped & finite);
     Float x;
     Half half;
     load_vector(x, &bits);
     narrow_to_halves(x, half);
+    half = (half & 0x7fff) > half_inf ? Half{} + half_nan : half;
     store_vector(half, out + i);
   }
   return i;
