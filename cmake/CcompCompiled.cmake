@@ -1,4 +1,4 @@
-# ccomp::compiled: what ccomp/compiled.hpp lists, compiled once. A program that links it must be compiled for the same
+# ccomp::compiled: include/ccomp/compiled.cpp, compiled once. A program that links it must be compiled for the same
 # threads and instruction sets: the target hands on the build tag (docs/adr/0008-build-tag.md), which the headers compare.
 
 # What CCOMP_BUILD_TAG is in a file of this folder that the compiler gets these <flags>, too.

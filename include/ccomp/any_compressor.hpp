@@ -57,11 +57,8 @@ CCOMP_FUNCTION any_compressor::any_compressor(std::string_view text, stage_regis
 /// Throws: invalid_argument for text with another stage, and from calls with a cuda_exec if a typed chain brought one
 template <stage... Stages> class any_compressor_of : public any_compressor {
  public:
+  using any_compressor::any_compressor;
   explicit any_compressor_of(std::string_view text) : any_compressor(text, known()) {}
-  /// From a typed chain; the type is forgotten.
-  template <class C>
-  requires(!std::derived_from<C, any_compressor>) && detail::chainable<C>
-  explicit any_compressor_of(C const& c) : any_compressor(c) {}
 
   [[nodiscard]] static stage_registry const& known() {
     static stage_registry const listed = [] {

@@ -9,25 +9,22 @@
 CCOMP_BEGIN
 namespace detail {
 
-template <class S> stage_facts const& compiled_facts() { return facts_table<S>; }
-template <class S> host_ops const& compiled_host_ops() { return host_ops_table<S>; }
+template <class Table, class S> Table const& compiled_table() {
+  if constexpr (std::same_as<Table, stage_facts>)
+    return facts_table<S>;
+  else
+    return host_ops_table<S>;
+}
 
-struct compiled_stage {
-  stage_facts const& (*facts)();
-  host_ops const& (*ops)();
-};
-/// Taking the addresses of the functions compiles them, for every stage of the list.
-extern std::vector<compiled_stage> const compiled_stages;
-std::vector<compiled_stage> const compiled_stages = [] {
-  std::vector<compiled_stage> all;
+/// Compiled, never called: handing on the addresses of the functions above makes them, for each stage of the list.
+void name_compiled_tables(void (*name)(stage_facts const& (*)(), host_ops const& (*)())) {
   for_each_stage([&]<class S>(std::type_identity<S>, auto const&) {
     static_assert(standard_stage<S>,
                   "ccomp: a stage of stage_list.hpp does not say that it is standard; its header ends with "
                   "template <> inline constexpr bool detail::standard_stage<Stage> = true");
-    all.push_back({&compiled_facts<S>, &compiled_host_ops<S>});
+    name(&compiled_table<stage_facts, S>, &compiled_table<host_ops, S>);
   });
-  return all;
-}();
+}
 
 }  // namespace detail
 CCOMP_END

@@ -112,6 +112,8 @@ CCOMP_BEGIN
 namespace detail {
 /// True for the library's own stages, which ccomp::compiled holds. Their headers specialise it, behind the stage.
 template <class S> inline constexpr bool standard_stage = false;
+/// A table of a standard stage, where ccomp::compiled is linked. Only compiled.cpp defines it.
+template <class Table, class S> Table const& compiled_table();
 }  // namespace detail
 CCOMP_END
 

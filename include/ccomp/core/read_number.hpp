@@ -18,20 +18,16 @@
 CCOMP_BEGIN
 namespace detail {
 
-#if defined(__cpp_lib_to_chars)
-inline constexpr bool has_from_chars = true;
-#else
-inline constexpr bool has_from_chars = false;
-
+#if !defined(__cpp_lib_to_chars)
 /// Accepts what std::from_chars accepts, in C's locale: no leading plus or space, no hexadecimal digits, nothing out of range.
-inline bool read_floating(std::string_view text, double& out, float* narrow) {
+template <std::floating_point V> bool read_floating(std::string_view text, V& out) {
   static ::locale_t const plain = ::newlocale(LC_ALL_MASK, "C", nullptr);
   std::string const copy(text);
   if (copy.empty() || copy[0] == '+' || copy.find_first_of(" \t\n\v\f\rxX") != std::string::npos) return false;
   char* end = nullptr;
   errno = 0;
-  if (narrow)
-    out = *narrow = ::strtof_l(copy.c_str(), &end, plain);
+  if constexpr (std::same_as<V, float>)
+    out = ::strtof_l(copy.c_str(), &end, plain);
   else
     out = ::strtod_l(copy.c_str(), &end, plain);
   bool const out_of_range = errno == ERANGE && (out == 0 || out - out != 0);  // it is set for denormal numbers, too
@@ -41,14 +37,14 @@ inline bool read_floating(std::string_view text, double& out, float* narrow) {
 
 /// All of the text is one number, and V can hold it.
 template <class V> bool read_number(std::string_view text, V& out) {
-  if constexpr (has_from_chars || !std::floating_point<V>) {
+#if !defined(__cpp_lib_to_chars)
+  if constexpr (std::floating_point<V>)
+    return read_floating(text, out);
+  else
+#endif
+  {
     auto const [end, status] = std::from_chars(text.data(), text.data() + text.size(), out);
     return status == std::errc{} && end == text.data() + text.size();
-  } else if constexpr (std::same_as<V, float>) {
-    double wide = 0;
-    return read_floating(text, wide, &out);
-  } else {
-    return read_floating(text, out, nullptr);
   }
 }
 

@@ -194,15 +194,10 @@ template <class S> constexpr stage_facts make_stage_facts() {
 }
 template <class S> inline constexpr stage_facts facts_table = make_stage_facts<S>();
 
-/// Only ccomp::compiled defines it.
-template <class S> stage_facts const& compiled_facts();
-
 template <class S> stage_facts const& facts_of() {
-#if !CCOMP_DEFINITIONS
-  if constexpr (standard_stage<S>)
-    return compiled_facts<S>();
+  if constexpr (CCOMP_LINKED && standard_stage<S>)
+    return compiled_table<stage_facts, S>();
   else
-#endif
     return facts_table<S>;
 }
 

@@ -22,9 +22,7 @@ std::vector<float> values(std::size_t n) {
   return x;
 }
 template <class T> std::uint64_t hash(std::vector<T> const& data) {
-  std::uint64_t h = 0xcbf29ce484222325u;
-  for (std::byte const b : std::as_bytes(std::span(data))) h = (h ^ std::to_integer<std::uint64_t>(b)) * 0x100000001b3u;
-  return h;
+  return ccomp::detail::checksum(std::as_bytes(std::span(data)));
 }
 
 }  // namespace

@@ -163,15 +163,10 @@ template <class S> constexpr host_ops make_host_ops() {
   return ops;
 }
 template <class S> inline constexpr host_ops host_ops_table = make_host_ops<S>();
-/// Only ccomp::compiled defines it.
-template <class S> host_ops const& compiled_host_ops();
-
 template <class S> host_ops const& host_ops_of() {
-#if !CCOMP_DEFINITIONS
-  if constexpr (standard_stage<S>)
-    return compiled_host_ops<S>();
+  if constexpr (CCOMP_LINKED && standard_stage<S>)
+    return compiled_table<host_ops, S>();
   else
-#endif
     return host_ops_table<S>;
 }
 
