@@ -45,5 +45,16 @@ template <class S, class F> void with_decoder(S const& s, F const& f) {
   with_pieces(s, [&](auto const& pieces) { f(decoder_of(pieces)); });
 }
 
+/// The pieces that loops of the host are compiled for. Sets that differ in numbers only share those that `on_host()` gives.
+template <class S> decltype(auto) host_pieces_of(S const& s) {
+  if constexpr (requires { s.on_host(); }) {
+    static_assert(std::is_same_v<typename decltype(s.on_host())::parameters, typename S::parameters>,
+                  "ccomp: on_host() must return pieces with the same parameters");
+    return s.on_host();
+  } else {
+    return (s);
+  }
+}
+
 }  // namespace detail
 CCOMP_END

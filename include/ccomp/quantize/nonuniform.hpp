@@ -7,7 +7,9 @@
 
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 CCOMP_BEGIN
@@ -51,46 +53,90 @@ inline constexpr std::array<float, 16> nf4_levels{-1.0f,
                                                   .7229568362236023f,
                                                   1.0f};
 
+struct level_parameters {
+  float scale;
+};
+CCOMP_HD inline level_parameters fit_levels(max_abs m, std::size_t) { return {m.key < tiny_bits ? 0.0f : m.value()}; }
+CCOMP_HD inline level_parameters fit_levels(sum_squares s, std::size_t n) {
+  double const mean = s.sum[0] / static_cast<double>(n), rms = sqrt(mean);
+  float const scale = rms < 0x1.fffffep127 ? static_cast<float>(rms) : 0x1.fffffep127f;
+  return {mean < 0x1p-236 ? 0.0f : scale};
+}
+/// What values are multiplied by before they are compared with the levels.
+CCOMP_HD inline float to_levels(level_parameters p) { return p.scale > 0 ? div(1.0f, p.scale) : 0.0f; }
+
+/// The levels of every width for the loops of the host: loops for each width would take a third of the time that all
+/// stages take to compile.
+struct host_level_codes {
+  using parameters = level_parameters;
+  std::uint32_t count = 0;
+  float levels[32] = {};
+
+  [[nodiscard]] float value(std::uint32_t code, parameters p) const { return saturating_mul(levels[code], p.scale); }
+};
+/// Codes batches that stay in registers while they pass the bounds; compilers do not exchange these loops themselves.
+template <class Statistic> struct host_level_pieces : host_level_codes {
+  using statistic = Statistic;
+  static constexpr std::size_t batch = 32;
+  float bounds[31] = {};  // above bound i the code is above i
+
+  [[nodiscard]] parameters fit(Statistic const& s, std::size_t n) const { return fit_levels(s, n); }
+  [[gnu::always_inline]] void code_batch(float const* CCOMP_RESTRICT x, parameters p,
+                                         std::uint8_t* CCOMP_RESTRICT codes) const {
+    float const factor = to_levels(p);
+    float at[batch];
+    std::uint32_t above[batch] = {};
+    for (std::size_t j = 0; j < batch; ++j) at[j] = mul(x[j], factor);
+    CCOMP_HOST_UNROLL(1)
+    for (std::uint32_t i = 0; i + 1 < count; ++i)
+      for (std::size_t j = 0; j < batch; ++j) above[j] += at[j] > bounds[i] ? 1u : 0u;
+    for (std::size_t j = 0; j < batch; ++j) codes[j] = static_cast<std::uint8_t>(above[j]);
+  }
+};
+
 /// Codes count levels from the lowest. Selects in place of a look-up: threads of a GPU would need the levels in memory. Plain
 /// arrays: device code cannot call members of std::array.
 template <int Bits> struct level_codes {
+  using parameters = level_parameters;
   static constexpr std::uint32_t count = 1u << Bits;
   float levels[count];
 
   explicit level_codes(std::array<float, count> const& table) {
     for (std::uint32_t i = 0; i < count; ++i) levels[i] = table[i];
   }
-  struct parameters {
-    float scale;
-  };
   CCOMP_HD float value(std::uint32_t code, parameters p) const {
     float level = levels[0];
     for (std::uint32_t i = 1; i < count; ++i) level = code >= i ? levels[i] : level;
     return saturating_mul(level, p.scale);
   }
   CCOMP_HD level_codes decoder() const { return *this; }
+  [[nodiscard]] host_level_codes on_host() const {
+    host_level_codes all{.count = count};
+    for (std::uint32_t i = 0; i < count; ++i) all.levels[i] = levels[i];
+    return all;
+  }
 };
 /// `Statistic`: max_abs or sum_squares, which levels are parts of.
 template <int Bits, class Statistic> struct level_pieces : level_codes<Bits> {
   using base = level_codes<Bits>;
   using typename base::parameters;
   using statistic = Statistic;
-  float bounds[base::count - 1];  // above bound i the code is above i
+  float bounds[base::count - 1];
 
   explicit level_pieces(std::array<float, base::count> const& table) : base(table) {
     for (std::uint32_t i = 0; i + 1 < base::count; ++i) bounds[i] = mul(add(table[i], table[i + 1]), 0.5f);
   }
-  CCOMP_HD parameters fit(max_abs m, std::size_t) const { return {m.key < tiny_bits ? 0.0f : m.value()}; }
-  CCOMP_HD parameters fit(sum_squares s, std::size_t n) const {
-    double const mean = s.sum[0] / static_cast<double>(n), rms = sqrt(mean);
-    float const scale = rms < 0x1.fffffep127 ? static_cast<float>(rms) : 0x1.fffffep127f;
-    return {mean < 0x1p-236 ? 0.0f : scale};
-  }
+  CCOMP_HD parameters fit(Statistic const& s, std::size_t n) const { return fit_levels(s, n); }
   CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t) const {
-    float const at = mul(x, p.scale > 0 ? div(1.0f, p.scale) : 0.0f);
+    float const at = mul(x, to_levels(p));
     std::uint32_t c = 0;
     for (std::uint32_t i = 0; i + 1 < base::count; ++i) c += at > bounds[i] ? 1u : 0u;
     return c;
+  }
+  [[nodiscard]] host_level_pieces<Statistic> on_host() const {
+    host_level_pieces<Statistic> all{base::on_host()};
+    for (std::uint32_t i = 0; i + 1 < base::count; ++i) all.bounds[i] = bounds[i];
+    return all;
   }
 };
 

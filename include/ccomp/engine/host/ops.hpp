@@ -82,35 +82,45 @@ inline constexpr transform_loops transform_loops_of = {
       as<S>(s).inverse(isa, x, n, first, at);
     }};
 
-template <class Pieces> using tile_of = quantizer_tile<std::remove_cvref_t<Pieces>>;
+/// `f(tile, pieces)`: the loops over a tile for the pieces in force, or for those that decode what they code.
+template <class Pieces, class F> void with_tile(Pieces const& pieces, F const& f) {
+  auto const& on_host = host_pieces_of(pieces);
+  f(quantizer_tile<std::remove_cvref_t<decltype(on_host)>>{}, on_host);
+}
+template <class S, class F> void with_encoding_tile(S const& s, F const& f) {
+  with_pieces(s, [&](auto const& pieces) { with_tile(pieces, f); });
+}
+template <class S, class F> void with_decoding_tile(S const& s, F const& f) {
+  with_decoder(s, [&](auto const& pieces) { with_tile(pieces, f); });
+}
 
 template <class S> constexpr quantizer_loops make_quantizer_loops() {
   quantizer_loops loops{[](void const* s, instruction_set isa, float const* x, std::size_t n, std::byte* side,
                            std::uint8_t* codes, std::uint16_t const* random, float const* ahead) {
                           std::size_t const block = as<S>(s).block;
-                          with_pieces(as<S>(s), [&](auto const& q) {
-                            tile_of<decltype(q)>::encode_on(isa, q, block, x, n, side, codes, random, ahead);
+                          with_encoding_tile(as<S>(s), [&](auto tile, auto const& q) {
+                            tile.encode_on(isa, q, block, x, n, side, codes, random, ahead);
                           });
                         },
                         [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes,
                            std::size_t n, float* out) {
                           std::size_t const block = as<S>(s).block;
-                          with_decoder(as<S>(s), [&](auto const& q) {
-                            tile_of<decltype(q)>::decode_on(isa, q, block, side, codes, n, out);
+                          with_decoding_tile(as<S>(s), [&](auto tile, auto const& q) {
+                            tile.decode_on(isa, q, block, side, codes, n, out);
                           });
                         },
                         [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes,
                            std::size_t n, float* out) {
                           std::size_t const block = as<S>(s).block;
-                          with_decoder(as<S>(s), [&](auto const& q) {
-                            tile_of<decltype(q)>::accumulate_on(isa, q, block, side, codes, n, out);
+                          with_decoding_tile(as<S>(s), [&](auto tile, auto const& q) {
+                            tile.accumulate_on(isa, q, block, side, codes, n, out);
                           });
                         },
                         [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes,
                            std::size_t n, float const* v, float* residual) {
                           std::size_t const block = as<S>(s).block;
-                          with_decoder(as<S>(s), [&](auto const& q) {
-                            tile_of<decltype(q)>::residual_on(isa, q, block, side, codes, n, v, residual);
+                          with_decoding_tile(as<S>(s), [&](auto tile, auto const& q) {
+                            tile.residual_on(isa, q, block, side, codes, n, v, residual);
                           });
                         }};
   if constexpr (S::bits < 8) {

@@ -21,13 +21,25 @@ template <class P> P load_parameters(std::byte const* at) {
 /// Values coded between two rounds of prefetching.
 inline constexpr std::size_t coding_run = 128;
 
+/// Pieces of the host may code whole batches instead of single values.
 template <class S>
 [[gnu::always_inline]] inline void code_loop(S const& s, typename S::parameters const p, float const* CCOMP_RESTRICT x,
                                              std::size_t n, std::uint8_t* CCOMP_RESTRICT codes,
                                              std::uint16_t const* CCOMP_RESTRICT random) {
   S const pieces = s;  // a copy no store can alias
-  for (std::size_t i = 0; i < n; ++i)
-    codes[i] = static_cast<std::uint8_t>(pieces.code(x[i], p, needs_random<S> ? random[i] : 0u));
+  if constexpr (requires { S::batch; }) {
+    std::size_t i = 0;
+    for (; i + S::batch <= n; i += S::batch) pieces.code_batch(x + i, p, codes + i);
+    if (i == n) return;
+    float last[S::batch] = {};
+    std::uint8_t last_codes[S::batch];
+    std::memcpy(last, x + i, (n - i) * sizeof(float));
+    pieces.code_batch(last, p, last_codes);
+    std::memcpy(codes + i, last_codes, n - i);
+  } else {
+    for (std::size_t i = 0; i < n; ++i)
+      codes[i] = static_cast<std::uint8_t>(pieces.code(x[i], p, needs_random<S> ? random[i] : 0u));
+  }
 }
 template <class S>
 [[gnu::always_inline]] inline void value_loop(S const& s, typename S::parameters const p,
