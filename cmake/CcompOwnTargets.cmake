@@ -33,7 +33,9 @@ endmacro()
 
 # ctest properties that all of ccomp's tests share: exit code 77 means skipped.
 function(ccomp_test_properties test label)
-  set_tests_properties(${test} PROPERTIES LABELS ${label} SKIP_RETURN_CODE 77 ${ARGN})
+  # Tests run beside each other, and with more threads than cores: a thread of OpenMP that waits must not spin.
+  set_tests_properties(${test} PROPERTIES LABELS ${label} SKIP_RETURN_CODE 77
+                                          ENVIRONMENT_MODIFICATION OMP_WAIT_POLICY=set:passive ${ARGN})
 endfunction()
 
 # Instead of a test that cannot be built here: says what is skipped, and how to get it.

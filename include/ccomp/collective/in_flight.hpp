@@ -97,8 +97,9 @@ template <class Engine> collective_report in_flight::run(Engine& e) const {
     if (!detail::is_linear(e.chain()) && detail::brings_rounds(e.chain())) return e.rounds();
   if constexpr (Engine::may_fly)
     if (detail::is_linear(e.chain())) return run_linear(e);
-  detail::fail("allreduce: " + detail::text(e.chain()) +
-               " cannot be summed in flight, because a stage of its chain is not linear; use gather or automatic");
+  detail::fail(detail::sentence(
+      {"allreduce: ", detail::text(e.chain()),
+       " cannot be summed in flight, because a stage of its chain is not linear; use gather or automatic"}));
 }
 
 CCOMP_END

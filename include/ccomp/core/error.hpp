@@ -2,6 +2,7 @@
 /// Types of exceptions. Every message is one sentence that names the call and, if two values disagree, both values.
 
 #include <ccomp/core/config.hpp>
+#include <ccomp/core/sentence.hpp>
 
 #include <stdexcept>
 #include <string>
@@ -57,7 +58,7 @@ struct source {
   [[nodiscard]] std::string text() const {
     std::string_view path{file};
     if (auto const cut = path.rfind("ccomp/"); cut != std::string_view::npos) path.remove_prefix(cut);
-    return std::string(path) + ':' + std::to_string(line);
+    return sentence({path, ":", line});
   }
 };
 

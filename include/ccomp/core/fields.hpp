@@ -56,18 +56,19 @@ inline std::uint64_t hash_bytes(std::string_view s, std::uint64_t h = 0xcbf29ce4
 template <class V> inline constexpr bool number_list = false;
 template <class T, std::size_t N> inline constexpr bool number_list<std::array<T, N>> = true;
 
-template <class V> void parse_value(V& out, std::string_view text, std::string_view stage, std::string_view key) {
-  auto bad = [&](std::string const& want) {
-    fail("compressor text: " + std::string(stage) + "'s " + std::string(key) + " must be " + want + ", got '" +
-         std::string(text) + "'");
-  };
+/// Where text sets a value: the stage and the name of the setting.
+struct setting_place {
+  std::string_view stage, key;
+  [[noreturn]] void refuse(std::string_view text, std::string_view want) const;
+};
+template <class V> void parse_value(V& out, std::string_view text, setting_place const& at) {
   if constexpr (std::same_as<V, bool>) {
     if (text == "true")
       out = true;
     else if (text == "false")
       out = false;
     else
-      bad("true or false");
+      at.refuse(text, "true or false");
   } else if constexpr (named_enum<V>) {
     constexpr auto names = setting_names(V{});
     std::string known;
@@ -78,27 +79,29 @@ template <class V> void parse_value(V& out, std::string_view text, std::string_v
       }
       append_listed(known, names[i]);
     }
-    bad("one of " + known);
+    at.refuse(text, "one of " + known);
   } else if constexpr (number_list<V>) {
     if (text == "none") {
       out = {};
       return;
     }
-    std::size_t at = 0;
-    for (std::string_view unread = text; at < out.size(); ++at) {
+    std::size_t i = 0;
+    for (std::string_view unread = text; i < out.size(); ++i) {
       auto const cut = unread.find('/');
-      if ((cut == unread.npos) != (at + 1 == out.size())) break;
-      parse_value(out[at], unread.substr(0, cut), stage, key);
+      if ((cut == unread.npos) != (i + 1 == out.size())) break;
+      parse_value(out[i], unread.substr(0, cut), at);
       unread.remove_prefix(cut == unread.npos ? unread.size() : cut + 1);
     }
-    if (at < out.size()) bad(std::to_string(out.size()) + " numbers with / between them, or none");
+    if (i < out.size()) at.refuse(text, sentence({out.size(), " numbers with / between them, or none"}));
   } else {
     bool ok = read_number(text, out);
     if constexpr (std::floating_point<V>) ok = ok && std::isfinite(out);
-    if (!ok)
-      bad(std::floating_point<V> ? std::string("a finite number")
-                                 : "a whole number from " + std::to_string(std::numeric_limits<V>::min()) + " to " +
-                                       std::to_string(std::numeric_limits<V>::max()));
+    if (ok) return;
+    if constexpr (std::floating_point<V>)
+      at.refuse(text, "a finite number");
+    else
+      at.refuse(text, sentence({"a whole number from ", std::numeric_limits<V>::min(), " to ",
+                                std::numeric_limits<V>::max()}));
   }
 }
 
@@ -108,7 +111,7 @@ template <class V> std::string print_value(V const& v) {
   } else if constexpr (named_enum<V>) {
     auto const names = setting_names(V{});
     auto const i = static_cast<std::size_t>(v);
-    return i < names.size() ? std::string(names[i]) : "unnamed " + std::to_string(i);
+    return i < names.size() ? std::string(names[i]) : sentence({"unnamed ", i});
   } else if constexpr (number_list<V>) {
     if (v == V{}) return "none";
     std::string text;
@@ -134,16 +137,14 @@ template <class V> void hash_value(std::uint64_t& h, V const& v) {
 struct value_ops {
   bool (*equal)(void const*, void const*);
   std::string (*print)(void const*);
-  void (*parse)(void*, std::string_view text, std::string_view stage, std::string_view key);
+  void (*parse)(void*, std::string_view text, setting_place const&);
   void (*hash)(std::uint64_t&, void const*);
 };
 template <class V>
 inline constexpr value_ops value_ops_of = {
     [](void const* a, void const* b) { return *static_cast<V const*>(a) == *static_cast<V const*>(b); },
     [](void const* v) { return print_value(*static_cast<V const*>(v)); },
-    [](void* v, std::string_view text, std::string_view stage, std::string_view key) {
-      parse_value(*static_cast<V*>(v), text, stage, key);
-    },
+    [](void* v, std::string_view text, setting_place const& at) { parse_value(*static_cast<V*>(v), text, at); },
     [](std::uint64_t& h, void const* v) { hash_value(h, *static_cast<V const*>(v)); }};
 
 /// A field without its types, so that all stages share the functions below.
@@ -167,28 +168,51 @@ template <class Stage>
 inline constexpr auto erased_fields_of =
     make_erased_fields<Stage>(std::make_index_sequence<std::tuple_size_v<decltype(Stage::fields())>>{});
 
-/// `uniform_quantize<8>`: the name with its template argument.
-template <class Stage> std::string stage_type_text() {
-  std::string text{Stage::name};
-  if constexpr (requires { Stage::argument(); }) text += '<' + std::string(Stage::argument()) + '>';
-  return text;
+/// What a stage is called and what it takes, without its type.
+struct stage_description {
+  std::string_view name;
+  std::string (*argument)();  // null: it has none
+  erased_fields fields;
+  void const* (*plain)();  // a stage with default settings
+};
+template <class Stage> void const* plain_stage() {
+  static Stage const plain{};
+  return &plain;
 }
+template <class Stage>
+inline constexpr stage_description description_of = {
+    Stage::name,
+    [] {
+      using argument_t = decltype(stage_description::argument);
+      if constexpr (requires { Stage::argument(); })
+        return argument_t{[] { return std::string(Stage::argument()); }};
+      else
+        return argument_t{};
+    }(),
+    erased_fields_of<Stage>, &plain_stage<Stage>};
 
+/// `uniform_quantize<8>`: the name with its template argument.
+std::string type_text(stage_description const&);
 /// block=1024, seed=7: the settings that differ from those of `plain`; without `plain`, all settings.
 std::string settings_text(erased_fields fields, void const* stage, void const* plain = nullptr);
 /// `uniform_quantize<8>(block=1024)`: settings that differ from the defaults.
-template <class Stage> std::string stage_text(Stage const& stage) {
-  Stage const plain{};
-  std::string text = stage_type_text<Stage>(), settings = settings_text(erased_fields_of<Stage>, &stage, &plain);
-  return settings.empty() ? text : text + '(' + settings + ')';
-}
+std::string text_of(stage_description const&, void const* stage);
+std::uint64_t fingerprint_of(stage_description const&, void const* stage);
 
-std::uint64_t settings_hash(std::uint64_t h, erased_fields fields, void const* stage);
+template <class Stage> std::string stage_type_text() { return type_text(description_of<Stage>); }
+template <class Stage> std::string stage_text(Stage const& stage) { return text_of(description_of<Stage>, &stage); }
 template <class Stage> std::uint64_t stage_fingerprint(Stage const& stage) {
-  return settings_hash(hash_bytes(stage_type_text<Stage>()), erased_fields_of<Stage>, &stage);
+  return fingerprint_of(description_of<Stage>, &stage);
 }
 
 #if CCOMP_DEFINITIONS
+CCOMP_FUNCTION void setting_place::refuse(std::string_view text, std::string_view want) const {
+  fail(sentence({"compressor text: ", stage, "'s ", key, " must be ", want, ", got '", text, "'"}));
+}
+CCOMP_FUNCTION std::string type_text(stage_description const& d) {
+  std::string text{d.name};
+  return d.argument ? text.append(1, '<').append(d.argument()).append(1, '>') : text;
+}
 CCOMP_FUNCTION std::string settings_text(erased_fields fields, void const* stage, void const* plain) {
   std::string settings;
   for (auto const& f : fields) {
@@ -200,8 +224,13 @@ CCOMP_FUNCTION std::string settings_text(erased_fields fields, void const* stage
   }
   return settings;
 }
-CCOMP_FUNCTION std::uint64_t settings_hash(std::uint64_t h, erased_fields fields, void const* stage) {
-  for (auto const& f : fields) f.value->hash(h, f.in(stage));
+CCOMP_FUNCTION std::string text_of(stage_description const& d, void const* stage) {
+  std::string text = type_text(d), settings = settings_text(d.fields, stage, d.plain());
+  return settings.empty() ? text : text.append(1, '(').append(settings).append(1, ')');
+}
+CCOMP_FUNCTION std::uint64_t fingerprint_of(stage_description const& d, void const* stage) {
+  std::uint64_t h = hash_bytes(type_text(d));
+  for (auto const& f : d.fields) f.value->hash(h, f.in(stage));
   return h;
 }
 #endif

@@ -52,7 +52,7 @@ void validate(program p);
 /// Fingerprint of the chain, seeds included; ranks and frames compare it.
 inline std::uint64_t fingerprint(program p) {
   std::uint64_t h = 0x63636f6d70ull;
-  for (auto const& s : p) h = hash64(h, s.facts->fingerprint(s.stage));
+  for (auto const& s : p) h = hash64(h, fingerprint_of(*s.facts->description, s.stage));
   return h;
 }
 std::string text(program p);
@@ -114,8 +114,9 @@ CCOMP_FUNCTION void validate(program p) {
   expects(!p.empty(), "compressor: the chain has no stage");
   for (std::size_t i = 0; i < p.size(); ++i) {
     p[i].facts->validate(p[i].stage);
-    expects(i + 1 == p.size() || !(p[i].facts->quantizer || p[i].facts->cast),
-            [&] { return "compressor: " + p[i].text() + " leaves no values for " + p[i + 1].text() + " to code"; });
+    expects(i + 1 == p.size() || !(p[i].facts->quantizer || p[i].facts->cast), [&] {
+      return sentence({"compressor: ", p[i].text(), " leaves no values for ", p[i + 1].text(), " to code"});
+    });
   }
 }
 CCOMP_FUNCTION std::string text(program p) {
@@ -127,12 +128,11 @@ CCOMP_FUNCTION std::string text(program p) {
   return t;
 }
 CCOMP_FUNCTION void expect_countable(std::size_t n, char const* call) {
-  expects(n <= most_values,
-          [&] { return std::string(call) + ": a tensor may have up to 2^56 values, got " + std::to_string(n); });
+  expects(n <= most_values, [&] { return sentence({call, ": a tensor may have up to 2^56 values, got ", n}); });
 }
 CCOMP_FUNCTION void expect_step(char const* call, program p, step at) {
   expects(at.given || !is_stochastic(p),
-          [&] { return std::string(call) + ": " + text(p) + " draws random bits by the step; pass {.at = step}"; });
+          [&] { return sentence({call, ": ", text(p), " draws random bits by the step; pass {.at = step}"}); });
 }
 CCOMP_FUNCTION std::size_t granule(program p) {
   auto const s = first_segment(p);

@@ -21,9 +21,8 @@ class scratch {
   }
   template <class T> T* take(std::size_t count) {
     std::size_t const bytes = bytes_for<T>(count);
-    expects(bytes <= memory_.size(), [&] {
-      return "scratch: " + std::to_string(memory_.size()) + " bytes left, " + std::to_string(bytes) + " needed";
-    });
+    expects(bytes <= memory_.size(),
+            [&] { return sentence({"scratch: ", memory_.size(), " bytes left, ", bytes, " needed"}); });
     auto* p = reinterpret_cast<T*>(memory_.data());
     memory_ = memory_.subspan(bytes);
     return p;

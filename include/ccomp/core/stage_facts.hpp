@@ -44,8 +44,7 @@ using stage_state = std::vector<float>;
 struct stage_facts {
   bool linear = false;
   bool rounds = false;  // brings its own rounds of communication
-  std::string (*text)(void const* stage) = nullptr;
-  std::uint64_t (*fingerprint)(void const* stage) = nullptr;
+  stage_description const* description = nullptr;
   void (*validate)(void const* stage) = nullptr;
   transform_facts const* transform = nullptr;
   quantizer_facts const* quantizer = nullptr;
@@ -68,7 +67,7 @@ struct stage_ref {
   stage_facts const* facts = nullptr;
   host_ops const* host = nullptr;
 
-  [[nodiscard]] std::string text() const { return facts->text(stage); }
+  [[nodiscard]] std::string text() const { return text_of(*facts->description, stage); }
 };
 
 template <class S> S const& as(void const* stage) { return *static_cast<S const*>(stage); }
@@ -164,8 +163,7 @@ template <class S> constexpr stage_facts make_stage_facts() {
   stage_facts f;
   f.linear = linear<S>;
   f.rounds = has_reduce<S>;
-  f.text = [](void const* s) { return stage_text(as<S>(s)); };
-  f.fingerprint = [](void const* s) { return stage_fingerprint(as<S>(s)); };
+  f.description = &description_of<S>;
   f.validate = [](void const* s) { validate_stage(as<S>(s)); };
   f.contracts = [](void const* s, std::size_t n) {
     if constexpr (has_contracts<S>)
@@ -204,8 +202,7 @@ template <class S> stage_facts const& facts_of() {
 #if CCOMP_DEFINITIONS
 CCOMP_FUNCTION void expect_block(std::string_view stage, std::size_t block, std::size_t least) {
   expects(block >= least && block <= tile_values && (block & (block - 1)) == 0, [&] {
-    return std::string(stage) + ": block must be a power of two from " + std::to_string(least) + " to " +
-           std::to_string(tile_values) + ", got " + std::to_string(block);
+    return sentence({stage, ": block must be a power of two from ", least, " to ", tile_values, ", got ", block});
   });
 }
 #endif

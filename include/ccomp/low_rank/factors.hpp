@@ -294,7 +294,7 @@ struct low_rank_passes {
     parallel_ranges(ex, ceil_div(size, tile_values), tile_values * shape.bands(),
                     [&](std::size_t begin, std::size_t end) {
                       std::size_t const first = begin * tile_values, last = std::min(size, end * tile_values);
-                      run(isa, [&] { add_bands(partial, first, last, q); });
+                      run_narrow(isa, [&] { add_bands(partial, first, last, q); });
                     });
   }
 

@@ -57,7 +57,7 @@ struct power_sgd {
   }
   void validate() const {
     detail::expects(rank >= 1 && rank <= 1024,
-                    [&] { return "power_sgd: rank must lie in 1..1024, got " + std::to_string(rank); });
+                    [&] { return detail::sentence({"power_sgd: rank must lie in 1..1024, got ", rank}); });
   }
 
   [[nodiscard]] std::size_t side_bytes(std::size_t) const { return 0; }
@@ -188,7 +188,7 @@ struct power_sgd {
 
   static bool all_below(instruction_set isa, float const* x, std::size_t n, std::uint32_t bits) {
     std::uint32_t worst = 0;
-    detail::run(isa, [&] { worst = detail::scan<max_abs>(x, n).key; });
+    detail::run_narrow(isa, [&] { worst = detail::scan<max_abs>(x, n).key; });
     return worst < bits;
   }
 
@@ -219,7 +219,7 @@ struct power_sgd {
       float const* const from = q + k * cols;
       float* const to = state + k * cols;
       double squares = 0;
-      detail::run(passes.isa, [&] { squares = detail::scan<sum_squares>(from, cols).sum[0]; });
+      detail::run_narrow(passes.isa, [&] { squares = detail::scan<sum_squares>(from, cols).sum[0]; });
       if (squares > 0)
         for (std::size_t j = 0; j < cols; ++j)
           to[j] = static_cast<float>(static_cast<double>(from[j]) / std::sqrt(squares));
@@ -235,7 +235,7 @@ struct power_sgd {
       detail::residual_tile const residual(c, r, first, n, b);
       float const* const x = detail::load(c.isa, call.in, first, n, b.values);
       if (r)
-        detail::run(c.isa, [&] { detail::add_residual(residual.data(), r.decay, x, n, y + first); });
+        detail::run_narrow(c.isa, [&] { detail::add_residual(residual.data(), r.decay, x, n, y + first); });
       else
         std::memcpy(y + first, x, n * sizeof(float));
       detail::forward(transforms, c, y + first, n, first);
@@ -263,7 +263,7 @@ inline std::size_t power_sgd::reduce_dense(host_exec const& ex, communicator_ref
         if (detail::is_finite(sum[first + i])) residual.data()[i] = 0;
       residual.commit();
     }
-    detail::run(c.isa, [&] { detail::finish_sum(sum + first, n, divisor); });
+    detail::run_narrow(c.isa, [&] { detail::finish_sum(sum + first, n, divisor); });
     detail::store(c.isa, sum + first, n, call.out, first);
   });
   return detail::all_reduce_bytes(size * sizeof(float), comm.size());
@@ -312,7 +312,7 @@ inline std::size_t power_sgd::reduce_factors(host_exec const& ex, communicator_r
   if (good) {
     if (!call.state.empty()) keep_start(passes, call.at, total, call.state.data());
     float const divisor = call.mean ? static_cast<float>(comm.size()) : 1.0f;
-    detail::run(passes.isa, [&] { detail::finish_sum(total, q_size, divisor); });
+    detail::run_narrow(passes.isa, [&] { detail::finish_sum(total, q_size, divisor); });
     if (r && m.direct() && call.transforms.empty() && call.out.type == element_type::float32) {
       passes.expand_with_residual(m, p, total, own, static_cast<float*>(call.out.data));
       return sent;
@@ -325,7 +325,7 @@ inline std::size_t power_sgd::reduce_factors(host_exec const& ex, communicator_r
       float const* const x = detail::load(c.isa, call.in, first, n, b.values);
       passes.expand(p, own, first, n, b.decoded);
       detail::inverse(call.transforms, c, b.decoded, n, first);
-      detail::run(c.isa, [&] {
+      detail::run_narrow(c.isa, [&] {
         detail::add_residual(residual.data(), r.decay, x, n, sum);
         detail::update_residual(sum, b.decoded, n, residual.data());
       });

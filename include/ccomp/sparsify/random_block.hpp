@@ -73,7 +73,7 @@ struct random_block {
     visit(ex, out.size(), at, [&](std::size_t entry, std::size_t first, std::size_t m, float factor) {
       float const* const from = carrier.data() + entry;
       float* const to = out.data() + first;
-      detail::run(isa, [=] {
+      detail::run_narrow(isa, [=] {
         for (std::size_t i = 0; i < m; ++i) to[i] = detail::canonical(detail::saturating_mul(from[i], factor));
       });
     });
@@ -85,7 +85,7 @@ struct random_block {
     visit(ex, out.size(), at, [&](std::size_t entry, std::size_t first, std::size_t m, float factor) {
       float const* const from = carrier.data() + entry;
       float* const to = out.data() + first;
-      detail::run(isa, [=] {
+      detail::run_narrow(isa, [=] {
         for (std::size_t i = 0; i < m; ++i)
           to[i] = detail::add_signed(to[i], sign, detail::saturating_mul(from[i], factor));
       });
@@ -95,8 +95,7 @@ struct random_block {
  private:
   void expect_carrier(std::size_t have, std::size_t n) const {
     detail::expects<payload_error>(have == carrier_size(n), [&] {
-      return "random_block: the carrier holds " + std::to_string(have) + " values instead of " +
-             std::to_string(carrier_size(n));
+      return detail::sentence({"random_block: the carrier holds ", have, " values instead of ", carrier_size(n)});
     });
   }
   /// Calls `f(entry, first, m, factor)` for runs of neighbours that cover all k entries, concurrently.

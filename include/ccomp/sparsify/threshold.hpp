@@ -52,10 +52,11 @@ struct threshold {
   }
   void validate() const {
     detail::expects(value >= 0 && detail::is_finite(value), [&] {
-      return "threshold: value must be finite and at least 0, got " + detail::print_value(value);
+      return detail::sentence({"threshold: value must be finite and at least 0, got ", detail::print_value(value)});
     });
     detail::expects(relative >= 0 && detail::is_finite(relative), [&] {
-      return "threshold: relative must be finite and at least 0, got " + detail::print_value(relative);
+      return detail::sentence(
+          {"threshold: relative must be finite and at least 0, got ", detail::print_value(relative)});
     });
     detail::expects(value > 0 || relative > 0, "threshold: one of value and relative must be above 0");
     detail::expect_ratio(capacity_ratio, name, "capacity_ratio");
@@ -114,8 +115,8 @@ struct threshold {
     header const h = read_header(side);
     std::size_t const most = carrier_size(n);
     detail::expects<payload_error>(h.selected <= most && std::uint64_t{h.selected} + h.left_out <= n, [&] {
-      return "threshold: the payload claims " + std::to_string(h.selected) + " values and " +
-             std::to_string(h.left_out) + " left out; " + std::to_string(most) + " of " + std::to_string(n) + " fit";
+      return detail::sentence({"threshold: the payload claims ", h.selected, " values and ", h.left_out, " left out; ",
+                               most, " of ", n, " fit"});
     });
     return h.selected;
   }
@@ -144,8 +145,7 @@ struct threshold {
   void expect_count(std::span<std::byte const> side, std::size_t carried, std::size_t n) const {
     std::size_t const counted = carrier_count(side, n);
     detail::expects<payload_error>(counted == carried, [&] {
-      return "threshold: the payload counts " + std::to_string(counted) + " values, the carrier holds " +
-             std::to_string(carried);
+      return detail::sentence({"threshold: the payload counts ", counted, " values, the carrier holds ", carried});
     });
   }
 
@@ -157,7 +157,7 @@ struct threshold {
     instruction_set const isa = detail::resolve_isa(ex);
     std::size_t const tiles = detail::ceil_div(in.size(), detail::tile_values);
     detail::parallel_ranges(ex, tiles, detail::tile_values, [&](std::size_t begin, std::size_t end) {
-      detail::run(isa, [&] {
+      detail::run_narrow(isa, [&] {
         for (std::size_t t = begin; t < end; ++t) {
           std::size_t const first = t * detail::tile_values, left = in.size() - first;
           std::size_t const n = left < detail::tile_values ? left : detail::tile_values;

@@ -22,21 +22,17 @@ struct stage_entry {
 
 namespace detail {
 
-/// Writes the settings of the text into a stage.
-void parse_settings(stage_text_parts const& text, erased_fields fields, void* stage);
+/// Gives the stage the settings of the text.
+erased_stage make_stage(stage_text_parts const& text, std::shared_ptr<void> stage, stage_facts const&, host_ops const&);
 template <class S> erased_stage make_stage(stage_text_parts const& text) {
-  auto made = std::make_shared<S>();
-  parse_settings(text, erased_fields_of<S>, made.get());
-  validate_stage(*made);
-  return {std::move(made), &facts_of<S>(), &host_ops_of<S>()};
+  // A function pointer as deleter: the pointers of all stages are one kind.
+  std::shared_ptr<void> stage(static_cast<void*>(new S{}), +[](void* s) { delete static_cast<S*>(s); });
+  return make_stage(text, std::move(stage), facts_of<S>(), host_ops_of<S>());
 }
 
+stage_entry entry_of(stage_description const&, std::string summary, erased_stage (*make)(stage_text_parts const&));
 template <class S> stage_entry entry_of(std::string summary = {}) {
-  std::string argument;
-  if constexpr (requires { S::argument(); }) argument = S::argument();
-  S const plain{};
-  return {std::string(S::name), std::move(argument), settings_text(erased_fields_of<S>, &plain), std::move(summary),
-          &make_stage<S>};
+  return entry_of(description_of<S>, std::move(summary), &make_stage<S>);
 }
 
 /// Stages whose headers need a third-party library join when a source of the program includes them:
@@ -52,7 +48,13 @@ inline bool join_text(stage_entry (*entry)()) {
 }
 
 #if CCOMP_DEFINITIONS
-CCOMP_FUNCTION void parse_settings(stage_text_parts const& text, erased_fields fields, void* stage) {
+CCOMP_FUNCTION stage_entry entry_of(stage_description const& d, std::string summary,
+                                    erased_stage (*make)(stage_text_parts const&)) {
+  return {std::string(d.name), d.argument ? d.argument() : std::string(), settings_text(d.fields, d.plain()),
+          std::move(summary), make};
+}
+/// Writes the settings of the text into a stage.
+inline void parse_settings(stage_text_parts const& text, erased_fields fields, void* stage) {
   std::vector<bool> given(fields.size());
   std::size_t position = 0;
   for (auto const& s : text.settings) {
@@ -60,24 +62,29 @@ CCOMP_FUNCTION void parse_settings(stage_text_parts const& text, erased_fields f
     if (s.key.empty()) {
       at = position++;
       expects(at < fields.size(), [&] {
-        return "compressor text: " + text.name + " takes at most " + std::to_string(fields.size()) + " settings, '" +
-               s.value + "' is one too many";
+        return sentence({"compressor text: ", text.name, " takes at most ", fields.size(), " settings, '", s.value,
+                         "' is one too many"});
       });
     } else {
       while (at < fields.size() && fields[at].name != s.key) ++at;
       expects(at < fields.size(), [&] {
         std::string known;
         for (auto const& f : fields) append_listed(known, f.name);
-        return "compressor text: " + text.name + " has no setting '" + s.key + "'; " +
-               (known.empty() ? "it has none" : "it has " + known);
+        return sentence({"compressor text: ", text.name, " has no setting '", s.key, "'; ",
+                         (known.empty() ? "it has none" : "it has " + known)});
       });
     }
     auto const& f = fields[at];
-    expects(!given[at],
-            [&] { return "compressor text: " + text.name + "'s " + std::string(f.name) + " is given twice"; });
+    expects(!given[at], [&] { return sentence({"compressor text: ", text.name, "'s ", f.name, " is given twice"}); });
     given[at] = true;
-    f.value->parse(const_cast<void*>(f.in(stage)), s.value, text.name, f.name);
+    f.value->parse(const_cast<void*>(f.in(stage)), s.value, {text.name, f.name});
   }
+}
+CCOMP_FUNCTION erased_stage make_stage(stage_text_parts const& text, std::shared_ptr<void> stage,
+                                       stage_facts const& facts, host_ops const& host) {
+  parse_settings(text, facts.description->fields, stage.get());
+  facts.validate(stage.get());
+  return {std::move(stage), &facts, &host};
 }
 #endif
 

@@ -43,7 +43,7 @@ struct bare_stage {
 
 template <class V> V parse(std::string_view text) {
   V v{};
-  ccomp::detail::parse_value(v, text, "sample", "key");
+  ccomp::detail::parse_value(v, text, {"sample", "key"});
   return v;
 }
 

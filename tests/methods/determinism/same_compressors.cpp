@@ -13,8 +13,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -33,6 +35,14 @@ float value(std::uint64_t i) {
 template <class T> std::vector<T> values_from(std::uint64_t seed, std::size_t n) {
   std::vector<T> x(n);
   for (std::size_t i = 0; i < n; ++i) x[i] = T(value(i + (seed << 32)));
+  return x;
+}
+
+/// The same, made once: making them anew for every pass took a third of the program's time. For one thread.
+template <class T> std::vector<T> const& kept_values(std::uint64_t seed, std::size_t n) {
+  static std::map<std::pair<std::uint64_t, std::size_t>, std::vector<T>> kept;
+  auto& x = kept[{seed, n}];
+  if (x.empty()) x = values_from<T>(seed, n);
   return x;
 }
 
@@ -56,19 +66,19 @@ struct hashes {
 template <class T> hashes run_passes(any_compressor const& c, std::size_t n, host_exec ex) {
   pass_options const at{.at = 17, .tensor = 5, .rank = 1};
   workspace<host_exec> ws{ex};
-  auto const x = values_from<T>(1, n);
+  auto const& x = kept_values<T>(1, n);
   std::vector<std::byte> payload(payload_bytes<T>(c, n) + 16);
   std::span<std::byte> const room(payload);  // operator new aligns to 16
   hashes h{};
   std::size_t const used = encode(ex, c, x, room, ws, at);
   h.payload = hash(room.data(), used);
-  std::vector<T> out(n), sum = values_from<T>(2, n);
+  std::vector<T> out(n), sum = kept_values<T>(2, n);
   decode(ex, c, room.first(used), out, ws, at);
   h.decoded = hash(out.data(), n * sizeof(T));
   decode_accumulate(ex, c, room.first(used), sum, ws, at);
   h.accumulated = hash(sum.data(), n * sizeof(T));
-  auto residual = values_from<float>(3, n);
-  auto narrow = values_from<bfloat16>(3, n);
+  auto residual = kept_values<float>(3, n);
+  auto narrow = kept_values<bfloat16>(3, n);
   std::size_t const fed = encode_feedback(ex, c, x, std::span(residual), room, ws, at, 0.9f);
   h.residual = hash(residual.data(), n * sizeof(float), hash(room.data(), fed));
   encode_feedback(ex, c, x, std::span(narrow), room, ws, at, 0.9f);

@@ -10,12 +10,12 @@
 #include <cuda_runtime.h>
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
 #include <source_location>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 
 #define CCOMP_CUDA_SIM 1
@@ -50,16 +50,24 @@ struct launch_shape {
 
 /// Runs the kernel now, on the calling host thread.
 void run(launch_shape const&, std::function<void()> const& kernel);
-/// Queues the kernel on the simulated stream, as cudaLaunchKernel does; defined by the simulated runtime.
-cudaError_t enqueue(cudaStream_t, launch_shape const&, std::function<void()> kernel);
+/// A kernel with its arguments, as bytes: std::function of each kernel would be a tenth of the code of the tests.
+struct bound_kernel {
+  void (*call)(void const* bound);
+  void const* bound;
+  std::size_t bytes;
+};
+/// Queues a copy of the kernel on the simulated stream, as cudaLaunchKernel does; defined by the simulated runtime.
+cudaError_t enqueue(cudaStream_t, launch_shape const&, bound_kernel const&);
 
 template <class... P, class... A>
 cudaError_t launch(cudaStream_t stream, char const* name, void (*kernel)(P...), dim3 grid, dim3 block,
                    A const&... args) {
   static_assert((std::is_trivially_copyable_v<P> && ...), "parameters of a kernel are copied as bytes");
   static_assert((sizeof(P) + ... + 0) <= 4096, "parameters of a kernel have 4096 bytes");
+  auto const bound = [kernel, ... values = static_cast<P>(args)] { kernel(values...); };
+  static_assert(alignof(decltype(bound)) <= alignof(std::max_align_t));
   return enqueue(stream, {name, grid, block, reinterpret_cast<void const*>(kernel)},
-                 [kernel, values = std::tuple<P...>(args...)] { std::apply(kernel, values); });
+                 {[](void const* b) { (*static_cast<decltype(bound)*>(b))(); }, &bound, sizeof bound});
 }
 
 // ---- what the names below are made of

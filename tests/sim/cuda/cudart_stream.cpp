@@ -3,7 +3,9 @@
 #include "cudart_state.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
+#include <vector>
 
 using namespace cudart_sim;
 
@@ -56,15 +58,17 @@ cudaError_t join(CUstream_st& s, CUevent_st& e) {
 
 }  // namespace
 
-cudaError_t cuda_sim::enqueue(cudaStream_t handle, launch_shape const& shape, std::function<void()> kernel) {
+cudaError_t cuda_sim::enqueue(cudaStream_t handle, launch_shape const& shape, bound_kernel const& kernel) {
   return on_stream("cudaLaunchKernel", handle, [&](runtime& r, hold&, CUstream_st& s) {
     if (s.device != current_device) return cudaErrorInvalidResourceHandle;
     if (!fits(shape.grid, shape.block)) return cudaErrorInvalidConfiguration;
     ++r.counts.launches;
     r.counts.late_loads += r.loaded.emplace(current_device, shape.function).second;
     r.kernels.emplace_back(shape.name);
-    return r.enqueue(s, [name = std::string(shape.name), shape, body = std::move(kernel)] {
-      run({name.c_str(), shape.grid, shape.block, shape.function}, body);
+    auto const* const first = static_cast<std::byte const*>(kernel.bound);
+    return r.enqueue(s, [name = std::string(shape.name), shape, call = kernel.call,
+                         bound = std::vector<std::byte>(first, first + kernel.bytes)] {
+      run({name.c_str(), shape.grid, shape.block, shape.function}, [&] { call(bound.data()); });
     });
   });
 }

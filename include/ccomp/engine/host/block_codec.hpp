@@ -168,34 +168,45 @@ class block_codec {
                     context_.first + first, b.random, n);
     std::byte* const packed = payload + layout_.side + packed_bytes(first, quantizer_->bits);
     std::uint8_t* const codes = loops_->pack ? b.codes : reinterpret_cast<std::uint8_t*>(packed);
-    loops_->encode(segment_.end.stage, context_.isa, x, n, payload + first / block_ * parameter_bytes_, codes, b.random,
-                   ahead);
+    loops_->with_encoder(segment_.end.stage, [&](void const* pieces, encode_loop code) {
+      code(pieces, context_.isa, block_, x, n, side_at(payload, first), codes, b.random, ahead);
+    });
     if (loops_->pack) loops_->pack(context_.isa, codes, n, reinterpret_cast<std::uint8_t*>(packed));
     return codes;
   }
   void decode(std::byte const* payload, std::size_t first, std::size_t n, float* out, tile_buffers& b) const {
     if (!quantizer_) return decode_raw(payload, first, n, out);
-    loops_->decode(segment_.end.stage, context_.isa, payload + first / block_ * parameter_bytes_,
-                   unpack(payload, first, n, b), n, out);
+    auto const* const codes = unpack(payload, first, n, b);
+    loops_->with_decoder(segment_.end.stage, [&](void const* pieces, decode_loops const& loops) {
+      loops.decode(pieces, context_.isa, block_, side_at(payload, first), codes, n, out);
+    });
   }
   void accumulate(std::byte const* payload, std::size_t first, std::size_t n, float* out, tile_buffers& b) const {
-    if (quantizer_)
-      return loops_->accumulate(segment_.end.stage, context_.isa, payload + first / block_ * parameter_bytes_,
-                                unpack(payload, first, n, b), n, out);
-    decode_raw(payload, first, n, b.decoded);
-    run(context_.isa, [&] { add_loop(out, b.decoded, n); });
+    if (!quantizer_) {
+      decode_raw(payload, first, n, b.decoded);
+      return run(context_.isa, [&] { add_loop(out, b.decoded, n); });
+    }
+    auto const* const codes = unpack(payload, first, n, b);
+    loops_->with_decoder(segment_.end.stage, [&](void const* pieces, decode_loops const& loops) {
+      loops.accumulate(pieces, context_.isa, block_, side_at(payload, first), codes, n, out);
+    });
   }
   /// residual = v - what was just encoded; `codes` is what encode returned.
   void residual(std::byte const* payload, std::uint8_t const* codes, std::size_t first, std::size_t n, float const* v,
                 float* r, tile_buffers& b) const {
-    if (quantizer_)
-      return loops_->residual(segment_.end.stage, context_.isa, payload + first / block_ * parameter_bytes_, codes, n,
-                              v, r);
-    decode_raw(payload, first, n, b.decoded);
-    run(context_.isa, [&] { update_residual(v, b.decoded, n, r); });
+    if (!quantizer_) {
+      decode_raw(payload, first, n, b.decoded);
+      return run(context_.isa, [&] { update_residual(v, b.decoded, n, r); });
+    }
+    loops_->with_decoder(segment_.end.stage, [&](void const* pieces, decode_loops const& loops) {
+      loops.residual(pieces, context_.isa, block_, side_at(payload, first), codes, n, v, r);
+    });
   }
 
  private:
+  template <class Byte> Byte* side_at(Byte* payload, std::size_t first) const {
+    return payload + first / block_ * parameter_bytes_;
+  }
   std::uint8_t const* unpack(std::byte const* payload, std::size_t first, std::size_t n, tile_buffers& b) const {
     auto const* packed =
         reinterpret_cast<std::uint8_t const*>(payload + layout_.side + packed_bytes(first, quantizer_->bits));

@@ -38,7 +38,7 @@ inline void encode_indices(host_exec const& ex, index_layout const& l, std::span
   // 64 entries fill whole words of the first row, so that threads never share a word.
   parallel_ranges(ex, ceil_div(l.room, 64), 16, [&](std::size_t begin, std::size_t end) {
     if (l.low_bytes == 0) return;
-    run(isa, [&] {
+    run_narrow(isa, [&] {
       std::uint64_t const mask = (std::uint64_t{1} << bits) - 1;
       for (std::size_t group = begin; group < end; ++group) {
         std::size_t const first = std::min(64 * group, count), last = std::min(first + 64, count);
@@ -66,7 +66,7 @@ inline void encode_indices(host_exec const& ex, index_layout const& l, std::span
     std::size_t const first = first_entry_from(l, from, count, 64 * begin);
     std::size_t const last = first_entry_from(l, from, count, 64 * end);
     if (first == last) return;
-    run(isa, [&] {
+    run_narrow(isa, [&] {
       std::size_t word = one_of(l, from, first) / 64;
       std::uint64_t pending = 0;
       for (std::size_t i = first; i < last; ++i) {
@@ -108,7 +108,7 @@ class index_reader {
     if (layout_.coding == index_coding::raw)
       std::memcpy(out, side_ + 4 * entry_, 4 * m);
     else
-      run(isa, [&] { layout_.coding == index_coding::packed ? read_packed(out, m) : read_bitmap(out, m); });
+      run_narrow(isa, [&] { layout_.coding == index_coding::packed ? read_packed(out, m) : read_bitmap(out, m); });
     entry_ += m;
     return m;
   }
@@ -154,8 +154,7 @@ class coded_indices {
                 std::size_t weight, std::string_view stage)
       : layout_(l), side_(side.data()), count_(count), isa_(resolve_isa(ex)) {
     expects<payload_error>(side.size() >= l.bytes(), [&] {
-      return std::string(stage) + ": the indices need " + std::to_string(l.bytes()) + " bytes, the payload has " +
-             std::to_string(side.size());
+      return sentence({stage, ": the indices need ", l.bytes(), " bytes, the payload has ", side.size()});
     });
     parts_ = std::min(team_size(ex, count * weight), most_parts);
     if (l.coding == index_coding::raw)
@@ -175,8 +174,7 @@ class coded_indices {
       next = std::uint64_t{s.last} + 1;
     }
     expects<payload_error>(good, [&] {
-      return std::string(stage) + ": the payload's indices do not ascend below the " + std::to_string(l.n) +
-             " values of the tensor";
+      return sentence({stage, ": the payload's indices do not ascend below the ", l.n, " values of the tensor"});
     });
   }
 
@@ -231,7 +229,7 @@ class coded_indices {
       auto const p = static_cast<std::size_t>(part);
       std::size_t const begin = words * p / parts, end = words * (p + 1) / parts;
       std::size_t ones = 0;
-      run(isa_, [&] {
+      run_narrow(isa_, [&] {
         for (std::size_t w = begin; w < end; ++w) ones += static_cast<std::size_t>(std::popcount(load_word(row, w)));
       });
       stretches_[part] = {0, ones, begin, 0, 0};
@@ -243,8 +241,7 @@ class coded_indices {
       stretches_[p].end = entries;
     }
     expects<payload_error>(entries == count_, [&] {
-      return std::string(stage) + ": the payload holds " + std::to_string(entries) + " indices instead of " +
-             std::to_string(count_);
+      return sentence({stage, ": the payload holds ", entries, " indices instead of ", count_});
     });
   }
   template <class F> void read(index_stretch const& s, F const& f) const {
@@ -262,7 +259,7 @@ class coded_indices {
     read(s, [&](std::size_t entry, std::span<std::uint32_t const> index) {
       if (entry == s.entry) s.first = index[0];
       std::size_t wrong = index[0] < least || index.back() >= layout_.n;
-      run(isa_, [&] {
+      run_narrow(isa_, [&] {
         for (std::size_t i = 1; i < index.size(); ++i) wrong += index[i] <= index[i - 1];
       });
       good = good && wrong == 0;

@@ -11,15 +11,21 @@ namespace detail {
 
 #if defined(__clang__)
 #define CCOMP_VARIANT gnu::flatten, gnu::noinline
+#define CCOMP_PLAIN_VARIANT CCOMP_VARIANT
 #else
 #define CCOMP_VARIANT gnu::flatten, gnu::noinline, gnu::optimize("O3", "fp-contract=off")
+#if CCOMP_X86_VARIANTS  // CPUs without AVX2 are old: for them, loops are right, but not worth the time that vectors take g++
+#define CCOMP_PLAIN_VARIANT gnu::flatten, gnu::noinline, gnu::optimize("O2", "no-tree-vectorize", "fp-contract=off")
+#else
+#define CCOMP_PLAIN_VARIANT CCOMP_VARIANT
+#endif
 #endif
 
 #if defined(__clang__)  // it blames these functions for a loop that it was asked to vectorise and could not
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wpass-failed"
 #endif
-template <class F> [[CCOMP_VARIANT]] void run_baseline(F const& f) { f(); }
+template <class F> [[CCOMP_PLAIN_VARIANT]] void run_baseline(F const& f) { f(); }
 #if CCOMP_X86_VARIANTS
 #define CCOMP_TARGET_AVX2 "avx2,fma,bmi,bmi2,f16c"
 #define CCOMP_TARGET_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi,bmi2,f16c"
@@ -35,6 +41,14 @@ template <class F> inline void run(instruction_set isa, F const& f) {
 #if CCOMP_X86_VARIANTS
   if (isa == instruction_set::avx512) return run_avx512(f);
   if (isa == instruction_set::avx2) return run_avx2(f);
+#endif
+  static_cast<void>(isa);
+  run_baseline(f);
+}
+/// The same for loops that wait for memory, or whose vectors are narrow: AVX-512 gains nothing there, and compiles as long.
+template <class F> inline void run_narrow(instruction_set isa, F const& f) {
+#if CCOMP_X86_VARIANTS
+  if (isa == instruction_set::avx512 || isa == instruction_set::avx2) return run_avx2(f);
 #endif
   static_cast<void>(isa);
   run_baseline(f);

@@ -3,6 +3,7 @@
 /// known only at run time alike. A call per tile or per tensor costs nothing.
 
 #include <ccomp/core/chain.hpp>
+#include <ccomp/core/function_ref.hpp>
 #include <ccomp/core/tensor.hpp>
 #include <ccomp/engine/host/pack.hpp>
 #include <ccomp/engine/host/quantizer.hpp>
@@ -20,16 +21,22 @@ struct transform_loops {
                   pass_options const&);
 };
 
-/// `ahead`: the values that will be wanted next, to be fetched while the processor codes.
+/// Loops of one set of pieces over a tile. `ahead`: the values that will be wanted next, to be fetched while the processor
+/// codes.
+using encode_loop = void (*)(void const* pieces, instruction_set, std::size_t block, float const* x, std::size_t n,
+                             std::byte* side, std::uint8_t* codes, std::uint16_t const* random, float const* ahead);
+struct decode_loops {
+  void (*decode)(void const* pieces, instruction_set, std::size_t block, std::byte const* side,
+                 std::uint8_t const* codes, std::size_t n, float* out);
+  void (*accumulate)(void const* pieces, instruction_set, std::size_t block, std::byte const* side,
+                     std::uint8_t const* codes, std::size_t n, float* out);
+  void (*residual)(void const* pieces, instruction_set, std::size_t block, std::byte const* side,
+                   std::uint8_t const* codes, std::size_t n, float const* v, float* residual);
+};
 struct quantizer_loops {
-  void (*encode)(void const* stage, instruction_set, float const* x, std::size_t n, std::byte* side,
-                 std::uint8_t* codes, std::uint16_t const* random, float const* ahead);
-  void (*decode)(void const* stage, instruction_set, std::byte const* side, std::uint8_t const* codes, std::size_t n,
-                 float* out);
-  void (*accumulate)(void const* stage, instruction_set, std::byte const* side, std::uint8_t const* codes,
-                     std::size_t n, float* out);
-  void (*residual)(void const* stage, instruction_set, std::byte const* side, std::uint8_t const* codes, std::size_t n,
-                   float const* v, float* residual);
+  /// Hand on the pieces that the settings choose, with their loops.
+  void (*with_encoder)(void const* stage, function_ref<void(void const* pieces, encode_loop)>);
+  void (*with_decoder)(void const* stage, function_ref<void(void const* pieces, decode_loops const&)>);
   /// Codes, one per byte, to a bit stream and back. Null where a code is a whole byte.
   void (*pack)(instruction_set, std::uint8_t const* codes, std::size_t n, std::uint8_t* packed) = nullptr;
   void (*unpack)(instruction_set, std::uint8_t const* packed, std::size_t n, std::uint8_t* codes) = nullptr;
@@ -82,45 +89,20 @@ inline constexpr transform_loops transform_loops_of = {
       as<S>(s).inverse(isa, x, n, first, at);
     }};
 
-/// `f(tile, pieces)`: the loops over a tile for the pieces in force, or for those that decode what they code.
-template <class Pieces, class F> void with_tile(Pieces const& pieces, F const& f) {
-  auto const& on_host = host_pieces_of(pieces);
-  f(quantizer_tile<std::remove_cvref_t<decltype(on_host)>>{}, on_host);
-}
-template <class S, class F> void with_encoding_tile(S const& s, F const& f) {
-  with_pieces(s, [&](auto const& pieces) { with_tile(pieces, f); });
-}
-template <class S, class F> void with_decoding_tile(S const& s, F const& f) {
-  with_decoder(s, [&](auto const& pieces) { with_tile(pieces, f); });
-}
-
+template <class Pieces>
+inline constexpr decode_loops decode_loops_of = {
+    &quantizer_tile<Pieces>::decode_on, &quantizer_tile<Pieces>::accumulate_on, &quantizer_tile<Pieces>::residual_on};
 template <class S> constexpr quantizer_loops make_quantizer_loops() {
-  quantizer_loops loops{[](void const* s, instruction_set isa, float const* x, std::size_t n, std::byte* side,
-                           std::uint8_t* codes, std::uint16_t const* random, float const* ahead) {
-                          std::size_t const block = as<S>(s).block;
-                          with_encoding_tile(as<S>(s), [&](auto tile, auto const& q) {
-                            tile.encode_on(isa, q, block, x, n, side, codes, random, ahead);
+  quantizer_loops loops{[](void const* s, function_ref<void(void const*, encode_loop)> f) {
+                          with_pieces(as<S>(s), [&](auto const& pieces) {
+                            auto const& q = host_pieces_of(pieces);
+                            f(&q, &quantizer_tile<std::remove_cvref_t<decltype(q)>>::encode_on);
                           });
                         },
-                        [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes,
-                           std::size_t n, float* out) {
-                          std::size_t const block = as<S>(s).block;
-                          with_decoding_tile(as<S>(s), [&](auto tile, auto const& q) {
-                            tile.decode_on(isa, q, block, side, codes, n, out);
-                          });
-                        },
-                        [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes,
-                           std::size_t n, float* out) {
-                          std::size_t const block = as<S>(s).block;
-                          with_decoding_tile(as<S>(s), [&](auto tile, auto const& q) {
-                            tile.accumulate_on(isa, q, block, side, codes, n, out);
-                          });
-                        },
-                        [](void const* s, instruction_set isa, std::byte const* side, std::uint8_t const* codes,
-                           std::size_t n, float const* v, float* residual) {
-                          std::size_t const block = as<S>(s).block;
-                          with_decoding_tile(as<S>(s), [&](auto tile, auto const& q) {
-                            tile.residual_on(isa, q, block, side, codes, n, v, residual);
+                        [](void const* s, function_ref<void(void const*, decode_loops const&)> f) {
+                          with_decoder(as<S>(s), [&](auto const& pieces) {
+                            auto const& q = host_pieces_of(pieces);
+                            f(&q, decode_loops_of<std::remove_cvref_t<decltype(q)>>);
                           });
                         }};
   if constexpr (S::bits < 8) {

@@ -21,14 +21,14 @@ inline void fold_into_residual(pass_context const& c, const_values in, residual_
     float const* x = load(c.isa, in, first, n, b.values);
     residual_tile const residual(c, r, first, n, b);
     std::uint32_t worst = 0;
-    run(c.isa, [&] {
+    run_narrow(c.isa, [&] {
       add_residual(residual.data(), r.decay, x, n, b.decoded);
       worst = scan<max_abs>(b.decoded, n).key;
     });
     flags[first / tile_values] = worst >= inf_bits;
     if (worst >= inf_bits) {
       std::memcpy(saved + first, residual.data(), n * sizeof(float));
-      run(c.isa, [&] { canonicalise(b.decoded, n); });
+      run_narrow(c.isa, [&] { canonicalise(b.decoded, n); });
     }
     std::memcpy(v + first, b.decoded, n * sizeof(float));
   });
@@ -48,7 +48,7 @@ inline void settle_residual(pass_context const& c, residual_ref r, std::size_t s
     } else {
       auto* const out = static_cast<bfloat16*>(r.data) + first;
       fill_random16(c.isa, c.stream(0, use_residual), c.first + first, b.random, n);
-      run(c.isa, [&] { narrow_stochastic(b.residual, b.random, n, out); });
+      run_narrow(c.isa, [&] { narrow_stochastic(b.residual, b.random, n, out); });
     }
   });
 }
@@ -61,7 +61,7 @@ inline void accumulate_vector(segment const& s, pass_context const& c, std::span
   if (loops.accumulate) return loops.accumulate(s.end.stage, c.ex, side, carrier, out, sign, c.at);
   loops.decode(s.end.stage, c.ex, side, carrier, {spare, out.size()}, stage_scratch, c.at);
   for_each_tile(c, out.size(), [&](std::size_t first, std::size_t n, tile_buffers&) {
-    run(c.isa, [&] {
+    run_narrow(c.isa, [&] {
       for (std::size_t i = first; i < first + n; ++i) out[i] = add_signed(out[i], sign, spare[i]);
     });
   });
@@ -133,7 +133,7 @@ inline std::size_t encode_vector(segment const& s, pass_context const& c, const_
     for_each_tile(c, n, [&](std::size_t first, std::size_t length, tile_buffers&) {
       if (m.transformed != source) std::memcpy(m.transformed + first, source + first, length * sizeof(float));
       forward(s.transforms, c, m.transformed + first, length, first);
-      run(c.isa, [&] { canonicalise(m.transformed + first, length); });
+      run_narrow(c.isa, [&] { canonicalise(m.transformed + first, length); });
     });
     source = m.transformed;
   }
@@ -164,7 +164,7 @@ inline std::size_t encode_vector(segment const& s, pass_context const& c, const_
     loops.decode(s.end.stage, c.ex, sent.side, back, {m.transformed, n}, m.stage, c.at);
     for_each_tile(c, n, [&](std::size_t first, std::size_t length, tile_buffers&) {
       inverse(s.transforms, c, m.transformed + first, length, first);
-      run(c.isa, [&] {
+      run_narrow(c.isa, [&] {
         for (std::size_t i = first; i < first + length; ++i) v[i] = add_signed(v[i], -1.0f, m.transformed[i]);
       });
     });
@@ -177,10 +177,8 @@ CCOMP_FUNCTION std::size_t encode(program p, pass_context const& c, const_values
                                   std::span<std::byte> payload, scratch memory) {
   segment const s = first_segment(p);
   std::size_t const room = capacity(p, in.n, type);
-  expects(room <= payload.size(), [&] {
-    return "encode: the payload buffer has " + std::to_string(payload.size()) + " bytes, " + std::to_string(room) +
-           " needed";
-  });
+  expects(room <= payload.size(),
+          [&] { return sentence({"encode: the payload buffer has ", payload.size(), " bytes, ", room, " needed"}); });
   if (s.vector()) return encode_vector(s, c, in, type, r, payload, memory);
   zero_padding(s, in.n, type, payload.data());
   encode_blocks(s, c, in, type, r, payload.data());
@@ -214,11 +212,11 @@ inline void sum_vectors(segment const& s, pass_context const& c, std::span<std::
   if (in_place && !finish) return;
   for_each_tile(c, n, [&](std::size_t first, std::size_t length, tile_buffers& b) {
     inverse(s.transforms, c, acc + first, length, first);
-    if (finish) run(c.isa, [&] { finish_sum(acc + first, length, divisor); });
+    if (finish) run_narrow(c.isa, [&] { finish_sum(acc + first, length, divisor); });
     if (in_place) return;
     if (add_to_out) {
       float const* const old = load(c.isa, out, first, length, b.residual);
-      run(c.isa, [&] {
+      run_narrow(c.isa, [&] {
         for (std::size_t i = 0; i < length; ++i) b.values[i] = canonical(add(old[i], acc[first + i]));
       });
       store(c.isa, b.values, length, out, first);
@@ -234,9 +232,8 @@ CCOMP_FUNCTION void sum_decoded(program p, pass_context const& c, std::span<std:
   segment const s = first_segment(p);
   if (s.vector()) return sum_vectors(s, c, payloads, bytes, type, out, divisor, memory, add_to_out);
   std::size_t const needed = capacity(p, out.n, type);
-  expects<payload_error>(needed <= bytes, [&] {
-    return "decode: the payload has " + std::to_string(bytes) + " bytes and needs " + std::to_string(needed);
-  });
+  expects<payload_error>(needed <= bytes,
+                         [&] { return sentence({"decode: the payload has ", bytes, " bytes and needs ", needed}); });
   decode_blocks(s, c, payloads, type, out, divisor, add_to_out);
 }
 
@@ -263,7 +260,7 @@ CCOMP_FUNCTION std::size_t reduce_and_encode(program p, program sums, pass_conte
   if (r)
     for_each_tile(encode_at, chunk, [&](std::size_t first, std::size_t n, tile_buffers& b) {
       residual_tile const residual(encode_at, r, first, n, b);
-      run(encode_at.isa, [&] { add_error(left + first, n, residual.data()); });
+      run_narrow(encode_at.isa, [&] { add_error(left + first, n, residual.data()); });
       residual.commit();
     });
   return used;

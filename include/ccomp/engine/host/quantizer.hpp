@@ -3,6 +3,7 @@
 
 #include <ccomp/core/layout.hpp>
 #include <ccomp/core/scalar_pieces.hpp>
+#include <ccomp/core/stage_facts.hpp>
 #include <ccomp/engine/host/isa.hpp>
 #include <ccomp/engine/host/memory.hpp>
 #include <ccomp/engine/host/statistic.hpp>
@@ -125,21 +126,21 @@ template <class S> struct quantizer_tile {
   }
 
   // The variants hang on the pieces alone, so that stages which differ in width only share them.
-  static void encode_on(instruction_set isa, S const& s, std::size_t block, float const* x, std::size_t n,
+  static void encode_on(void const* pieces, instruction_set isa, std::size_t block, float const* x, std::size_t n,
                         std::byte* side, std::uint8_t* codes, std::uint16_t const* random, float const* ahead) {
-    run(isa, [&] { encode(s, block, x, n, side, codes, random, ahead); });
+    run(isa, [&, &s = as<S>(pieces)] { encode(s, block, x, n, side, codes, random, ahead); });
   }
-  static void decode_on(instruction_set isa, S const& s, std::size_t block, std::byte const* side,
+  static void decode_on(void const* pieces, instruction_set isa, std::size_t block, std::byte const* side,
                         std::uint8_t const* codes, std::size_t n, float* out) {
-    run(isa, [&] { decode(s, block, side, codes, n, out); });
+    run(isa, [&, &s = as<S>(pieces)] { decode(s, block, side, codes, n, out); });
   }
-  static void accumulate_on(instruction_set isa, S const& s, std::size_t block, std::byte const* side,
+  static void accumulate_on(void const* pieces, instruction_set isa, std::size_t block, std::byte const* side,
                             std::uint8_t const* codes, std::size_t n, float* out) {
-    run(isa, [&] { accumulate(s, block, side, codes, n, out); });
+    run(isa, [&, &s = as<S>(pieces)] { accumulate(s, block, side, codes, n, out); });
   }
-  static void residual_on(instruction_set isa, S const& s, std::size_t block, std::byte const* side,
+  static void residual_on(void const* pieces, instruction_set isa, std::size_t block, std::byte const* side,
                           std::uint8_t const* codes, std::size_t n, float const* v, float* left) {
-    run(isa, [&] { residual(s, block, side, codes, n, v, left); });
+    run(isa, [&, &s = as<S>(pieces)] { residual(s, block, side, codes, n, v, left); });
   }
 };
 

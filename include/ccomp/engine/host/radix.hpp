@@ -38,7 +38,7 @@ struct key_histogram {
   void add(instruction_set isa, float const* x, std::size_t n, std::uint32_t low, int shift) {
     // Two tables take turns: equal neighbours would otherwise wait for each other's stores.
     std::uint32_t second[histogram_bins + 2] = {};
-    run(isa, [&] {
+    run_narrow(isa, [&] {
       constexpr std::size_t group = 512;
       std::uint16_t bin[group];
       for (std::size_t i = 0; i < n; i += group) {
@@ -114,7 +114,7 @@ inline key_range kth_key(host_exec const& ex, instruction_set isa, float const* 
   constexpr std::size_t few = 2048;  // bit by bit, in the first-level cache, no tables to clear
   if (n <= few) {
     key_range r{0, 1, 0, 0};
-    run(isa, [&] {
+    run_narrow(isa, [&] {
       for (std::uint32_t bit = key_end >> 1; bit > 0; bit >>= 1)
         r.low = count_above(x, n, (r.low | bit) - 1) >= k ? r.low | bit : r.low;
       r.above = count_above(x, n, r.low);

@@ -98,7 +98,7 @@ inline collected collect(host_exec const& ex, instruction_set isa, std::span<flo
       tile = {candidate_tile::not_stored, static_cast<std::uint32_t>(count), 0, 0, 0, 0};
       if (count_ties) {
         std::size_t here = 0;
-        run(isa, [&] { here = count_equal(x, n, bound - 1); });
+        run_narrow(isa, [&] { here = count_equal(x, n, bound - 1); });
         tile.ties = static_cast<std::uint32_t>(here);
         ties += here;
       }
@@ -106,7 +106,7 @@ inline collected collect(host_exec const& ex, instruction_set isa, std::span<flo
       std::size_t const start = stored.fetch_add(count, std::memory_order_relaxed);
       if (start + count > c.room) continue;
       tile.start = static_cast<std::uint32_t>(start);
-      run(isa, [&] {
+      run_narrow(isa, [&] {
         std::uint32_t* CCOMP_RESTRICT const index = c.index + start;
         float* CCOMP_RESTRICT const value = c.value + start;
         auto const base = static_cast<std::uint32_t>(first);
@@ -126,7 +126,7 @@ inline void draw_sample(host_exec const& ex, instruction_set isa, std::span<floa
                         float* out) {
   std::uint64_t const stride = (static_cast<std::uint64_t>(in.size()) << 16) / count, width = in.size() / count;
   parallel_ranges(ex, count, 4, [&](std::size_t begin, std::size_t end) {
-    run(isa, [=] {
+    run_narrow(isa, [=] {
       for (std::size_t i = begin; i < end; ++i) {
         auto h = static_cast<std::uint32_t>(i) * 0x9E3779B1u + 0x7F4A7C15u;
         h = (h ^ (h >> 16)) * 0x85EBCA6Bu;
@@ -156,7 +156,7 @@ inline selection_bound sampled_bound(host_exec const& ex, instruction_set isa, s
   b.low = kth_key(alone, isa, sample, plan.sample, plan.low_rank).low;
   if (plan.high_rank > 0) b.end = kth_key(alone, isa, sample, plan.sample, plan.high_rank, {b.low, key_end}).end;
   std::size_t reaching = 0;
-  run(isa, [&] { reaching = b.low == 0 ? plan.sample : count_above(sample, plan.sample, b.low - 1); });
+  run_narrow(isa, [&] { reaching = b.low == 0 ? plan.sample : count_above(sample, plan.sample, b.low - 1); });
   b.tied = reaching > plan.most_equal;
   return b;
 }
@@ -177,7 +177,7 @@ inline std::size_t thin_out(instruction_set isa, std::uint32_t const* index, flo
   std::uint32_t selected_index[tile_values + 1];  // without a branch, what is not selected is written, too
   float selected_value[tile_values + 1];
   std::size_t selected = 0;
-  run(isa, [&] {
+  run_narrow(isa, [&] {
     std::size_t at = 0, left = ties;
     for (std::size_t j = 0; j < count; ++j) {
       std::uint32_t const k = magnitude_key(value[j]);
@@ -266,7 +266,7 @@ inline void select_largest(host_exec const& ex, std::span<float const> in, std::
   }
   if (pooled)
     parallel_ranges(ex, c.tile_count, work, [&](std::size_t begin, std::size_t end) {
-      run(isa, [&] {
+      run_narrow(isa, [&] {
         for (std::size_t t = begin; t < end; ++t) {
           candidate_tile& tile = c.tiles[t];
           if (tile.count == 0) continue;
@@ -309,7 +309,7 @@ inline reaching select_reaching(host_exec const& ex, std::span<float const> in, 
     parallel_ranges(ex, c.tile_count, tile_values, [&](std::size_t begin, std::size_t end) {
       std::size_t const first = begin * tile_values, n = std::min(end * tile_values, in.size()) - first;
       std::size_t here = 0;
-      run(isa, [&] { here = count_above(in.data() + first, n, inf_bits - 1); });
+      run_narrow(isa, [&] { here = count_above(in.data() + first, n, inf_bits - 1); });
       bad.fetch_add(here, std::memory_order_relaxed);
     });
     if (bad.load() > 0) {

@@ -31,13 +31,13 @@ void integer_sum(host_exec const& ex, std::span<void const* const> sources, std:
       for (std::size_t r = 1; r < sources.size(); ++r) {
         auto const* const x = static_cast<T const*>(sources[r]) + first;
         if (op == wire_op::sum)  // wraps around: callers leave room for the sum
-          run(isa, [&] {
+          run_narrow(isa, [&] {
             combine_loop(acc, x, m, [](T a, T b) {
               return static_cast<T>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b));
             });
           });
         else
-          run(isa, [&] { combine_loop(acc, x, m, [](T a, T b) { return a > b ? a : b; }); });
+          run_narrow(isa, [&] { combine_loop(acc, x, m, [](T a, T b) { return a > b ? a : b; }); });
       }
       std::memcpy(out + first, acc, m * sizeof(T));
     }
@@ -66,11 +66,11 @@ CCOMP_FUNCTION void typed_sum(host_exec const& ex, std::span<void const* const> 
     if (head != b.values) std::memcpy(b.values, head, m * sizeof(float));
     for (std::size_t r = 1; r < sources.size(); ++r) {
       float const* const x = load(c.isa, {sources[r], element, n}, first, m, b.decoded);
-      run(c.isa, [&] {
+      run_narrow(c.isa, [&] {
         for (std::size_t i = 0; i < m; ++i) b.values[i] = add(b.values[i], x[i]);
       });
     }
-    run(c.isa, [&] { finish_sum(b.values, m, 1.0f); });
+    run_narrow(c.isa, [&] { finish_sum(b.values, m, 1.0f); });
     store(c.isa, b.values, m, {out, element, n}, first);
   });
 }
