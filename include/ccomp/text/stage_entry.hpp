@@ -71,7 +71,7 @@ inline void parse_settings(stage_text_parts const& text, erased_fields fields, v
         std::string known;
         for (auto const& f : fields) append_listed(known, f.name);
         return sentence({"compressor text: ", text.name, " has no setting '", s.key, "'; ",
-                         (known.empty() ? "it has none" : "it has " + known)});
+                         known.empty() ? "it has none" : "it has " + known});
       });
     }
     auto const& f = fields[at];

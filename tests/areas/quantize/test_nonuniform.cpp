@@ -2,12 +2,14 @@
 #include <support/float_bits.hpp>
 #include <support/generators.hpp>
 
+#include <ccomp/engine/host/statistic.hpp>
 #include <ccomp/quantize/nonuniform.hpp>
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 using namespace ccomp;
 using support::round_trip;
@@ -49,6 +51,25 @@ constexpr double nf4_bounds[] = {-.8480964004993439,  -.6106329262256622,  -.459
                                  -.23460740596055984, -.13791173323988914, -.045525018125772476, .03979014977812767,
                                  .1202552504837513,   .2035212516784668,   .2920137718319893,    .3893125355243683,
                                  .5016634166240692,   .6427869200706482,   .8614784181118011};
+
+/// What the pieces for GPUs, which select among constants, make of each value; the host codes batches and looks levels up.
+template <int Bits> void check_host_pieces(nonuniform<Bits> const& c) {
+  for (std::size_t const n : {1u, 15u, 16u, 31u, 32u, 33u, 127u, 128u, 129u, 160u, 1000u, 5001u}) {
+    auto const x = support::gaussian_values(n, 7 * n + Bits);
+    auto const y = round_trip(c, x);
+    std::size_t differing = 0;
+    c.specialise([&]<class Pieces>(Pieces const& pieces) {
+      for (std::size_t at = 0; at < n; at += c.block) {
+        std::size_t const m = std::min<std::size_t>(c.block, n - at);
+        auto const p = pieces.fit(ccomp::detail::scan<typename Pieces::statistic>(x.data() + at, m), m);
+        for (std::size_t i = at; i < at + m; ++i) differing += y[i] != pieces.value(pieces.code(x[i], p, 0), p);
+      }
+    });
+    CAPTURE(n);
+    CAPTURE(text(c));
+    CHECK(differing == 0);
+  }
+}
 
 }  // namespace
 
@@ -143,4 +164,16 @@ TEST_CASE("nonuniform: blocks") {
   CHECK(support::non_finite_stays_in_its_block(nonuniform<4>{.block = 64}, 64) == "");
   CHECK(support::same_bits_everywhere(nonuniform<4>{}) == "");
   CHECK(support::same_bits_everywhere(nonuniform<5>{.block = 1024}) == "");
+}
+
+TEST_CASE("nonuniform: the host's batches and look-ups are what the pieces say of each value") {
+  for (std::uint32_t const block : {16u, 64u, 4096u}) {
+    check_host_pieces(nonuniform<1>{.block = block});
+    check_host_pieces(nonuniform<2>{.block = block, .levels_of = codebook::of_largest, .levels = {-1, -.25f, 0, 1}});
+    check_host_pieces(nonuniform<2>{.block = block});
+    check_host_pieces(nonuniform<3>{.block = block});
+    check_host_pieces(nonuniform<4>{.block = block, .levels_of = codebook::nf4});
+    check_host_pieces(nonuniform<4>{.block = block});
+    check_host_pieces(nonuniform<5>{.block = block});
+  }
 }
