@@ -26,9 +26,9 @@ template <class... S> struct device_stage_list {
       auto const found =
           std::ranges::find_if(known, [&](device_stage_entry const& e) { return e.stage == p.stages[i].facts; });
       expects(found != known.end(), [&] {
-        return sentence({"CUDA: ", p.stages[i].text(),
-                         " is not among the stages that this run-time compressor was compiled with; name it in ",
-                         "any_compressor_of<...>"});
+        return sentence("CUDA: ", p.stages[i].text(),
+                        " is not among the stages that this run-time compressor was compiled with; name it in ",
+                        "any_compressor_of<...>");
       });
       p.ops[pass][i] = found->ops;
     }
@@ -48,7 +48,7 @@ using usual_device_stages =
 /// Whether a chain has a vector stage, whose passes are made of others, shows only when it runs.
 template <device_pass Pass, class List> device_program make_run_time_program(program stages) {
   expects(stages.size() <= most_stages,
-          [&] { return sentence({"CUDA: a chain has at most ", most_stages, " stages, this one ", stages.size()}); });
+          [&] { return sentence("CUDA: a chain has at most ", most_stages, " stages, this one ", stages.size()); });
   device_program p{stages};
   List::template add_pass<Pass>(p);
   if constexpr (List::has_vector && (Pass == device_pass::encode_feedback || Pass == device_pass::reduce)) {

@@ -95,16 +95,16 @@ template <compressor C, class Exec = host_exec> class error_feedback : public de
       : inner_(std::move(c)), ex_(ex), options_(options), n_(n), now_(ex, 0, 0), before_(ex, 0, 0) {
     detail::expects(options.residual != element_type::float16, "error_feedback: residuals are float32 or bfloat16");
     detail::expects(options.decay > 0 && options.decay <= 1, [&] {
-      return detail::sentence({"error_feedback: decay must lie in (0, 1], got ", detail::print_value(options.decay)});
+      return detail::sentence("error_feedback: decay must lie in (0, 1], got ", detail::print_value(options.decay));
     });
     detail::expect_countable(n, "error_feedback");
     auto const stages = detail::stages_of(inner_);
     detail::validate(stages);
     for (auto const& s : stages)
       detail::expects(s.facts->contracts(s.stage, n), [&] {
-        return detail::sentence({"error_feedback: ", s.text(),
-                                 " is not a contraction (its error may exceed its input), ",
-                                 "so its residual could grow without bound; use it without feedback"});
+        return detail::sentence("error_feedback: ", s.text(),
+                                " is not a contraction (its error may exceed its input), ",
+                                "so its residual could grow without bound; use it without feedback");
       });
     draws_ = detail::draws(stages, options);
     now_ = memory(ex, n * element_bytes(options.residual), initial_state().size());
@@ -180,7 +180,7 @@ template <compressor C, class Exec = host_exec> class error_feedback : public de
     header h;
     header const mine = describe();
     auto check = [](bool ok, char const* what) {
-      detail::expects<payload_error>(ok, [&] { return detail::sentence({"error_feedback::load: ", what}); });
+      detail::expects<payload_error>(ok, [&] { return detail::sentence("error_feedback::load: ", what); });
     };
     check(bytes.size() >= sizeof h, "the bytes end inside the header");
     std::memcpy(&h, bytes.data(), sizeof h);
@@ -217,9 +217,9 @@ template <compressor C, class Exec = host_exec> class error_feedback : public de
   [[nodiscard]] step next_step() const noexcept { return committed_.next(); }
   void expect_new(step at) const {
     detail::expects(!draws_ || at.on_device || committed_.precedes(at.number), [&] {
-      return detail::sentence({"error_feedback: step ", at.number, " of tensor ", options_.id, " is not after step ",
-                               committed_.number, ", which is committed, so its random bits would repeat; ",
-                               "give each call a later step, or discard the last one"});
+      return detail::sentence("error_feedback: step ", at.number, " of tensor ", options_.id, " is not after step ",
+                              committed_.number, ", which is committed, so its random bits would repeat; ",
+                              "give each call a later step, or discard the last one");
     });
   }
 
@@ -255,8 +255,8 @@ template <compressor C, class Exec = host_exec> class error_feedback : public de
     last_ = last_call::changed_nothing;
     ++calls_;
     detail::expects(data.n == n_, [&] {
-      return detail::sentence({"error_feedback: tensor ", options_.id, " had ", n_, " values and now has ", data.n,
-                               "; make a new wrapper for a resized tensor"});
+      return detail::sentence("error_feedback: tensor ", options_.id, " had ", n_, " values and now has ", data.n,
+                              "; make a new wrapper for a resized tensor");
     });
     return {data, options_.id, {residual_data(), options_.residual, options_.decay}, now_.state.span()};
   }
@@ -277,8 +277,8 @@ template <compressor C, class Exec = host_exec> class error_feedback : public de
     detail::expects(detail::is_finite(factor), "error_feedback: scale needs a finite factor");
     if (factor >= -1 && factor <= 1) return;  // nothing can grow
     detail::expects(stays_finite(ex_, residual_values(), factor), [&] {
-      return detail::sentence({"error_feedback: scaled by ", detail::print_value(factor), ", the residual of tensor ",
-                               options_.id, " would become infinite; it is unchanged"});
+      return detail::sentence("error_feedback: scaled by ", detail::print_value(factor), ", the residual of tensor ",
+                              options_.id, " would become infinite; it is unchanged");
     });
   }
   [[nodiscard]] void* residual_data() const { return now_.residual.span().data(); }
@@ -291,8 +291,8 @@ template <compressor C, class Exec = host_exec> class error_feedback : public de
   }
   void require_valid() const {
     detail::expects(valid_, [&] {
-      return detail::sentence({"error_feedback: the residual of tensor ", options_.id,
-                               " is invalid, because a call on it failed; use reset, load or (transactional) discard"});
+      return detail::sentence("error_feedback: the residual of tensor ", options_.id,
+                              " is invalid, because a call on it failed; use reset, load or (transactional) discard");
     });
   }
   [[nodiscard]] header describe() const {
@@ -362,8 +362,8 @@ template <compressor C, class Exec = host_exec> class error_feedback_set : publi
     for (auto const& one : last_)  // no structured binding: clang 16 cannot capture one under OpenMP
       detail::expects(wrappers_.at(one.id).calls_ == one.call, [&] {
         return detail::sentence(
-            {"error_feedback_set: tensor ", one.id,
-             " had a call of its own after the last call of the set, which can no longer be discarded"});
+            "error_feedback_set: tensor ", one.id,
+            " had a call of its own after the last call of the set, which can no longer be discarded");
       });
     for (auto const& one : last_) wrappers_.at(one.id).undo();
     called_ = false;

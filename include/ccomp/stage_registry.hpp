@@ -75,18 +75,18 @@ CCOMP_FUNCTION erased_stage stage_registry::make_stage(stage_text_parts const& t
     last = e.name;
   }
   if (arguments.find_first_not_of(", ") != std::string::npos)
-    detail::fail(detail::sentence(
-        {"compressor text: ", text.name, " has no variant <", text.argument, ">; it has ", arguments}));
+    detail::fail(
+        detail::sentence("compressor text: ", text.name, " has no variant <", text.argument, ">; it has ", arguments));
   for (auto const& e : entries_)
     if (e.name == text.name)
-      detail::fail(detail::sentence(
-          {"compressor text: ", text.name, " takes nothing in angle brackets, got <", text.argument, ">"}));
+      detail::fail(detail::sentence("compressor text: ", text.name, " takes nothing in angle brackets, got <",
+                                    text.argument, ">"));
   for (auto const& row : detail::joining_stages)
     detail::expects(text.name != row.name, [&] {
-      return detail::sentence(
-          {"compressor text: ", text.name, " is known once a source of the program includes ", row.needs});
+      return detail::sentence("compressor text: ", text.name, " is known once a source of the program includes ",
+                              row.needs);
     });
-  detail::fail(detail::sentence({"compressor text: there is no stage '", text.name, "'; known are ", known}));
+  detail::fail(detail::sentence("compressor text: there is no stage '", text.name, "'; known are ", known));
 }
 #endif
 

@@ -93,7 +93,7 @@ std::size_t encode_feedback(Exec const& ex, C const& c, In const& in, Residual&&
     auto const x = detail::view(detail::input_span(in));
     auto const r = detail::view(detail::residual_span(residual));
     detail::expects(r.n == x.n, [&] {
-      return detail::sentence({"encode_feedback: the tensor has ", x.n, " values, the residual ", r.n});
+      return detail::sentence("encode_feedback: the tensor has ", x.n, " values, the residual ", r.n);
     });
     return detail::encode_tensor<true>("encode_feedback", ex, c, x, {r.data, r.type, decay}, payload, ws, at);
   } else {

@@ -44,10 +44,10 @@ void expect_payload(std::size_t have, std::size_t need, char const* call);
 #if CCOMP_DEFINITIONS
 CCOMP_FUNCTION void expect_aligned(void const* p, char const* call) {
   expects(reinterpret_cast<std::uintptr_t>(p) % 16 == 0,
-          [&] { return sentence({call, ": the payload must start at a multiple of 16 bytes"}); });
+          [&] { return sentence(call, ": the payload must start at a multiple of 16 bytes"); });
 }
 CCOMP_FUNCTION void expect_payload(std::size_t have, std::size_t need, char const* call) {
-  expects(have >= need, [&] { return sentence({call, ": the payload has ", have, " bytes, ", need, " needed"}); });
+  expects(have >= need, [&] { return sentence(call, ": the payload has ", have, " bytes, ", need, " needed"); });
 }
 #endif
 

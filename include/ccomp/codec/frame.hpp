@@ -52,7 +52,7 @@ void expect_extent(std::size_t have, std::size_t takes);
 
 #if CCOMP_DEFINITIONS
 CCOMP_FUNCTION void frame_check(bool ok, char const* what) {
-  expects<payload_error>(ok, [&] { return sentence({"the frame is not valid: ", what}); });
+  expects<payload_error>(ok, [&] { return sentence("the frame is not valid: ", what); });
 }
 CCOMP_FUNCTION void expect_header(std::size_t frame_bytes) {
   frame_check(frame_bytes >= sizeof(frame_header), "it ends inside its header of 64 bytes");
@@ -64,8 +64,8 @@ CCOMP_FUNCTION frame_info read_header(frame_header const& h, std::size_t frame_b
   frame_check(h.zero == 0 && h.also_zero == 0, "its reserved bytes are not zero");
   frame_check(h.n <= most_values, "it claims more values than any memory holds");
   expects<payload_error>(h.length == frame_bytes - sizeof h, [&] {
-    return sentence(
-        {"the frame is not valid: its payload has ", frame_bytes - sizeof h, " bytes, the header says ", h.length});
+    return sentence("the frame is not valid: its payload has ", frame_bytes - sizeof h, " bytes, the header says ",
+                    h.length);
   });
   return {static_cast<element_type>(h.type), h.n, h.step, h.tensor, h.rank, h.fingerprint, h.length};
 }
@@ -83,18 +83,17 @@ CCOMP_FUNCTION frame_header make_header(program stages, element_type type, std::
 }
 CCOMP_FUNCTION void expect_frame(frame_info const& info, program stages, element_type type, std::uint64_t n) {
   expects<payload_error>(info.fingerprint == fingerprint(stages), [&] {
-    return sentence({"decompress: the frame was not written by ", text(stages), " with these settings and seeds"});
+    return sentence("decompress: the frame was not written by ", text(stages), " with these settings and seeds");
   });
   expects<payload_error>(info.type == type, [&] {
-    return sentence({"decompress: the frame holds ", element_name(info.type), ", the output ", element_name(type)});
+    return sentence("decompress: the frame holds ", element_name(info.type), ", the output ", element_name(type));
   });
   expects<payload_error>(info.n == n,
-                         [&] { return sentence({"decompress: the frame holds ", info.n, " values, the output ", n}); });
+                         [&] { return sentence("decompress: the frame holds ", info.n, " values, the output ", n); });
 }
 CCOMP_FUNCTION void expect_extent(std::size_t have, std::size_t takes) {
-  expects<payload_error>(takes == have, [&] {
-    return sentence({"decompress: the payload has ", have, " bytes, its values take ", takes});
-  });
+  expects<payload_error>(
+      takes == have, [&] { return sentence("decompress: the payload has ", have, " bytes, its values take ", takes); });
 }
 #endif
 

@@ -24,9 +24,8 @@ class host_codec {
 
   void expect_memory(void const* p, char const* what) const { expect_host_memory(p, call_, what); }
   void expect_step(step at) const {
-    expects(!at.on_device, [&] {
-      return sentence({call_, ": a step in device memory needs a cuda_exec; a host_exec cannot read it"});
-    });
+    expects(!at.on_device,
+            [&] { return sentence(call_, ": a step in device memory needs a cuda_exec; a host_exec cannot read it"); });
   }
   /// Decoding checks the size.
   static void expect_whole(std::span<std::byte const>, values const&) {}

@@ -10,8 +10,7 @@ template <class Engine> collective_report allgather(Engine& e, values const& ful
   auto const& shard = e.jobs()[0];
   std::size_t const ranks = e.ranks(), n = shard.data.n;
   expects(full.n == ranks * n, [&] {
-    return sentence(
-        {"allgather: ", ranks, " shards of ", n, " values need an output of ", ranks * n, ", got ", full.n});
+    return sentence("allgather: ", ranks, " shards of ", n, " values need an output of ", ranks * n, ", got ", full.n);
   });
   e.expect_output(full);
   tensor_cut const whole = e.whole(shard), shards{full.n, n, ranks, 0};

@@ -39,7 +39,7 @@ template <class Engine> collective_report automatic::run(Engine& e) const {
   if constexpr (Engine::may_fly || Engine::may_have_rounds)
     if (flies(e)) return in_flight{}.run(e);
   if constexpr (!Engine::must_fly && !Engine::must_have_rounds) return smallest(e, gather{}, two_shot{});
-  detail::fail(detail::sentence({"allreduce: this engine has no strategy for ", detail::text(e.chain())}));
+  detail::fail(detail::sentence("allreduce: this engine has no strategy for ", detail::text(e.chain())));
 }
 
 namespace detail {

@@ -9,7 +9,7 @@ namespace detail {
 template <class Engine> collective_report broadcast(Engine& e, int root) {
   auto const& job = e.jobs()[0];
   int const ranks = static_cast<int>(e.ranks());
-  expects(root >= 0 && root < ranks, [&] { return sentence({"broadcast: root ", root, " of ", ranks, " ranks"}); });
+  expects(root >= 0 && root < ranks, [&] { return sentence("broadcast: root ", root, " of ", ranks, " ranks"); });
   tensor_cut const whole = e.whole(job);
   std::size_t const room = e.payload_bytes(job, job.data.n), slot = Engine::header_bytes + room;
   auto const memory = e.reserve(slot + std::max(e.encode_scratch(job, whole), e.decode_scratch(job, e.chain(), whole)));

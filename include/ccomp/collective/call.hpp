@@ -49,16 +49,16 @@ struct call_identity {
 CCOMP_FUNCTION std::string call_identity::describe(void const* self) {
   auto const& me = *static_cast<call_identity const*>(self);
   auto const& jobs = me.call->jobs;
-  std::string t = sentence({me.call->name, "(", me.call->mean ? "mean" : "sum", ", ", me.strategy});
-  if (!me.setting.empty()) t += sentence({" ", me.setting});
-  if (me.root >= 0) t += sentence({", root ", me.root});
-  if (me.with_step) t += sentence({", step ", me.call->at.number});
+  std::string t = sentence(me.call->name, "(", me.call->mean ? "mean" : "sum", ", ", me.strategy);
+  if (!me.setting.empty()) t += sentence(" ", me.setting);
+  if (me.root >= 0) t += sentence(", root ", me.root);
+  if (me.with_step) t += sentence(", step ", me.call->at.number);
   constexpr std::size_t most_shown = 4;
   if (jobs.size() > most_shown)
-    t += sentence({", ", jobs.size(), " tensors with the checksum ", me.tensors(0) % 1000000});
-  t += sentence({", ", detail::text(me.call->stages)});
+    t += sentence(", ", jobs.size(), " tensors with the checksum ", me.tensors(0) % 1000000);
+  t += sentence(", ", detail::text(me.call->stages));
   for (std::size_t i = 0; i < std::min(jobs.size(), most_shown); ++i)
-    t += sentence({", n = ", jobs[i].data.n, " ", element_name(jobs[i].data.type), " id ", jobs[i].id});
+    t += sentence(", n = ", jobs[i].data.n, " ", element_name(jobs[i].data.type), " id ", jobs[i].id);
   return t + (jobs.size() > most_shown ? ", ...)" : ")");
 }
 #endif

@@ -64,8 +64,8 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
     queued_.emplace(ex, ws);
     if constexpr (requires { comm.device(); })
       expects(comm.device() == ex.device(), [&] {
-        return sentence(
-            {name, ": the communicator belongs to device ", comm.device(), ", the stream to device ", ex.device()});
+        return sentence(name, ": the communicator belongs to device ", comm.device(), ", the stream to device ",
+                        ex.device());
       });
     ws.raise(name);
     for (auto const& j : call.jobs) {
@@ -228,7 +228,7 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
       append_primitives(stage, t);
     else
       expects(!transform_stage<S>, [&] {
-        return sentence({"CUDA: ", stage_text(stage), " lists no transform primitives, so it runs on the host only"});
+        return sentence("CUDA: ", stage_text(stage), " lists no transform primitives, so it runs on the host only");
       });
   }
 

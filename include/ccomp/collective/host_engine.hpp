@@ -47,9 +47,9 @@ class host_engine : public communicating_engine<host_exec, communicator_ref> {
       slot_header h;
       std::memcpy(&h, slots.of(i), sizeof h);
       expects<rank_mismatch>(h.fingerprint == header_.fingerprint && h.sequence == header_.sequence, [&] {
-        return sentence({call_.name, ": rank ", first_rank + i, " sent bytes of another call (fingerprint ",
-                         h.fingerprint, ", step ", h.sequence, "; here ", header_.fingerprint, ", step ",
-                         header_.sequence, ")"});
+        return sentence(call_.name, ": rank ", first_rank + i, " sent bytes of another call (fingerprint ",
+                        h.fingerprint, ", step ", h.sequence, "; here ", header_.fingerprint, ", step ",
+                        header_.sequence, ")");
       });
     }
   }

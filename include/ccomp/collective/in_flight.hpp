@@ -98,8 +98,8 @@ template <class Engine> collective_report in_flight::run(Engine& e) const {
   if constexpr (Engine::may_fly)
     if (detail::is_linear(e.chain())) return run_linear(e);
   detail::fail(detail::sentence(
-      {"allreduce: ", detail::text(e.chain()),
-       " cannot be summed in flight, because a stage of its chain is not linear; use gather or automatic"}));
+      "allreduce: ", detail::text(e.chain()),
+      " cannot be summed in flight, because a stage of its chain is not linear; use gather or automatic"));
 }
 
 CCOMP_END

@@ -11,8 +11,8 @@ template <class Engine> collective_report reduce_scatter(Engine& e, values const
   auto const& job = e.jobs()[0];
   std::size_t const ranks = e.ranks();
   expects(job.data.n == ranks * chunk.n, [&] {
-    return sentence({"reduce_scatter: ", ranks, " chunks of ", chunk.n, " values need an input of ", ranks * chunk.n,
-                     ", got ", job.data.n});
+    return sentence("reduce_scatter: ", ranks, " chunks of ", chunk.n, " values need an input of ", ranks * chunk.n,
+                    ", got ", job.data.n);
   });
   e.expect_output(chunk);
   // The caller's split may lie anywhere: each chunk draws its random bits from a group of its own.

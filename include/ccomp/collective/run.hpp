@@ -49,7 +49,7 @@ template <class Data> std::vector<tensor_view> tensors_of(Data& data, std::uint6
     for (auto const& t : tensors) ids.push_back(t.id);
     std::ranges::sort(ids);
     auto const twice = std::ranges::adjacent_find(ids);
-    expects(twice == ids.end(), [&] { return sentence({"two tensors of one call have the id ", *twice}); });
+    expects(twice == ids.end(), [&] { return sentence("two tensors of one call have the id ", *twice); });
   } else {
     tensors.emplace_back(data, id);
   }
@@ -79,9 +79,9 @@ template <class Exec, class X> step step_of(char const* name, Exec const& ex, X 
     }
     if constexpr (requires { ex.capturing(); })
       expects(!ex.capturing(), [&] {
-        return sentence({name,
-                         ": the stream records a graph whose replays would repeat the random bits of one step; pass ",
-                         "{.at = ccomp::step::from_device(counter)}"});
+        return sentence(name,
+                        ": the stream records a graph whose replays would repeat the random bits of one step; pass ",
+                        "{.at = ccomp::step::from_device(counter)}");
       });
     return x.next_step();
   } else {

@@ -188,8 +188,8 @@ class nccl_communicator {
     auto const alone = use(call);
     if (agreement_->knows(fingerprint)) return;
     detail::expects(!ex.capturing(), [&] {
-      return detail::sentence({call, ": the stream records a graph, and the ranks have not agreed on ", describe(what),
-                               "; make the same call once before the capture, or prepare() it on every rank"});
+      return detail::sentence(call, ": the stream records a graph, and the ranks have not agreed on ", describe(what),
+                              "; make the same call once before the capture, or prepare() it on every rank");
     });
     ask(fingerprint, what, describe, call);
   }
@@ -219,7 +219,7 @@ class nccl_communicator {
 
   static ncclComm_t make(ncclUniqueId const& id, int rank, int size, int device, nccl_options& options) {
     detail::expects(0 <= rank && rank < size,
-                    [&] { return detail::sentence({"nccl_communicator: rank ", rank, " of a group of ", size}); });
+                    [&] { return detail::sentence("nccl_communicator: rank ", rank, " of a group of ", size); });
     expect_no_group("nccl_communicator");
     detail::device_scope const scope(device);
     detail::nccl_newborn born;
@@ -228,7 +228,7 @@ class nccl_communicator {
   }
 
   detail::nccl_handle& handle(char const* call) const {
-    detail::expects(handle_ != nullptr, [&] { return detail::sentence({call, ": the communicator was moved away"}); });
+    detail::expects(handle_ != nullptr, [&] { return detail::sentence(call, ": the communicator was moved away"); });
     return *handle_;
   }
   detail::nccl_handle& usable(char const* call) const {
@@ -238,8 +238,8 @@ class nccl_communicator {
   detail::nccl_handle& usable(cuda_exec const& ex, char const* call) const {
     auto& comm = usable(call);
     detail::expects(ex.device() == comm.device(), [&] {
-      return detail::sentence(
-          {call, ": the communicator belongs to device ", comm.device(), ", the stream to device ", ex.device()});
+      return detail::sentence(call, ": the communicator belongs to device ", comm.device(), ", the stream to device ",
+                              ex.device());
     });
     return comm;
   }
@@ -250,17 +250,16 @@ class nccl_communicator {
   static void expect_bytes(char const* call, char const* what, std::size_t got, std::size_t each, std::size_t ranks) {
     bool const fits = each <= static_cast<std::size_t>(-1) / ranks && got == each * ranks;
     detail::expects(fits, [&] {
-      return detail::sentence({call, ": ", what, " has ", got, " bytes and needs ", ranks, " times ", each});
+      return detail::sentence(call, ": ", what, " has ", got, " bytes and needs ", ranks, " times ", each);
     });
   }
   static void expect_rank(detail::nccl_handle const& comm, char const* call, char const* what, int r) {
-    detail::expects(0 <= r && r < comm.size(), [&] {
-      return detail::sentence({call, ": ", what, " is rank ", r, " of a group of ", comm.size()});
-    });
+    detail::expects(0 <= r && r < comm.size(),
+                    [&] { return detail::sentence(call, ": ", what, " is rank ", r, " of a group of ", comm.size()); });
   }
   static void expect_no_group(char const* call) {
     detail::expects(detail::open_nccl_groups() == 0, [&] {
-      return detail::sentence({call, ": an nccl_group is open, in which nothing has started yet; end() it first"});
+      return detail::sentence(call, ": an nccl_group is open, in which nothing has started yet; end() it first");
     });
   }
   /// A buffer by its name.
@@ -271,7 +270,7 @@ class nccl_communicator {
   };
   static void expect_device(cuda_exec const& ex, char const* call, buffer const& b) {
     detail::expects(b.data != nullptr,
-                    [&] { return detail::sentence({call, ": ", b.name, " is null and should hold ", b.size}); });
+                    [&] { return detail::sentence(call, ": ", b.name, " is null and should hold ", b.size); });
     detail::expect_device_memory(ex, b.data, call, b.name);
   }
   static void expect_device(cuda_exec const& ex, char const* call, buffer const& send, buffer const& receive) {
@@ -392,7 +391,7 @@ inline std::optional<nccl_communicator> nccl_communicator::split(int color, int 
   auto& comm = usable(call);
   expect_no_group(call);
   detail::expects(color >= 0 || color == NCCL_SPLIT_NOCOLOR, [&] {
-    return detail::sentence({call, ": a colour is 0 or more, or NCCL_SPLIT_NOCOLOR, got ", color});
+    return detail::sentence(call, ": a colour is 0 or more, or NCCL_SPLIT_NOCOLOR, got ", color);
   });
   detail::device_scope const scope(comm.device());
   detail::nccl_newborn born;

@@ -48,8 +48,8 @@ class nccl_agreement {
 
     for (std::size_t r = 1; r < ranks; ++r)
       if (answers[r].fingerprint != answers[0].fingerprint)
-        fail<rank_mismatch>(sentence({"the ranks disagree: rank 0 calls ", answers[0].text.data(), ", rank ", r,
-                                      " calls ", answers[r].text.data()}));
+        fail<rank_mismatch>(sentence("the ranks disagree: rank 0 calls ", answers[0].text.data(), ", rank ", r,
+                                     " calls ", answers[r].text.data()));
     agreed_.insert(fingerprint);
   }
 

@@ -81,7 +81,7 @@ inline ncclDataType_t nccl_type(wire_type t, char const* call, source at = sourc
     case wire_type::uint32:
       return ncclUint32;
     default:
-      fail(sentence({call, ": NCCL has no ", wire_name(t), "; send int32, or gather and sum"}), at);
+      fail(sentence(call, ": NCCL has no ", wire_name(t), "; send int32, or gather and sum"), at);
   }
 }
 inline ncclRedOp_t nccl_op(wire_op op) { return op == wire_op::sum ? ncclSum : ncclMax; }

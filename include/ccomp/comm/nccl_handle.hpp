@@ -47,7 +47,7 @@ class nccl_handle {
   void expect_usable(char const* call, source at = source::current()) const {
     if (broken_.empty()) [[likely]]
       return;
-    fail<communicator_error>(sentence({call, ": the communicator is out of use since ", broken_}), at);
+    fail<communicator_error>(sentence(call, ": the communicator is out of use since ", broken_), at);
   }
 
   /// The result of a call that NCCL answered: success, still in progress (waited for, outside groups), or an exception.
@@ -149,7 +149,7 @@ class nccl_newborn {
     if (*slot_) ignore_error(ncclCommAbort(*slot_));
     if (done) fail<nccl_error>(text);
     forget();
-    fail<timeout>(sentence({call, ": the ranks were not all there after ", deadline.count(), " ms"}));
+    fail<timeout>(sentence(call, ": the ranks were not all there after ", deadline.count(), " ms"));
   }
   /// The slot is never freed.
   void forget() {

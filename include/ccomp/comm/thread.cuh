@@ -55,7 +55,7 @@ template <> struct thread_transport<cuda_exec> {
     constexpr auto call = "thread_communicator::broadcast";
     expect_stream(ex, call);
     expects(0 <= root && root < comm.size(),
-            [&] { return sentence({call, ": root is rank ", root, " of a group of ", comm.size()}); });
+            [&] { return sentence(call, ": root is rank ", root, " of a group of ", comm.size()); });
     expect_buffer(ex, call, "data", data.data(), data.size());
     share(comm, ex, data, [&] {
       if (comm.rank() != root) copy(comm, ex, root, 0, data.data(), data.size());
@@ -110,16 +110,16 @@ template <> struct thread_transport<cuda_exec> {
   static void expect_stream(cuda_exec const& ex, char const* call) {
     expect_device(ex, call);
     expects(!ex.capturing(), [&] {
-      return sentence({call, ": the stream records a graph, in which the threads of a group cannot meet; use ",
-                       "nccl_communicator there"});
+      return sentence(call, ": the stream records a graph, in which the threads of a group cannot meet; use ",
+                      "nccl_communicator there");
     });
   }
   static void expect_bytes(char const* call, std::size_t got, std::size_t need) {
-    expects(got == need, [&] { return sentence({call, ": a buffer has ", got, " bytes and needs ", need}); });
+    expects(got == need, [&] { return sentence(call, ": a buffer has ", got, " bytes and needs ", need); });
   }
   static void expect_buffer(cuda_exec const& ex, char const* call, char const* what, void const* p, std::size_t size) {
     if (size == 0) return;
-    expects(p != nullptr, [&] { return sentence({call, ": ", what, " is null and should hold ", size}); });
+    expects(p != nullptr, [&] { return sentence(call, ": ", what, " is null and should hold ", size); });
     expect_device_memory(ex, p, call, what);
   }
 

@@ -176,7 +176,7 @@ class thread_communicator {
 
 #if CCOMP_DEFINITIONS
 CCOMP_FUNCTION int thread_group::check(int ranks) {
-  detail::expects(ranks >= 1, [&] { return detail::sentence({"thread_group: needs at least 1 rank, got ", ranks}); });
+  detail::expects(ranks >= 1, [&] { return detail::sentence("thread_group: needs at least 1 rank, got ", ranks); });
   return ranks;
 }
 CCOMP_FUNCTION void thread_group::arrive(int rank, meeting now) {
@@ -201,8 +201,8 @@ CCOMP_FUNCTION void thread_group::arrive(int rank, meeting now) {
     changed_.wait(lock, over);
   if (round_ != round) return;
   if (!woken) {
-    broken_ = detail::sentence({"rank ", rank, " waited ", patience_.count(), " ms and ", ranks_ - arrived_, " of ",
-                                ranks_, " ranks did not arrive"});
+    broken_ = detail::sentence("rank ", rank, " waited ", patience_.count(), " ms and ", ranks_ - arrived_, " of ",
+                               ranks_, " ranks did not arrive");
     late_ = true;
     changed_.notify_all();
   }
@@ -218,14 +218,14 @@ CCOMP_FUNCTION void thread_group::fail_reading() {
 }
 CCOMP_FUNCTION void thread_group::refuse_failed(int rank) {
   std::unique_lock lock(mutex_);
-  if (broken_.empty()) broken_ = detail::sentence({"rank ", rank, " failed in an exchange"});
+  if (broken_.empty()) broken_ = detail::sentence("rank ", rank, " failed in an exchange");
   changed_.notify_all();
   throw_broken(lock);
 }
 CCOMP_FUNCTION void thread_group::throw_broken(std::unique_lock<std::mutex>& lock) {
   changed_.wait(lock, [&] { return readers_ == 0; });
-  if (late_) detail::fail<timeout>(detail::sentence({"thread_group: ", broken_}));
-  detail::fail<communicator_error>(detail::sentence({"thread_group: ", broken_}));
+  if (late_) detail::fail<timeout>(detail::sentence("thread_group: ", broken_));
+  detail::fail<communicator_error>(detail::sentence("thread_group: ", broken_));
 }
 CCOMP_FUNCTION void thread_group::join() {
   std::lock_guard const lock(mutex_);
@@ -246,14 +246,14 @@ CCOMP_FUNCTION void thread_group::leave(std::string const& who) {
 CCOMP_FUNCTION thread_communicator::thread_communicator(thread_group& group, int rank)
     : group_(&group), rank_(rank), outer_ranks_(detail::ranks_in_process()) {
   detail::expects(rank >= 0 && rank < group.size(), [&] {
-    return detail::sentence({"thread_communicator: rank ", rank, " of a group of ", group.size()});
+    return detail::sentence("thread_communicator: rank ", rank, " of a group of ", group.size());
   });
   detail::ranks_in_process() = group.size();
   group.join();
 }
 CCOMP_FUNCTION thread_communicator::~thread_communicator() {
   detail::ranks_in_process() = outer_ranks_;
-  group_->leave(detail::sentence({"rank ", rank_, " has left the group"}));
+  group_->leave(detail::sentence("rank ", rank_, " has left the group"));
 }
 CCOMP_FUNCTION void thread_communicator::all_gather(host_exec const&, std::span<std::byte const> send,
                                                     std::span<std::byte> receive) {
@@ -307,10 +307,10 @@ CCOMP_FUNCTION void thread_communicator::agree(std::uint64_t fingerprint, void c
   meet([&] {
     for (int r = 0; r < size() && trouble.empty(); ++r)
       if (post(r).fingerprint != post(0).fingerprint)
-        trouble = detail::sentence(
-            {"rank 0 calls ", post(0).describe(post(0).what), ", rank ", r, " calls ", post(r).describe(post(r).what)});
+        trouble = detail::sentence("rank 0 calls ", post(0).describe(post(0).what), ", rank ", r, " calls ",
+                                   post(r).describe(post(r).what));
   });
-  if (!trouble.empty()) detail::fail<rank_mismatch>(detail::sentence({"the ranks disagree: ", trouble}));
+  if (!trouble.empty()) detail::fail<rank_mismatch>(detail::sentence("the ranks disagree: ", trouble));
 }
 CCOMP_FUNCTION void thread_communicator::meet(detail::function_ref<void()> read) {
   if (failed_) group_->refuse_failed(rank_);
@@ -338,35 +338,35 @@ CCOMP_FUNCTION void thread_communicator::share(std::span<std::byte const> send, 
     for (int r = 0; r < size() && trouble.empty(); ++r) trouble = mismatch(r);
     if (trouble.empty()) read();
   });
-  if (!trouble.empty()) detail::fail<rank_mismatch>(detail::sentence({"thread_communicator: ", trouble}));
+  if (!trouble.empty()) detail::fail<rank_mismatch>(detail::sentence("thread_communicator: ", trouble));
 }
 CCOMP_FUNCTION std::string thread_communicator::mismatch(int r) {
   auto const &mine = post(rank_), &other = post(r);
-  auto const name = [](int rank) { return detail::sentence({"rank ", rank}); };
+  auto const name = [](int rank) { return detail::sentence("rank ", rank); };
   bool const on_device = mine.transport != nullptr;
   if ((other.transport != nullptr) != on_device)
-    return detail::sentence(
-        {name(on_device ? r : rank_), " brought host memory, ", name(on_device ? rank_ : r), " device memory"});
+    return detail::sentence(name(on_device ? r : rank_), " brought host memory, ", name(on_device ? rank_ : r),
+                            " device memory");
   bool const exchanges = mine.with.to >= 0;
   if ((other.with.to >= 0) != exchanges)
-    return detail::sentence({name(exchanges ? rank_ : r), " exchanges, ", name(exchanges ? r : rank_), " does not"});
+    return detail::sentence(name(exchanges ? rank_ : r), " exchanges, ", name(exchanges ? r : rank_), " does not");
   if (!exchanges) {
     if (other.bytes == mine.bytes) return {};
-    return detail::sentence({name(r), " brought ", other.bytes, " bytes, ", name(rank_), " ", mine.bytes});
+    return detail::sentence(name(r), " brought ", other.bytes, " bytes, ", name(rank_), " ", mine.bytes);
   }
   int const to = other.with.to;
   auto const& receiver = post(to);
-  if (receiver.with.to < 0) return detail::sentence({name(r), " exchanges, ", name(to), " does not"});
+  if (receiver.with.to < 0) return detail::sentence(name(r), " exchanges, ", name(to), " does not");
   if (receiver.with.from != r)
-    return detail::sentence({name(r), " sends to ", name(to), ", which receives from ", name(receiver.with.from)});
+    return detail::sentence(name(r), " sends to ", name(to), ", which receives from ", name(receiver.with.from));
   if (receiver.with.receive_bytes != other.bytes)
-    return detail::sentence(
-        {name(r), " sends ", other.bytes, " bytes to ", name(to), ", which expects ", receiver.with.receive_bytes});
+    return detail::sentence(name(r), " sends ", other.bytes, " bytes to ", name(to), ", which expects ",
+                            receiver.with.receive_bytes);
   return {};
 }
 CCOMP_FUNCTION void thread_communicator::expect_rank(int r, char const* what) const {
   detail::expects(0 <= r && r < size(), [&] {
-    return detail::sentence({"thread_communicator::exchange: ", what, " is rank ", r, " of a group of ", size()});
+    return detail::sentence("thread_communicator::exchange: ", what, " is rank ", r, " of a group of ", size());
   });
 }
 CCOMP_FUNCTION void thread_group::run_ranks(detail::function_ref<void(thread_communicator&)> f) {
@@ -388,14 +388,14 @@ CCOMP_FUNCTION void thread_group::run_ranks(detail::function_ref<void(thread_com
     for (int r = 0; r < ranks_ && not_started.empty(); ++r) try {
         threads.start(rank, r);
       } catch (std::exception const& e) {
-        not_started = detail::sentence({"the thread of rank ", r, " cannot be started (", e.what(), ")"});
+        not_started = detail::sentence("the thread of rank ", r, " cannot be started (", e.what(), ")");
         std::lock_guard const lock(mutex_);
         broken_ = not_started;  // those that run must not wait for the others
         changed_.notify_all();
       }
   }
   leave("run() has ended");
-  if (!not_started.empty()) detail::fail<communicator_error>(detail::sentence({"thread_group: ", not_started}));
+  if (!not_started.empty()) detail::fail<communicator_error>(detail::sentence("thread_group: ", not_started));
   if (first) std::rethrow_exception(first);
 }
 #endif

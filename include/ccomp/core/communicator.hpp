@@ -117,7 +117,7 @@ class communicator_ref {
     void (*agree)(void*, std::uint64_t, void const*, std::string (*)(void const*));
   };
   [[noreturn]] static void lacks(char const* what) {
-    detail::fail(detail::sentence({"the communicator has no ", what, " for host memory, which this call needs"}));
+    detail::fail(detail::sentence("the communicator has no ", what, " for host memory, which this call needs"));
   }
   template <class C>
   static constexpr table table_of = {

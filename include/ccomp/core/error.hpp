@@ -58,7 +58,7 @@ struct source {
   [[nodiscard]] std::string text() const {
     std::string_view path{file};
     if (auto const cut = path.rfind("ccomp/"); cut != std::string_view::npos) path.remove_prefix(cut);
-    return sentence({path, ":", line});
+    return sentence(path, ":", line);
   }
 };
 

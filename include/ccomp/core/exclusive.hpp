@@ -48,7 +48,7 @@ CCOMP_FUNCTION exclusive_use::exclusive_use(in_use& object, char const* call, ch
   if (object.thread_.compare_exchange_strong(owner, me(), std::memory_order_acquire, std::memory_order_relaxed)) return;
   object_ = nullptr;
   expects(owner == me(), [&] {
-    return sentence({call, ": another thread is using this ", what, " at the same time; give each thread its own"});
+    return sentence(call, ": another thread is using this ", what, " at the same time; give each thread its own");
   });
 }
 #endif

@@ -92,7 +92,7 @@ template <class V> void parse_value(V& out, std::string_view text, setting_place
       parse_value(out[i], unread.substr(0, cut), at);
       unread.remove_prefix(cut == unread.npos ? unread.size() : cut + 1);
     }
-    if (i < out.size()) at.refuse(text, sentence({out.size(), " numbers with / between them, or none"}));
+    if (i < out.size()) at.refuse(text, sentence(out.size(), " numbers with / between them, or none"));
   } else {
     bool ok = read_number(text, out);
     if constexpr (std::floating_point<V>) ok = ok && std::isfinite(out);
@@ -100,8 +100,8 @@ template <class V> void parse_value(V& out, std::string_view text, setting_place
     if constexpr (std::floating_point<V>)
       at.refuse(text, "a finite number");
     else
-      at.refuse(text, sentence({"a whole number from ", std::numeric_limits<V>::min(), " to ",
-                                std::numeric_limits<V>::max()}));
+      at.refuse(text,
+                sentence("a whole number from ", std::numeric_limits<V>::min(), " to ", std::numeric_limits<V>::max()));
   }
 }
 
@@ -111,7 +111,7 @@ template <class V> std::string print_value(V const& v) {
   } else if constexpr (named_enum<V>) {
     auto const names = setting_names(V{});
     auto const i = static_cast<std::size_t>(v);
-    return i < names.size() ? std::string(names[i]) : sentence({"unnamed ", i});
+    return i < names.size() ? std::string(names[i]) : sentence("unnamed ", i);
   } else if constexpr (number_list<V>) {
     if (v == V{}) return "none";
     std::string text;
@@ -207,7 +207,7 @@ template <class Stage> std::uint64_t stage_fingerprint(Stage const& stage) {
 
 #if CCOMP_DEFINITIONS
 CCOMP_FUNCTION void setting_place::refuse(std::string_view text, std::string_view want) const {
-  fail(sentence({"compressor text: ", stage, "'s ", key, " must be ", want, ", got '", text, "'"}));
+  fail(sentence("compressor text: ", stage, "'s ", key, " must be ", want, ", got '", text, "'"));
 }
 CCOMP_FUNCTION std::string type_text(stage_description const& d) {
   std::string text{d.name};

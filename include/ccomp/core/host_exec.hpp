@@ -83,11 +83,11 @@ CCOMP_FUNCTION instruction_set resolve_isa(host_exec const& ex) {
   if (ex.isa == instruction_set::automatic) return best;
   if (ex.isa == best) return best;
   expects(cpu_has(ex.isa),
-          [&] { return sentence({"host_exec: this CPU or build has no ", isa_name(ex.isa), " variant"}); });
+          [&] { return sentence("host_exec: this CPU or build has no ", isa_name(ex.isa), " variant"); });
   return ex.isa;
 }
 CCOMP_FUNCTION int resolve_threads(host_exec const& ex) {
-  expects(ex.threads >= 0, [&] { return sentence({"host_exec: threads must not be negative, got ", ex.threads}); });
+  expects(ex.threads >= 0, [&] { return sentence("host_exec: threads must not be negative, got ", ex.threads); });
   if (ex.threads > 0) return ex.threads;
 #if defined(_OPENMP)
   int const cores = omp_get_max_threads();

@@ -17,20 +17,20 @@ struct vector_payload {
     auto const& ops = *s.vector();
     std::size_t const side_bytes = pad16(ops.side_bytes(s.end.stage, n));
     expects<payload_error>(side_bytes <= bytes, [&] {
-      return sentence({"decode: the payload has ", bytes, " bytes, its side bytes alone need ", side_bytes});
+      return sentence("decode: the payload has ", bytes, " bytes, its side bytes alone need ", side_bytes);
     });
     side = {payload, ops.side_bytes(s.end.stage, n)};
     carrier_values = ops.carrier_count(s.end.stage, side, n);
     std::size_t const most = ops.carrier_size(s.end.stage, n);
     expects<payload_error>(carrier_values <= most, [&] {
-      return sentence({"decode: the payload claims ", carrier_values, " values, at most ", most, " fit"});
+      return sentence("decode: the payload claims ", carrier_values, " values, at most ", most, " fit");
     });
     tail = payload + side_bytes;
     tail_bytes = bytes - side_bytes;
     // Another vector stage judges what follows by itself: it may count its values, too, and need less than its capacity.
     std::size_t const needed = first_segment(s.tail).vector() ? 0 : capacity(s.tail, carrier_values, type);
     expects<payload_error>(needed <= tail_bytes, [&] {
-      return sentence({"decode: the payload has ", bytes, " bytes and needs ", side_bytes + needed});
+      return sentence("decode: the payload has ", bytes, " bytes and needs ", side_bytes + needed);
     });
   }
 };

@@ -115,7 +115,7 @@ CCOMP_FUNCTION void validate(program p) {
   for (std::size_t i = 0; i < p.size(); ++i) {
     p[i].facts->validate(p[i].stage);
     expects(i + 1 == p.size() || !(p[i].facts->quantizer || p[i].facts->cast), [&] {
-      return sentence({"compressor: ", p[i].text(), " leaves no values for ", p[i + 1].text(), " to code"});
+      return sentence("compressor: ", p[i].text(), " leaves no values for ", p[i + 1].text(), " to code");
     });
   }
 }
@@ -128,11 +128,11 @@ CCOMP_FUNCTION std::string text(program p) {
   return t;
 }
 CCOMP_FUNCTION void expect_countable(std::size_t n, char const* call) {
-  expects(n <= most_values, [&] { return sentence({call, ": a tensor may have up to 2^56 values, got ", n}); });
+  expects(n <= most_values, [&] { return sentence(call, ": a tensor may have up to 2^56 values, got ", n); });
 }
 CCOMP_FUNCTION void expect_step(char const* call, program p, step at) {
   expects(at.given || !is_stochastic(p),
-          [&] { return sentence({call, ": ", text(p), " draws random bits by the step; pass {.at = step}"}); });
+          [&] { return sentence(call, ": ", text(p), " draws random bits by the step; pass {.at = step}"); });
 }
 CCOMP_FUNCTION std::size_t granule(program p) {
   auto const s = first_segment(p);

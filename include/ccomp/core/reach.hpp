@@ -27,7 +27,7 @@ CCOMP_FUNCTION void expect_host_memory(void const* p, char const* call, char con
   if (!kind_of || !p) [[likely]]
     return;
   char const* const kind = kind_of(p);
-  expects(!kind, [&] { return sentence({call, ": ", what, " must be host memory for a host_exec, got ", kind}); }, at);
+  expects(!kind, [&] { return sentence(call, ": ", what, " must be host memory for a host_exec, got ", kind); }, at);
 }
 #endif
 

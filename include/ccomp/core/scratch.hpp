@@ -22,7 +22,7 @@ class scratch {
   template <class T> T* take(std::size_t count) {
     std::size_t const bytes = bytes_for<T>(count);
     expects(bytes <= memory_.size(),
-            [&] { return sentence({"scratch: ", memory_.size(), " bytes left, ", bytes, " needed"}); });
+            [&] { return sentence("scratch: ", memory_.size(), " bytes left, ", bytes, " needed"); });
     auto* p = reinterpret_cast<T*>(memory_.data());
     memory_ = memory_.subspan(bytes);
     return p;

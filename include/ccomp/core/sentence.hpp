@@ -4,9 +4,10 @@
 
 #include <ccomp/core/config.hpp>
 
+#include <array>
 #include <concepts>
 #include <cstdint>
-#include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -35,8 +36,12 @@ class sentence_part {
   std::uint64_t number_ = 0;
 };
 
-/// `sentence({"the payload has ", bytes, " bytes"})`
-std::string sentence(std::initializer_list<sentence_part> parts);
+std::string joined(std::span<sentence_part const> parts);
+/// `sentence("the payload has ", bytes, " bytes")`
+template <class... Parts> std::string sentence(Parts const&... parts) {
+  std::array<sentence_part, sizeof...(Parts)> const all{sentence_part(parts)...};
+  return joined(all);
+}
 
 #if CCOMP_DEFINITIONS
 CCOMP_FUNCTION void sentence_part::append_to(std::string& all) const {
@@ -47,7 +52,7 @@ CCOMP_FUNCTION void sentence_part::append_to(std::string& all) const {
     all += std::to_string(number_);
   }
 }
-CCOMP_FUNCTION std::string sentence(std::initializer_list<sentence_part> parts) {
+CCOMP_FUNCTION std::string joined(std::span<sentence_part const> parts) {
   std::string all;
   for (auto const& part : parts) part.append_to(all);
   return all;

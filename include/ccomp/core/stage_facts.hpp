@@ -202,7 +202,7 @@ template <class S> stage_facts const& facts_of() {
 #if CCOMP_DEFINITIONS
 CCOMP_FUNCTION void expect_block(std::string_view stage, std::size_t block, std::size_t least) {
   expects(block >= least && block <= tile_values && (block & (block - 1)) == 0, [&] {
-    return sentence({stage, ": block must be a power of two from ", least, " to ", tile_values, ", got ", block});
+    return sentence(stage, ": block must be a power of two from ", least, " to ", tile_values, ", got ", block);
   });
 }
 #endif

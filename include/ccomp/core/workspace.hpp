@@ -42,8 +42,8 @@ template <class Exec> class workspace {
     if (bytes + skip <= memory_.size()) return memory_.subspan(skip);
     if (bytes == 0) return {};
     detail::expects(owns_, [&] {
-      return detail::sentence(
-          {call, ": the lent buffer has ", memory_.size(), " bytes and the call needs ", bytes + skip});
+      return detail::sentence(call, ": the lent buffer has ", memory_.size(), " bytes and the call needs ",
+                              bytes + skip);
     });
     auto* fresh = static_cast<std::byte*>(ex_.allocate(bytes));
     release();

@@ -18,7 +18,7 @@ inline void check_cublas(cublasStatus_t status, char const* call, source at = so
   if (status == CUBLAS_STATUS_SUCCESS) [[likely]]
     return;
   static_cast<void>(cudaGetLastError());  // which cuBLAS may have left, and which is told here
-  fail<cuda_error>(sentence({call, ": ", cublasGetStatusString(status), " (", cublasGetStatusName(status), ")"}), at);
+  fail<cuda_error>(sentence(call, ": ", cublasGetStatusString(status), " (", cublasGetStatusName(status), ")"), at);
 }
 
 /// Unused handles, by device. They are never destroyed, because that would wait for the device, and making one takes

@@ -52,7 +52,7 @@ class cuda_exec {
   explicit cuda_exec(cudaStream_t stream = nullptr, int multiprocessors = 0)
       : stream_(stream), device_(detail::current_device()), multiprocessors_(multiprocessors) {
     detail::expects(multiprocessors >= 0, [&] {
-      return detail::sentence({"cuda_exec: multiprocessors must not be negative, got ", multiprocessors});
+      return detail::sentence("cuda_exec: multiprocessors must not be negative, got ", multiprocessors);
     });
     if (multiprocessors == 0)
       detail::check_cuda(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device_),
@@ -86,8 +86,8 @@ class cuda_exec {
   /// later calls hold.
   [[nodiscard]] void* allocate(std::size_t bytes) const {
     detail::expects(!capturing(), [&] {
-      return detail::sentence({"cuda_exec::allocate: the stream records a graph, in which ", bytes,
-                               " bytes cannot be allocated; make one call of this size before recording"});
+      return detail::sentence("cuda_exec::allocate: the stream records a graph, in which ", bytes,
+                              " bytes cannot be allocated; make one call of this size before recording");
     });
     auto const end = detail::queue_end::of(device_, stream_);
     void* memory = nullptr;
@@ -146,7 +146,7 @@ namespace detail {
 
 /// For messages.
 inline std::string stream_name(cuda_exec const& ex) {
-  return sentence({reinterpret_cast<std::uintptr_t>(ex.stream()), " of device ", ex.device()});
+  return sentence(reinterpret_cast<std::uintptr_t>(ex.stream()), " of device ", ex.device());
 }
 
 /// The device of the stream is current, as the runtime wants it for launches and allocations.
@@ -155,7 +155,7 @@ inline void expect_device(cuda_exec const& ex, char const* call, source at = sou
   expects(
       now == ex.device(),
       [&] {
-        return sentence({call, ": the stream belongs to device ", ex.device(), ", but device ", now, " is current"});
+        return sentence(call, ": the stream belongs to device ", ex.device(), ", but device ", now, " is current");
       },
       at);
 }
@@ -183,14 +183,14 @@ inline void expect_device_memory(cuda_exec const& ex, void const* p, char const*
   expects(
       reachable,
       [&] {
-        return sentence({call, ": ", what, " must be device memory for a cuda_exec, got ", memory_kind(found.type)});
+        return sentence(call, ": ", what, " must be device memory for a cuda_exec, got ", memory_kind(found.type));
       },
       at);
   expects(
       found.type == cudaMemoryTypeManaged || found.device == ex.device(),
       [&] {
-        return sentence(
-            {call, ": ", what, " lies on device ", found.device, ", the stream belongs to device ", ex.device()});
+        return sentence(call, ": ", what, " lies on device ", found.device, ", the stream belongs to device ",
+                        ex.device());
       },
       at);
 }

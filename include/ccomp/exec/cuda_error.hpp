@@ -17,7 +17,7 @@ inline void check_cuda(cudaError_t status, char const* call, source at = source:
   if (status == cudaSuccess) [[likely]]
     return;
   static_cast<void>(cudaGetLastError());
-  fail<cuda_error>(sentence({call, ": ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")"}), at);
+  fail<cuda_error>(sentence(call, ": ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")"), at);
 }
 
 /// For errors in destructors and in polling, which no caller sees. Clears them, so that the caller's next call does not

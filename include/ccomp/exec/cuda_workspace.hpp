@@ -48,13 +48,13 @@ template <> class workspace<cuda_exec> {
     std::size_t const skip = (16 - reinterpret_cast<std::uintptr_t>(memory_.data()) % 16) % 16;
     if (bytes + skip > memory_.size() && bytes > 0) {
       detail::expects(owns_, [&] {
-        return detail::sentence(
-            {call, ": the lent buffer has ", memory_.size(), " bytes and the call needs ", bytes + skip});
+        return detail::sentence(call, ": the lent buffer has ", memory_.size(), " bytes and the call needs ",
+                                bytes + skip);
       });
       detail::expects(!ex_.capturing(), [&] {
-        return detail::sentence({call, ": the stream records a graph, the workspace has ", memory_.size(),
-                                 " bytes and the call needs ", bytes,
-                                 "; make one call of this size before recording, or lend memory"});
+        return detail::sentence(call, ": the stream records a graph, the workspace has ", memory_.size(),
+                                " bytes and the call needs ", bytes,
+                                "; make one call of this size before recording, or lend memory");
       });
       make_end();
       auto* const fresh = static_cast<std::byte*>(ex_.allocate(bytes));
@@ -101,8 +101,8 @@ template <> class workspace<cuda_exec> {
   /// For calls: memory is taken and given back in the order of one stream, so calls on another may not use it.
   void expect_stream(cuda_exec const& ex, char const* call) const {
     detail::expects(ex.stream() == ex_.stream() && ex.device() == ex_.device(), [&] {
-      return detail::sentence({call, ": the workspace belongs to stream ", detail::stream_name(ex_),
-                               ", the call to stream ", detail::stream_name(ex), "; make a workspace for each stream"});
+      return detail::sentence(call, ": the workspace belongs to stream ", detail::stream_name(ex_),
+                              ", the call to stream ", detail::stream_name(ex), "; make a workspace for each stream");
     });
   }
   /// For calls that use memory of a wrapper: it goes after them.
@@ -120,10 +120,10 @@ template <> class workspace<cuda_exec> {
   void raise(char const* call) {
     if (!status_) return;
     if (auto const other = status_->take_other_call())
-      detail::fail<rank_mismatch>(detail::sentence({call, ": on an earlier call with this workspace rank ", other->rank,
-                                                    " sent bytes of another call (fingerprint ", other->fingerprint,
-                                                    ", step ", other->sequence, "; here ", other->own_fingerprint,
-                                                    ", step ", other->own_sequence, "); do not use its results"}));
+      detail::fail<rank_mismatch>(detail::sentence(call, ": on an earlier call with this workspace rank ", other->rank,
+                                                   " sent bytes of another call (fingerprint ", other->fingerprint,
+                                                   ", step ", other->sequence, "; here ", other->own_fingerprint,
+                                                   ", step ", other->own_sequence, "); do not use its results"));
     if (status_->take_bad_payload())
       detail::fail<payload_error>(
           std::string(call) +
@@ -161,7 +161,7 @@ template <> class workspace<cuda_exec> {
   void expect_no_capture(char const* call) const {
     detail::expects(!ex_.capturing(), [&] {
       return detail::sentence(
-          {call, ": the stream records a graph and the workspace is new; make one call of this kind before recording"});
+          call, ": the stream records a graph and the workspace is new; make one call of this kind before recording");
     });
   }
   template <class Free> void let_go(Free const& free) noexcept {

@@ -25,8 +25,8 @@ class device_iteration {
   static void prepare(matrix_shape const& m, workspace<cuda_exec>& ws) {
     constexpr std::size_t most = 0x7fffffff;
     expects(m.rows <= most && m.cols <= most, [&] {
-      return sentence(
-          {"power_sgd: cuBLAS takes matrices of less than 2^31 rows and columns, got ", m.rows, " x ", m.cols});
+      return sentence("power_sgd: cuBLAS takes matrices of less than 2^31 rows and columns, got ", m.rows, " x ",
+                      m.cols);
     });
     ws.kept<cublas>("power_sgd");
   }
@@ -92,8 +92,8 @@ template <> struct device_protocol<power_sgd> {
     if (s.is_dense(shape.n)) return;
     auto const m = s.shape_of(shape.n);
     expects(state.empty() || state.size() == m.cols * s.rank, [&] {
-      return sentence({"power_sgd: a warm start of ", state.size(), " values where the tensor has ", m.cols * s.rank,
-                       "; make a new error_feedback"});
+      return sentence("power_sgd: a warm start of ", state.size(), " values where the tensor has ", m.cols * s.rank,
+                      "; make a new error_feedback");
     });
     device_iteration::prepare(m, ws);
   }

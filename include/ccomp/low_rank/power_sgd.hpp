@@ -57,7 +57,7 @@ struct power_sgd {
   }
   void validate() const {
     detail::expects(rank >= 1 && rank <= 1024,
-                    [&] { return detail::sentence({"power_sgd: rank must lie in 1..1024, got ", rank}); });
+                    [&] { return detail::sentence("power_sgd: rank must lie in 1..1024, got ", rank); });
   }
 
   [[nodiscard]] std::size_t side_bytes(std::size_t) const { return 0; }

@@ -183,8 +183,8 @@ template <int Bits> struct nonuniform {
     if (levels_of != codebook::of_largest && levels_of != codebook::of_rms) return;
     for (std::size_t i = 0; i < levels.size(); ++i)
       detail::expects(detail::is_finite(levels[i]) && (i == 0 || levels[i - 1] < levels[i]), [&] {
-        return detail::sentence(
-            {"nonuniform: levels must be finite and ascending, level ", i, " is ", detail::print_value(levels[i])});
+        return detail::sentence("nonuniform: levels must be finite and ascending, level ", i, " is ",
+                                detail::print_value(levels[i]));
       });
   }
   /// With a level at zero, no value grows. Without one, the zeros beside one large value become the smallest level.

@@ -51,7 +51,7 @@ struct ternary {
   }
   void validate() const {
     detail::expects(clip == 0 || (clip >= 0.01f && clip <= 1e6f), [&] {
-      return detail::sentence({"ternary: clip must be 0 (none) or from 0.01 to 1e6, got ", detail::print_value(clip)});
+      return detail::sentence("ternary: clip must be 0 (none) or from 0.01 to 1e6, got ", detail::print_value(clip));
     });
   }
   template <class F> void specialise(F const& f) const { f(detail::ternary_pieces{{{1, 2}}, clip}); }

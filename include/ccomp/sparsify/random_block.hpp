@@ -95,7 +95,7 @@ struct random_block {
  private:
   void expect_carrier(std::size_t have, std::size_t n) const {
     detail::expects<payload_error>(have == carrier_size(n), [&] {
-      return detail::sentence({"random_block: the carrier holds ", have, " values instead of ", carrier_size(n)});
+      return detail::sentence("random_block: the carrier holds ", have, " values instead of ", carrier_size(n));
     });
   }
   /// Calls `f(entry, first, m, factor)` for runs of neighbours that cover all k entries, concurrently.

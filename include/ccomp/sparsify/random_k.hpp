@@ -85,7 +85,7 @@ struct random_k {
 
   static void expect_carrier(std::size_t have, std::size_t k) {
     detail::expects<payload_error>(
-        have == k, [&] { return detail::sentence({"random_k: the carrier holds ", have, " values instead of ", k}); });
+        have == k, [&] { return detail::sentence("random_k: the carrier holds ", have, " values instead of ", k); });
   }
   /// Calls `f(entry, m, indices, factors)` for batches that cover all k entries, concurrently.
   template <class F> void visit(host_exec const& ex, std::size_t n, pass_options const& at, F const& f) const {

@@ -16,12 +16,12 @@ namespace detail {
 
 inline void expect_ratio(double ratio, std::string_view stage, char const* setting) {
   expects(ratio > 0 && ratio <= 1,
-          [&] { return sentence({stage, ": ", setting, " must be above 0 and at most 1, got ", print_value(ratio)}); });
+          [&] { return sentence(stage, ": ", setting, " must be above 0 and at most 1, got ", print_value(ratio)); });
 }
 /// Indices travel as u32.
 inline void expect_indexable(std::size_t n, std::string_view stage) {
   expects(n < (std::uint64_t{1} << 32),
-          [&] { return sentence({stage, ": a tensor may have up to 2^32 - 1 values, got ", n}); });
+          [&] { return sentence(stage, ": a tensor may have up to 2^32 - 1 values, got ", n); });
 }
 /// `count` if it is not 0, else floor(ratio n); at least 1, at most n. No values: 0.
 inline std::size_t selected_count(double ratio, std::uint64_t count, std::size_t n, std::string_view stage) {

@@ -52,11 +52,10 @@ struct threshold {
   }
   void validate() const {
     detail::expects(value >= 0 && detail::is_finite(value), [&] {
-      return detail::sentence({"threshold: value must be finite and at least 0, got ", detail::print_value(value)});
+      return detail::sentence("threshold: value must be finite and at least 0, got ", detail::print_value(value));
     });
     detail::expects(relative >= 0 && detail::is_finite(relative), [&] {
-      return detail::sentence(
-          {"threshold: relative must be finite and at least 0, got ", detail::print_value(relative)});
+      return detail::sentence("threshold: relative must be finite and at least 0, got ", detail::print_value(relative));
     });
     detail::expects(value > 0 || relative > 0, "threshold: one of value and relative must be above 0");
     detail::expect_ratio(capacity_ratio, name, "capacity_ratio");
@@ -115,8 +114,8 @@ struct threshold {
     header const h = read_header(side);
     std::size_t const most = carrier_size(n);
     detail::expects<payload_error>(h.selected <= most && std::uint64_t{h.selected} + h.left_out <= n, [&] {
-      return detail::sentence({"threshold: the payload claims ", h.selected, " values and ", h.left_out, " left out; ",
-                               most, " of ", n, " fit"});
+      return detail::sentence("threshold: the payload claims ", h.selected, " values and ", h.left_out, " left out; ",
+                              most, " of ", n, " fit");
     });
     return h.selected;
   }
@@ -145,7 +144,7 @@ struct threshold {
   void expect_count(std::span<std::byte const> side, std::size_t carried, std::size_t n) const {
     std::size_t const counted = carrier_count(side, n);
     detail::expects<payload_error>(counted == carried, [&] {
-      return detail::sentence({"threshold: the payload counts ", counted, " values, the carrier holds ", carried});
+      return detail::sentence("threshold: the payload counts ", counted, " values, the carrier holds ", carried);
     });
   }
 

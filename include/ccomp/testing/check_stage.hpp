@@ -46,21 +46,21 @@ template <class S> std::string text_fault(S const& s) {
   if (!settings.empty()) text += '(' + settings + ')';
   try {
     auto const parts = ccomp::detail::compressor_text(text).parse();
-    if (parts.size() != 1) return ccomp::detail::sentence({"its text is more than one stage: ", text});
+    if (parts.size() != 1) return ccomp::detail::sentence("its text is more than one stage: ", text);
     auto const again = ccomp::detail::make_stage<S>(parts[0]);
     if (ccomp::detail::text_of(*again.facts->description, again.object.get()) != ccomp::detail::stage_text(s) ||
         ccomp::detail::fingerprint_of(*again.facts->description, again.object.get()) !=
             ccomp::detail::stage_fingerprint(s))
-      return ccomp::detail::sentence({"its text does not bring it back: ", text});
+      return ccomp::detail::sentence("its text does not bring it back: ", text);
     if constexpr (requires { S::argument(); })
       if (parts[0].argument != S::argument())
-        return ccomp::detail::sentence({"its template argument is not read back: ", text});
+        return ccomp::detail::sentence("its template argument is not read back: ", text);
     if (sample_of({again.object.get(), again.facts, again.host}) !=
         sample_of({&s, &ccomp::detail::facts_of<S>(), &ccomp::detail::host_ops_of<S>()}))
       return ccomp::detail::sentence(
-          {"its text brings back a stage that codes otherwise; is a setting missing in fields()? ", text});
+          "its text brings back a stage that codes otherwise; is a setting missing in fields()? ", text);
   } catch (invalid_argument const& e) {
-    return ccomp::detail::sentence({"its own text is refused: ", e.what()});
+    return ccomp::detail::sentence("its own text is refused: ", e.what());
   }
   return {};
 }

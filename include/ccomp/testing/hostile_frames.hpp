@@ -23,7 +23,7 @@ std::string decompress_fault(C const& c, std::span<std::byte const> bytes, std::
   } catch (payload_error const&) {
     refused = true;
   } catch (std::exception const& e) {
-    return ccomp::detail::sentence({"a damaged payload throws something other than a payload_error: ", e.what()});
+    return ccomp::detail::sentence("a damaged payload throws something other than a payload_error: ", e.what());
   }
   if (refused && !out.blank()) return "wrote values, then refused the frame";
   if (!out.intact()) return "decoding a damaged payload writes outside of the output";

@@ -35,7 +35,7 @@ class compressor_text {
     do {
       stages.push_back(one_stage());
       expects(stages.size() <= most_stages,
-              [] { return sentence({"compressor text: a chain has at most ", most_stages, " stages"}); });
+              [] { return sentence("compressor text: a chain has at most ", most_stages, " stages"); });
     } while (take('|'));
     if (at_ < text_.size()) refuse("'|' or the end");
     return stages;
@@ -68,8 +68,8 @@ class compressor_text {
     while (at_ < text_.size() && part_of_word(text_[at_])) ++at_;
     if (at_ == begin) refuse(wanted);
     expects(at_ - begin <= longest, [&] {
-      return sentence({"compressor text: '", shortened(std::string(text_.substr(begin, at_ - begin))), "' at position ",
-                       begin + 1, " is too long for ", wanted});
+      return sentence("compressor text: '", shortened(std::string(text_.substr(begin, at_ - begin))), "' at position ",
+                      begin + 1, " is too long for ", wanted);
     });
     return std::string(text_.substr(begin, at_ - begin));
   }
@@ -97,8 +97,8 @@ class compressor_text {
   }
   [[noreturn]] void refuse(std::string const& wanted) const {
     std::string const found = at_ < text_.size() ? "'" + std::string(1, text_[at_]) + "'" : "the end";
-    fail(sentence({"compressor text: expected ", wanted, " at position ", at_ + 1, " of '",
-                   shortened(std::string(text_)), "', found ", found}));
+    fail(sentence("compressor text: expected ", wanted, " at position ", at_ + 1, " of '",
+                  shortened(std::string(text_)), "', found ", found));
   }
 
   std::string_view text_;

@@ -62,20 +62,20 @@ inline void parse_settings(stage_text_parts const& text, erased_fields fields, v
     if (s.key.empty()) {
       at = position++;
       expects(at < fields.size(), [&] {
-        return sentence({"compressor text: ", text.name, " takes at most ", fields.size(), " settings, '", s.value,
-                         "' is one too many"});
+        return sentence("compressor text: ", text.name, " takes at most ", fields.size(), " settings, '", s.value,
+                        "' is one too many");
       });
     } else {
       while (at < fields.size() && fields[at].name != s.key) ++at;
       expects(at < fields.size(), [&] {
         std::string known;
         for (auto const& f : fields) append_listed(known, f.name);
-        return sentence({"compressor text: ", text.name, " has no setting '", s.key, "'; ",
-                         known.empty() ? "it has none" : "it has " + known});
+        return sentence("compressor text: ", text.name, " has no setting '", s.key, "'; ",
+                        known.empty() ? "it has none" : "it has " + known);
       });
     }
     auto const& f = fields[at];
-    expects(!given[at], [&] { return sentence({"compressor text: ", text.name, "'s ", f.name, " is given twice"}); });
+    expects(!given[at], [&] { return sentence("compressor text: ", text.name, "'s ", f.name, " is given twice"); });
     given[at] = true;
     f.value->parse(const_cast<void*>(f.in(stage)), s.value, {text.name, f.name});
   }

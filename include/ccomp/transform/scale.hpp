@@ -33,8 +33,8 @@ struct scale {
   void validate() const {
     std::uint32_t const key = detail::magnitude_key(factor);
     detail::expects(key >= detail::magnitude_key(0x1p-126f) && key <= detail::magnitude_key(0x1p126f), [&] {
-      return detail::sentence({"scale: the factor must be a number from 2^-126 to 2^126 or its negative, got ",
-                               detail::print_value(factor)});
+      return detail::sentence("scale: the factor must be a number from 2^-126 to 2^126 or its negative, got ",
+                              detail::print_value(factor));
     });
   }
   void forward(instruction_set isa, float* x, std::size_t n, std::uint64_t, pass_options) const {

@@ -28,7 +28,7 @@ template <bool Wide = true, class F> void with_team(block_call const& call, F co
 /// Thread blocks for n values: a tensor, or its longest chunk.
 template <class Team> unsigned grid_of(std::uint64_t n) {
   std::uint64_t const blocks = ceil_div(n, Team::warp_values * warps_per_block);
-  expects(blocks <= 0x7fffffffu, [&] { return sentence({"CUDA: a tensor of ", n, " values is too large"}); });
+  expects(blocks <= 0x7fffffffu, [&] { return sentence("CUDA: a tensor of ", n, " values is too large"); });
   return static_cast<unsigned>(blocks);
 }
 

@@ -140,8 +140,7 @@ inline void describe_segment(device_pass pass, device_program const& p, block_ca
   for (std::size_t i = 0; i < s.transforms.size(); ++i) {
     auto const* const ops = p.of(pass, i);
     expects(ops && ops->add_primitives, [&] {
-      return sentence(
-          {"CUDA: ", s.transforms[i].text(), " lists no transform primitives, so it runs on the host only"});
+      return sentence("CUDA: ", s.transforms[i].text(), " lists no transform primitives, so it runs on the host only");
     });
     ops->add_primitives(s.transforms[i].stage, call.how.transforms);
   }
@@ -173,8 +172,8 @@ inline device_vector_runs const* vector_runs(device_program const& p) {
   segment const s = first_segment(p.stages);
   if (!s.vector()) return nullptr;
   expects(p.vector, [&] {
-    return sentence(
-        {"CUDA: ", s.end.text(), " runs on the host only: no included header has its kernels (device_stage)"});
+    return sentence("CUDA: ", s.end.text(),
+                    " runs on the host only: no included header has its kernels (device_stage)");
   });
   return p.vector;
 }

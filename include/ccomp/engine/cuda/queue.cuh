@@ -42,8 +42,7 @@ class device_queue {
   template <class... P, class... A>
   void run(char const* name, void (*kernel)(P...), std::uint64_t blocks, unsigned items, A const&... args) const {
     if (!ex_) return;
-    detail::expects(items <= 0xffff,
-                    [&] { return detail::sentence({"CUDA: ", items, " chunks at once are too many"}); });
+    detail::expects(items <= 0xffff, [&] { return detail::sentence("CUDA: ", items, " chunks at once are too many"); });
     detail::launch(*ex_, name, kernel, dim3(static_cast<unsigned>(blocks), items), threads, args...);
   }
   /// With a thread for each of `work`.

@@ -40,13 +40,13 @@ struct vector_call {
     for (auto const& table : p.ops)
       if (auto const* const stage = table[s.transforms.size()]) ops = stage->vector;
     expects(ops, [&] {
-      return sentence(
-          {"CUDA: ", s.end.text(), " runs on the host only: no included header has its kernels (device_stage)"});
+      return sentence("CUDA: ", s.end.text(),
+                      " runs on the host only: no included header has its kernels (device_stage)");
     });
     expects(!asked.chunks.counted, [&] {
       return sentence(
-          {"CUDA: ", s.end.text(),
-           " runs on the host only where it follows a threshold, of whose carrier only the device knows the length"});
+          "CUDA: ", s.end.text(),
+          " runs on the host only where it follows a threshold, of whose carrier only the device knows the length");
     });
   }
 

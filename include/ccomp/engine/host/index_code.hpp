@@ -154,7 +154,7 @@ class coded_indices {
                 std::size_t weight, std::string_view stage)
       : layout_(l), side_(side.data()), count_(count), isa_(resolve_isa(ex)) {
     expects<payload_error>(side.size() >= l.bytes(), [&] {
-      return sentence({stage, ": the indices need ", l.bytes(), " bytes, the payload has ", side.size()});
+      return sentence(stage, ": the indices need ", l.bytes(), " bytes, the payload has ", side.size());
     });
     parts_ = std::min(team_size(ex, count * weight), most_parts);
     if (l.coding == index_coding::raw)
@@ -174,7 +174,7 @@ class coded_indices {
       next = std::uint64_t{s.last} + 1;
     }
     expects<payload_error>(good, [&] {
-      return sentence({stage, ": the payload's indices do not ascend below the ", l.n, " values of the tensor"});
+      return sentence(stage, ": the payload's indices do not ascend below the ", l.n, " values of the tensor");
     });
   }
 
@@ -241,7 +241,7 @@ class coded_indices {
       stretches_[p].end = entries;
     }
     expects<payload_error>(entries == count_, [&] {
-      return sentence({stage, ": the payload holds ", entries, " indices instead of ", count_});
+      return sentence(stage, ": the payload holds ", entries, " indices instead of ", count_);
     });
   }
   template <class F> void read(index_stretch const& s, F const& f) const {

@@ -178,7 +178,7 @@ CCOMP_FUNCTION std::size_t encode(program p, pass_context const& c, const_values
   segment const s = first_segment(p);
   std::size_t const room = capacity(p, in.n, type);
   expects(room <= payload.size(),
-          [&] { return sentence({"encode: the payload buffer has ", payload.size(), " bytes, ", room, " needed"}); });
+          [&] { return sentence("encode: the payload buffer has ", payload.size(), " bytes, ", room, " needed"); });
   if (s.vector()) return encode_vector(s, c, in, type, r, payload, memory);
   zero_padding(s, in.n, type, payload.data());
   encode_blocks(s, c, in, type, r, payload.data());
@@ -233,7 +233,7 @@ CCOMP_FUNCTION void sum_decoded(program p, pass_context const& c, std::span<std:
   if (s.vector()) return sum_vectors(s, c, payloads, bytes, type, out, divisor, memory, add_to_out);
   std::size_t const needed = capacity(p, out.n, type);
   expects<payload_error>(needed <= bytes,
-                         [&] { return sentence({"decode: the payload has ", bytes, " bytes and needs ", needed}); });
+                         [&] { return sentence("decode: the payload has ", bytes, " bytes and needs ", needed); });
   decode_blocks(s, c, payloads, type, out, divisor, add_to_out);
 }
 
