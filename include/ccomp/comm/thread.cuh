@@ -110,8 +110,9 @@ template <> struct thread_transport<cuda_exec> {
   static void expect_stream(cuda_exec const& ex, char const* call) {
     expect_device(ex, call);
     expects(!ex.capturing(), [&] {
-      return sentence(call, ": the stream records a graph, in which the threads of a group cannot meet; use ",
-                      "nccl_communicator there");
+      return sentence(call,
+                      ": the stream records a graph, in which the threads of a group cannot meet; "
+                      "use nccl_communicator there");
     });
   }
   static void expect_bytes(char const* call, std::size_t got, std::size_t need) {

@@ -69,7 +69,6 @@ CCOMP_HD inline float to_levels(level_parameters p) { return p.scale > 0 ? div(1
 /// stages take to compile.
 struct host_level_codes {
   using parameters = level_parameters;
-  std::uint32_t count = 0;
   float levels[32] = {};
 
   [[nodiscard]] float value(std::uint32_t code, parameters p) const { return saturating_mul(levels[code], p.scale); }
@@ -78,7 +77,8 @@ struct host_level_codes {
 template <class Statistic> struct host_level_pieces : host_level_codes {
   using statistic = Statistic;
   static constexpr std::size_t batch = 32;
-  float bounds[31] = {};  // above bound i the code is above i
+  float bounds[31] = {};    // above bound i the code is above i
+  std::uint32_t count = 0;  // of bounds
 
   [[nodiscard]] parameters fit(Statistic const& s, std::size_t n) const { return fit_levels(s, n); }
   [[gnu::always_inline]] void code_batch(float const* CCOMP_RESTRICT x, parameters p,
@@ -88,7 +88,7 @@ template <class Statistic> struct host_level_pieces : host_level_codes {
     std::uint32_t above[batch] = {};
     for (std::size_t j = 0; j < batch; ++j) at[j] = mul(x[j], factor);
     CCOMP_HOST_UNROLL(1)
-    for (std::uint32_t i = 0; i + 1 < count; ++i)
+    for (std::uint32_t i = 0; i < count; ++i)
       for (std::size_t j = 0; j < batch; ++j) above[j] += at[j] > bounds[i] ? 1u : 0u;
     for (std::size_t j = 0; j < batch; ++j) codes[j] = static_cast<std::uint8_t>(above[j]);
   }
@@ -111,7 +111,7 @@ template <int Bits> struct level_codes {
   }
   CCOMP_HD level_codes decoder() const { return *this; }
   [[nodiscard]] host_level_codes on_host() const {
-    host_level_codes all{.count = count};
+    host_level_codes all;
     for (std::uint32_t i = 0; i < count; ++i) all.levels[i] = levels[i];
     return all;
   }
@@ -135,7 +135,8 @@ template <int Bits, class Statistic> struct level_pieces : level_codes<Bits> {
   }
   [[nodiscard]] host_level_pieces<Statistic> on_host() const {
     host_level_pieces<Statistic> all{base::on_host()};
-    for (std::uint32_t i = 0; i + 1 < base::count; ++i) all.bounds[i] = bounds[i];
+    all.count = base::count - 1;
+    for (std::uint32_t i = 0; i < all.count; ++i) all.bounds[i] = bounds[i];
     return all;
   }
 };

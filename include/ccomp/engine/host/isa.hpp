@@ -36,22 +36,21 @@ template <class F> [[CCOMP_VARIANT, gnu::target(CCOMP_TARGET_AVX512)]] void run_
 #pragma clang diagnostic pop
 #endif
 
-/// `f` must be a leaf: loops over plain memory, nothing that throws or allocates.
-template <class F> inline void run(instruction_set isa, F const& f) {
-#if CCOMP_X86_VARIANTS
-  if (isa == instruction_set::avx512) return run_avx512(f);
-  if (isa == instruction_set::avx2) return run_avx2(f);
-#endif
-  static_cast<void>(isa);
-  run_baseline(f);
-}
-/// The same for loops that wait for memory, or whose vectors are narrow: AVX-512 gains nothing there, and compiles as long.
+/// `f` must be a leaf: loops over plain memory, nothing that throws or allocates. For loops that wait for memory, or whose
+/// vectors are narrow: AVX-512 gains nothing there, and compiles as long.
 template <class F> inline void run_narrow(instruction_set isa, F const& f) {
 #if CCOMP_X86_VARIANTS
   if (isa == instruction_set::avx512 || isa == instruction_set::avx2) return run_avx2(f);
 #endif
   static_cast<void>(isa);
   run_baseline(f);
+}
+/// The same for all other loops.
+template <class F> inline void run(instruction_set isa, F const& f) {
+#if CCOMP_X86_VARIANTS
+  if (isa == instruction_set::avx512) return run_avx512(f);
+#endif
+  run_narrow(isa, f);
 }
 
 }  // namespace detail
