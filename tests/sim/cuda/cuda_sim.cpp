@@ -11,6 +11,7 @@
 #include "block_tags.hpp"
 #include "device_thread.hpp"
 #include "shared_arena.hpp"
+#include "warp_meetings.hpp"
 
 #include <algorithm>
 #include <cstdarg>
@@ -85,6 +86,7 @@ class machine {
   host_side host_;
   shared_arena arena_;
   std::unique_ptr<block_tags> tags_;
+  warp_meetings warps_[max_threads / warp_size];
   uint3 block_index_{};
   unsigned block_ = 0, size_ = 0, live_ = 0;
   unsigned waiting_ = 0, votes_ = 0, votes_before_ = 0, barriers_ = 0;
@@ -148,6 +150,7 @@ void machine::leave() {
   naps_ = 0;
   if (waiting_ != 0) fail(barrier_at_, "this thread ended while %u others wait at this barrier", waiting_);
   unsigned const first = t.rank / warp_size * warp_size;
+  warps_[first / warp_size].end(t.rank - first);
   for (unsigned i = first; i < std::min(first + warp_size, size_); ++i) {
     device_thread const& other = *threads_[i];
     if (other.now == state::in_warp && (other.mask >> (t.rank - first) & 1u) != 0)
@@ -194,22 +197,18 @@ std::uint64_t machine::meet(warp_op op, unsigned mask, std::uint64_t value, unsi
   t.source = source;
   t.now = state::in_warp;
   naps_ = 0;
-  bool all = true;
-  for (unsigned l = 0; l < warp_size; ++l) {
-    if ((mask >> l & 1u) == 0) continue;
-    if (first + l >= size_) fail(at, "the mask 0x%08x names lane %u, which the block does not have", mask, l);
-    device_thread const& other = *threads_[first + l];
-    if (other.now == state::done) fail(at, "the mask 0x%08x names lane %u, which has ended", mask, l);
-    bool const waits_for_this = other.now == state::in_warp && (other.mask >> lane & 1u) != 0;
-    if (waits_for_this && (other.op != op || other.mask != mask || !same_place(other.at, at)))
-      fail(
-          at,
-          "lanes meet in different warp operations: lane %u in %s with mask 0x%08x, lane %u in %s with 0x%08x at %s:%u",
-          lane, name_of(op), mask, l, name_of(other.op), other.mask, other.at.file_name(),
-          static_cast<unsigned>(other.at.line()));
-    all = all && waits_for_this;
-  }
-  if (all) complete(mask, first);
+  warp_meetings& warp = warps_[first / warp_size];
+  if (unsigned const absent = warp.absent(mask); absent != 0)
+    fail(at, "the mask 0x%08x names lane %d, which the block does not have", mask, __builtin_ctz(absent));
+  if (unsigned const ended = warp.ended(mask); ended != 0)
+    fail(at, "the mask 0x%08x names lane %d, which has ended", mask, __builtin_ctz(ended));
+  warp_meeting* const others = warp.find(lane, op, mask, at);
+  if (others && !others->is(op, mask, at))
+    fail(at,
+         "lanes meet in different warp operations: lane %u in %s with mask 0x%08x, lane %d in %s with 0x%08x at %s:%u",
+         lane, name_of(op), mask, __builtin_ctz(others->arrived & mask), name_of(others->op), others->mask,
+         others->at.file_name(), static_cast<unsigned>(others->at.line()));
+  if (warp.join(others, lane, op, mask, at)) complete(mask, first);
   pause();
   if (tag) tsan_acquire(tag);
   return t.result;
@@ -336,6 +335,7 @@ void machine::run_block(unsigned block) {
     t.now = state::ready;
     t.at = {};
   }
+  for (unsigned first = 0; first < size_; first += warp_size) warps_[first / warp_size].begin(size_ - first);
   std::vector<unsigned> order(size_);
   std::iota(order.begin(), order.end(), 0u);
   if (schedule_.how == order::reverse) std::reverse(order.begin(), order.end());
