@@ -1,12 +1,12 @@
 // PowerSGD with feedback on a square matrix, and what one writes without fused passes: M = x + r; P = M Q; the columns
 // of P made orthonormal; Q = M^T P; out = P Q^T; r = M - out. Products by Eigen, with as many threads.
-#if __has_include(<Eigen/Dense>)
+#if __has_include(<Eigen/Core>)
 #include "suite/timed.hpp"
 
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/low_rank/power_sgd.hpp>
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 
 #include <algorithm>
 

@@ -16,12 +16,16 @@ std::string cpu_name() {
 
 std::string compiler_name() {
 #if defined(__clang__)
-  return "clang " + std::to_string(__clang_major__) + '.' + std::to_string(__clang_minor__);
+  std::string name = "clang " + std::to_string(__clang_major__) + '.' + std::to_string(__clang_minor__);
 #elif defined(__GNUC__)
-  return "g++ " + std::to_string(__GNUC__) + '.' + std::to_string(__GNUC_MINOR__);
+  std::string name = "g++ " + std::to_string(__GNUC__) + '.' + std::to_string(__GNUC_MINOR__);
 #else
-  return "unknown";
+  std::string name = "unknown";
 #endif
+#if defined(__GNUC__) && !defined(__OPTIMIZE__)
+  name += " without optimisation";  // as the tests build it: its times are no measurements
+#endif
+  return name;
 }
 
 std::string utc_now() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bench/compare/environment.hpp"
 #include "bench/compare/host/yardstick.hpp"
 #include "bench/compare/statistics.hpp"
 #include "inputs.hpp"
@@ -15,6 +16,11 @@
 #include <vector>
 
 namespace suite {
+
+inline bool const compiler_shown = [] {
+  benchmark::AddCustomContext("compiler", compare::compiler_name());
+  return true;
+}();
 
 template <class Call> double seconds_of(Call&& call) {
   auto const start = std::chrono::steady_clock::now();
