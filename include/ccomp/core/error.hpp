@@ -62,20 +62,24 @@ struct source {
   }
 };
 
+// Cold, so that compilers make them small, and not inlined, so that a check costs its caller one call.
 template <class Error = invalid_argument>
-[[noreturn]] inline void fail(std::string const& why, source at = source::current()) {
-  throw Error("ccomp: " + why + " [" + at.text() + "]");
+[[noreturn, gnu::cold, gnu::noinline]] void fail(std::string_view why, source at = source::current()) {
+  throw Error(sentence("ccomp: ", why, " [", at.text(), "]"));
+}
+template <class Error, class Why> [[noreturn, gnu::cold, gnu::noinline]] void fail_with(Why const& why, source at) {
+  fail<Error>(why(), at);
 }
 
-/// `why` is a string for constant text or a callable that builds one, so that a successful check never allocates.
+/// `why` is constant text or a callable that makes a string, so that a successful check never allocates.
 template <class Error = invalid_argument, class Why>
-inline void expects(bool ok, Why&& why, source at = source::current()) {
+inline void expects(bool ok, Why const& why, source at = source::current()) {
   if (ok) [[likely]]
     return;
   if constexpr (requires { why(); })
-    fail<Error>(std::string(why()), at);
+    fail_with<Error>(why, at);
   else
-    fail<Error>(std::string(why), at);
+    fail<Error>(why, at);
 }
 
 }  // namespace detail

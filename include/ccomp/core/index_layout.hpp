@@ -35,17 +35,14 @@ struct index_layout {
   constexpr index_layout() = default;
   constexpr index_layout(index_coding how, std::size_t values, std::size_t indices) : n(values), room(indices) {
     if (room == 0) return;
-    coding = how;
-    if (how == index_coding::automatic) {
-      for (auto const each : {index_coding::raw, index_coding::packed, index_coding::bitmap})
-        if (index_layout const other(each, n, room); each == index_coding::raw || other.bytes() < bytes())
-          *this = other;
-    } else if (how == index_coding::packed) {
-      low_bits = static_cast<int>(std::bit_width(n / room)) - 1;
-      low_bytes = words_for(room * static_cast<std::size_t>(low_bits));
-      map_bytes = words_for(room + (n >> low_bits) + 1);
-    } else if (how == index_coding::bitmap) {
-      map_bytes = words_for(n);
+    lay_out(how == index_coding::automatic ? index_coding::raw : how);
+    if (how != index_coding::automatic) return;
+    for (auto const each : {index_coding::packed, index_coding::bitmap}) {
+      index_layout other;
+      other.n = n;
+      other.room = room;
+      other.lay_out(each);
+      if (other.bytes() < bytes()) *this = other;
     }
   }
 
@@ -54,6 +51,16 @@ struct index_layout {
   }
 
  private:
+  constexpr void lay_out(index_coding how) {
+    coding = how;
+    if (how == index_coding::packed) {
+      low_bits = static_cast<int>(std::bit_width(n / room)) - 1;
+      low_bytes = words_for(room * static_cast<std::size_t>(low_bits));
+      map_bytes = words_for(room + (n >> low_bits) + 1);
+    } else if (how == index_coding::bitmap) {
+      map_bytes = words_for(n);
+    }
+  }
   static constexpr std::size_t words_for(std::size_t bits) { return detail::ceil_div(bits, 64) * 8; }
 };
 
