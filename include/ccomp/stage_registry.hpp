@@ -15,9 +15,10 @@ namespace detail {
 
 template <class Registry> Registry const& standard_registry() {
   static Registry const all = [] {
+    std::vector<stage_entry> entries;
+    for_each_stage([&]<class S>(std::type_identity<S>, auto const& row) { add_entry<S>(entries, row.summary); });
     Registry r;
-    for_each_stage(
-        [&]<class S>(std::type_identity<S>, auto const& row) { r.template add<S>(std::string(row.summary)); });
+    for (auto& e : entries) r.add(std::move(e));
     for (auto* const joined : joined_entries()) {
       stage_entry e = joined();
       for (auto const& row : joining_stages)
@@ -37,8 +38,8 @@ class stage_registry {
  public:
   using entry = stage_entry;
 
-  template <stage S> stage_registry& add(std::string summary) {
-    entries_.push_back(detail::entry_of<S>(std::move(summary)));
+  template <stage S> stage_registry& add(std::string const& summary) {
+    detail::add_entry<S>(entries_, summary);
     return *this;
   }
   stage_registry& add(entry e) {

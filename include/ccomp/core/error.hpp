@@ -62,13 +62,9 @@ struct source {
   }
 };
 
-// Cold, so that compilers make them small, and not inlined, so that a check costs its caller one call.
 template <class Error = invalid_argument>
 [[noreturn, gnu::cold, gnu::noinline]] void fail(std::string_view why, source at = source::current()) {
   throw Error(sentence("ccomp: ", why, " [", at.text(), "]"));
-}
-template <class Error, class Why> [[noreturn, gnu::cold, gnu::noinline]] void fail_with(Why const& why, source at) {
-  fail<Error>(why(), at);
 }
 
 /// `why` is constant text or a callable that makes a string, so that a successful check never allocates.
@@ -77,7 +73,7 @@ inline void expects(bool ok, Why const& why, source at = source::current()) {
   if (ok) [[likely]]
     return;
   if constexpr (requires { why(); })
-    fail_with<Error>(why, at);
+    fail<Error>(why(), at);
   else
     fail<Error>(why, at);
 }

@@ -117,10 +117,9 @@ class shared_sum {
           }
           auto const p = parameters_of(block);
           if (pieces_.at_random)
-            code_loop(symmetric_pieces<rounding::stochastic>{pieces_}, p, y + at, m, b.codes + at, b.random + at,
-                      nullptr);
+            code_loop(symmetric_pieces<rounding::stochastic>{pieces_}, p, y + at, m, b.codes + at, b.random + at);
           else
-            code_loop(symmetric_pieces<rounding::nearest>{pieces_}, p, y + at, m, b.codes + at, b.random + at, nullptr);
+            code_loop(symmetric_pieces<rounding::nearest>{pieces_}, p, y + at, m, b.codes + at, b.random + at);
           if (residual_) value_loop(pieces_.decoder(), p, b.codes + at, m, b.decoded + at);
         });
       });

@@ -5,6 +5,10 @@
 #include <ccomp/text/compressor_text.hpp>
 
 #include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 CCOMP_BEGIN
 
@@ -22,17 +26,30 @@ struct stage_entry {
 
 namespace detail {
 
-/// Gives the stage the settings of the text.
-erased_stage make_stage(stage_text_parts const& text, std::shared_ptr<void> stage, stage_facts const&, host_ops const&);
+/// How an object of a stage's type is made and deleted.
+struct stage_lifetime {
+  void* (*create)();
+  void (*destroy)(void*);
+};
+template <class S>
+inline constexpr stage_lifetime lifetime_of{[]() -> void* { return new S{}; },
+                                            [](void* s) { delete static_cast<S*>(s); }};
+
+/// A stage with the settings of the text.
+erased_stage make_stage(stage_text_parts const& text, stage_lifetime const&, stage_facts const&, host_ops const&);
 template <class S> erased_stage make_stage(stage_text_parts const& text) {
-  // A function pointer as deleter: the pointers of all stages are one kind.
-  std::shared_ptr<void> stage(static_cast<void*>(new S{}), +[](void* s) { delete static_cast<S*>(s); });
-  return make_stage(text, std::move(stage), facts_of<S>(), host_ops_of<S>());
+  return make_stage(text, lifetime_of<S>, facts_of<S>(), host_ops_of<S>());
 }
 
-stage_entry entry_of(stage_description const&, std::string summary, erased_stage (*make)(stage_text_parts const&));
-template <class S> stage_entry entry_of(std::string summary = {}) {
-  return entry_of(description_of<S>, std::move(summary), &make_stage<S>);
+void add_entry(std::vector<stage_entry>& all, stage_description const&, std::string_view summary,
+               erased_stage (*make)(stage_text_parts const&));
+template <class S> void add_entry(std::vector<stage_entry>& all, std::string_view summary = {}) {
+  add_entry(all, description_of<S>, summary, &make_stage<S>);
+}
+template <class S> stage_entry entry_of(std::string_view summary = {}) {
+  std::vector<stage_entry> one;
+  add_entry<S>(one, summary);
+  return std::move(one[0]);
 }
 
 /// Stages whose headers need a third-party library join when a source of the program includes them:
@@ -48,10 +65,10 @@ inline bool join_text(stage_entry (*entry)()) {
 }
 
 #if CCOMP_DEFINITIONS
-CCOMP_FUNCTION stage_entry entry_of(stage_description const& d, std::string summary,
-                                    erased_stage (*make)(stage_text_parts const&)) {
-  return {std::string(d.name), d.argument ? d.argument() : std::string(), settings_text(d.fields, d.plain()),
-          std::move(summary), make};
+CCOMP_FUNCTION void add_entry(std::vector<stage_entry>& all, stage_description const& d, std::string_view summary,
+                              erased_stage (*make)(stage_text_parts const&)) {
+  all.push_back({std::string(d.name), d.argument ? d.argument() : std::string(), settings_text(d.fields, d.plain()),
+                 std::string(summary), make});
 }
 /// Writes the settings of the text into a stage.
 inline void parse_settings(stage_text_parts const& text, erased_fields fields, void* stage) {
@@ -80,8 +97,9 @@ inline void parse_settings(stage_text_parts const& text, erased_fields fields, v
     f.value->parse(const_cast<void*>(f.in(stage)), s.value, {text.name, f.name});
   }
 }
-CCOMP_FUNCTION erased_stage make_stage(stage_text_parts const& text, std::shared_ptr<void> stage,
+CCOMP_FUNCTION erased_stage make_stage(stage_text_parts const& text, stage_lifetime const& lifetime,
                                        stage_facts const& facts, host_ops const& host) {
+  std::shared_ptr<void> stage(lifetime.create(), lifetime.destroy);
   parse_settings(text, facts.description->fields, stage.get());
   facts.validate(stage.get());
   return {std::move(stage), &facts, &host};

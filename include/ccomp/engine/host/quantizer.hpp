@@ -22,53 +22,24 @@ template <class P> P load_parameters(std::byte const* at) {
 /// Values coded between two rounds of prefetching.
 inline constexpr std::size_t coding_run = 128;
 
-template <class S>
-[[gnu::always_inline]] inline void code_run(S const& s, typename S::parameters const p, float const* CCOMP_RESTRICT x,
-                                            std::uint8_t* CCOMP_RESTRICT codes,
-                                            std::uint16_t const* CCOMP_RESTRICT random) {
-  S const pieces = s;  // a copy no store can alias
-  for (std::size_t i = 0; i < coding_run; ++i)
-    codes[i] = static_cast<std::uint8_t>(pieces.code(x[i], p, needs_random<S> ? random[i] : 0u));
-}
 /// Pieces of the host may code whole batches instead of single values.
 template <class S>
-[[gnu::always_inline]] inline void code_batches(S const& s, typename S::parameters const p,
-                                                float const* CCOMP_RESTRICT x, std::size_t n,
-                                                std::uint8_t* CCOMP_RESTRICT codes) {
-  S const pieces = s;
-  std::size_t i = 0;
-  for (; i + S::batch <= n; i += S::batch) pieces.code_batch(x + i, p, codes + i);
-  if (i == n) return;
-  float last[S::batch] = {};
-  std::uint8_t last_codes[S::batch];
-  std::memcpy(last, x + i, (n - i) * sizeof *x);
-  pieces.code_batch(last, p, last_codes);
-  std::memcpy(codes + i, last_codes, n - i);
-}
-/// `ahead`: values to fetch meanwhile, or null. One loop of constant length for whole runs and the last one, which is filled
-/// up: a loop of any length is compiled as three, for whole vectors and what follows them.
-template <class S>
-[[gnu::always_inline]] inline void code_loop(S const& s, typename S::parameters const p, float const* x, std::size_t n,
-                                             std::uint8_t* codes, std::uint16_t const* random, float const* ahead) {
-  for (std::size_t i = 0; i < n; i += coding_run) {
-    std::size_t const k = n - i < coding_run ? n - i : coding_run;
-    if (ahead) prefetch_values(ahead + i, k);
-    if constexpr (requires { S::batch; }) {
-      code_batches(s, p, x + i, k, codes + i);
-    } else {
-      float last[coding_run];
-      std::uint16_t last_random[coding_run];
-      std::uint8_t last_codes[coding_run];
-      bool const whole = k == coding_run;
-      if (!whole) {
-        std::memset(last, 0, sizeof last);
-        std::memcpy(last, x + i, k * sizeof *x);
-        std::memset(last_random, 0, sizeof last_random);
-        if constexpr (needs_random<S>) std::memcpy(last_random, random + i, k * sizeof *random);
-      }
-      code_run(s, p, whole ? x + i : last, whole ? codes + i : last_codes, whole ? random + i : last_random);
-      if (!whole) std::memcpy(codes + i, last_codes, k);
-    }
+[[gnu::always_inline]] inline void code_loop(S const& s, typename S::parameters const p, float const* CCOMP_RESTRICT x,
+                                             std::size_t n, std::uint8_t* CCOMP_RESTRICT codes,
+                                             std::uint16_t const* CCOMP_RESTRICT random) {
+  S const pieces = s;  // a copy no store can alias
+  if constexpr (requires { S::batch; }) {
+    std::size_t i = 0;
+    for (; i + S::batch <= n; i += S::batch) pieces.code_batch(x + i, p, codes + i);
+    if (i == n) return;
+    float last[S::batch] = {};
+    std::uint8_t last_codes[S::batch];
+    std::memcpy(last, x + i, (n - i) * sizeof(float));
+    pieces.code_batch(last, p, last_codes);
+    std::memcpy(codes + i, last_codes, n - i);
+  } else {
+    for (std::size_t i = 0; i < n; ++i)
+      codes[i] = static_cast<std::uint8_t>(pieces.code(x[i], p, needs_random<S> ? random[i] : 0u));
   }
 }
 template <class S>
@@ -108,7 +79,12 @@ template <class S> struct quantizer_tile {
       parameters p = bad_parameters<parameters>();
       if (statistic.finite()) {
         p = s.fit(statistic, m);
-        code_loop(s, p, x + at, m, codes + at, random + at, ahead + at);
+        std::size_t i = 0;
+        for (; i + coding_run <= m; i += coding_run) {
+          prefetch_values(ahead + at + i, coding_run);
+          code_loop(s, p, x + at + i, coding_run, codes + at + i, random + at + i);
+        }
+        code_loop(s, p, x + at + i, m - i, codes + at + i, random + at + i);
       } else {
         std::memset(codes + at, 0, m);
       }
