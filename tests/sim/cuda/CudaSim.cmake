@@ -57,10 +57,10 @@ target_sources(ccomp-cuda-sim INTERFACE $<TARGET_OBJECTS:ccomp-cuda-machine> $<T
 target_include_directories(ccomp-cuda-sim SYSTEM INTERFACE ${ccomp_cuda_include})
 target_compile_options(ccomp-cuda-sim INTERFACE -include "${CMAKE_CURRENT_LIST_DIR}/cuda_sim.hpp")
 # Compilers take longer over these tests than the tests run. Under AddressSanitizer -O1 takes g++ three times as long as -O0;
-# otherwise -O1 takes it half as long again as -Og, and the tests run as fast.
+# without sanitizers -O1 takes it half as long again as -Og, and the tests run as fast.
 if(ccomp_cuda_asan)
   set(ccomp_cuda_optimisation -O0)
-elseif(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+elseif(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT ccomp_cuda_flags MATCHES "-fsanitize")
   set(ccomp_cuda_optimisation -Og)
 else()
   set(ccomp_cuda_optimisation -O1)
