@@ -41,15 +41,15 @@ template <class S> erased_stage make_stage(stage_text_parts const& text) {
   return make_stage(text, lifetime_of<S>, facts_of<S>(), host_ops_of<S>());
 }
 
+stage_entry entry_of(stage_description const&, std::string_view summary, erased_stage (*make)(stage_text_parts const&));
+template <class S> stage_entry entry_of(std::string_view summary = {}) {
+  return entry_of(description_of<S>, summary, &make_stage<S>);
+}
+/// One call per stage: `push_back` in its place would be compiled for each of them.
 void add_entry(std::vector<stage_entry>& all, stage_description const&, std::string_view summary,
                erased_stage (*make)(stage_text_parts const&));
-template <class S> void add_entry(std::vector<stage_entry>& all, std::string_view summary = {}) {
+template <class S> void add_entry(std::vector<stage_entry>& all, std::string_view summary) {
   add_entry(all, description_of<S>, summary, &make_stage<S>);
-}
-template <class S> stage_entry entry_of(std::string_view summary = {}) {
-  std::vector<stage_entry> one;
-  add_entry<S>(one, summary);
-  return std::move(one[0]);
 }
 
 /// Stages whose headers need a third-party library join when a source of the program includes them:
@@ -65,10 +65,14 @@ inline bool join_text(stage_entry (*entry)()) {
 }
 
 #if CCOMP_DEFINITIONS
+CCOMP_FUNCTION stage_entry entry_of(stage_description const& d, std::string_view summary,
+                                    erased_stage (*make)(stage_text_parts const&)) {
+  return {std::string(d.name), d.argument ? d.argument() : std::string(), settings_text(d.fields, d.plain()),
+          std::string(summary), make};
+}
 CCOMP_FUNCTION void add_entry(std::vector<stage_entry>& all, stage_description const& d, std::string_view summary,
                               erased_stage (*make)(stage_text_parts const&)) {
-  all.push_back({std::string(d.name), d.argument ? d.argument() : std::string(), settings_text(d.fields, d.plain()),
-                 std::string(summary), make});
+  all.push_back(entry_of(d, summary, make));
 }
 /// Writes the settings of the text into a stage.
 inline void parse_settings(stage_text_parts const& text, erased_fields fields, void* stage) {
