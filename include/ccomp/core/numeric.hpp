@@ -131,6 +131,12 @@ CCOMP_HD inline float scale_for(float top, float levels) {
   return is_finite(mul(up, levels)) ? up : bits_float(float_bits(exact) & ~0xffu);
 }
 
+/// 1 / scale, or 0 if the scale is not usable. The division is unconditional, so that it leaves the loop over a block's
+/// values, and the loop vectorises.
+CCOMP_HD inline float inverse_or_zero(float scale, bool usable) {
+  return div(1.0f, usable ? scale : bits_float(inf_bits));
+}
+
 /// Blocks whose maximum lies below this decode to zero: their scale, or its inverse, would leave the normal range.
 inline constexpr std::uint32_t tiny_bits = (127u - 118u) << 23;
 

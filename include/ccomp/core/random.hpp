@@ -38,6 +38,7 @@ inline constexpr std::uint32_t philox_weyl0 = 0x9E3779B9u, philox_weyl1 = 0xBB67
 /// Ten rounds of Philox 4x32.
 CCOMP_HD constexpr philox_words philox4x32(philox_words counter, std::uint32_t key0, std::uint32_t key1) {
   std::uint32_t c0 = counter.w[0], c1 = counter.w[1], c2 = counter.w[2], c3 = counter.w[3];
+  CCOMP_HOST_UNROLL(10)
   for (int round = 0; round < detail::philox_rounds; ++round) {
     std::uint64_t const p0 = std::uint64_t{detail::philox_factor0} * c0,
                         p1 = std::uint64_t{detail::philox_factor1} * c2;

@@ -93,7 +93,7 @@ struct cast<T> {
     return {m.key < detail::tiny_bits ? 0.0f : detail::scale_for(m.value(), 1.75f)};
   }
   CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t) const {
-    float const inverse = p.scale > 0 ? detail::div(1.0f, p.scale) : 0.0f;
+    float const inverse = detail::inverse_or_zero(p.scale, p.scale > 0);
     std::uint32_t const u = detail::float_bits(detail::mul(detail::mul(x, inverse), unit));
     // T(x) without its NaN and Inf, which no block that is coded holds: g++ does not vectorise those.
     return formats::at_most(traits::narrow(u & 0x7fffffffu), traits::top_code) | ((u >> 24) & 0x80u);

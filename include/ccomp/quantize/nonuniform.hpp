@@ -63,7 +63,7 @@ CCOMP_HD inline level_parameters fit_levels(sum_squares s, std::size_t n) {
   return {mean < 0x1p-236 ? 0.0f : scale};
 }
 /// What values are multiplied by before they are compared with the levels.
-CCOMP_HD inline float to_levels(level_parameters p) { return p.scale > 0 ? div(1.0f, p.scale) : 0.0f; }
+CCOMP_HD inline float to_levels(level_parameters p) { return inverse_or_zero(p.scale, p.scale > 0); }
 
 /// The levels of every width for the loops of the host: loops for each width would take a third of the time that all
 /// stages take to compile.
@@ -86,10 +86,14 @@ template <class Statistic> struct host_level_pieces : host_level_codes {
     float const factor = to_levels(p);
     float at[batch];
     std::uint32_t above[batch] = {};
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t j = 0; j < batch; ++j) at[j] = mul(x[j], factor);
     CCOMP_HOST_UNROLL(1)
-    for (std::uint32_t i = 0; i < count; ++i)
+    for (std::uint32_t i = 0; i < count; ++i) {
+      CCOMP_HOST_UNROLL(4)
       for (std::size_t j = 0; j < batch; ++j) above[j] += at[j] > bounds[i] ? 1u : 0u;
+    }
+    CCOMP_HOST_UNROLL(4)
     for (std::size_t j = 0; j < batch; ++j) codes[j] = static_cast<std::uint8_t>(above[j]);
   }
 };

@@ -38,7 +38,7 @@ template <rounding Round> struct symmetric_pieces : symmetric_codes {
     return {m.key < tiny_bits ? 0.0f : scale_for(m.value(), static_cast<float>(levels))};
   }
   CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
-    float const inverse = p.scale > 0 ? div(1.0f, p.scale) : 0.0f;
+    float const inverse = inverse_or_zero(p.scale, p.scale > 0);
     if constexpr (stochastic) {  // in integers: 16 bits of fraction meet 16 random bits, and nothing can be contracted
       auto const fine = static_cast<std::int32_t>(mul(mul(x, inverse), 65536.0f)) + static_cast<std::int32_t>(random);
       std::int32_t const c = fine >> 16;
@@ -77,7 +77,7 @@ template <rounding Round> struct min_max_pieces : min_max_codes {
     return {middle, fits ? up : bits_float(float_bits(exact) & ~0xffu)};
   }
   CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
-    float const inverse = float_bits(p.scale) >= least_scale_bits ? div(1.0f, p.scale) : 0.0f;
+    float const inverse = inverse_or_zero(p.scale, float_bits(p.scale) >= least_scale_bits);
     float const above = add(mul(sub(x, p.middle), inverse), half());
     if constexpr (stochastic) {
       std::int32_t const c =

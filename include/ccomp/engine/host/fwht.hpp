@@ -175,8 +175,10 @@ inline void flip_signs(instruction_set isa, random_stream const& s, float* x, st
         return bits_float(float_bits(v) ^ ((word << (31 - j)) & 0x80000000u));
       };
       std::size_t i = 0;
-      for (; i + 32 <= count; i += 32)
+      for (; i + 32 <= count; i += 32) {
+        CCOMP_HOST_UNROLL(4)
         for (std::size_t j = 0; j < 32; ++j) y[i + j] = flip(y[i + j], b[i / 32], j);
+      }
       for (std::size_t j = 0; i + j < count; ++j) y[i + j] = flip(y[i + j], b[i / 32], j);
     });
   }

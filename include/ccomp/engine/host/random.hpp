@@ -96,6 +96,7 @@ inline void fill_random_words(instruction_set isa, random_stream const& s, std::
   run(isa, [=] {
     for (std::size_t i = 0; i < count; ++i) {
       philox_words const words = random_words(s, counter + i);
+      CCOMP_HOST_UNROLL(4)
       for (std::size_t w = 0; w < 4; ++w) out[4 * i + w] = words.w[w];
     }
   });

@@ -14,8 +14,10 @@ template <class Statistic, int K>
 [[gnu::always_inline]] inline typename Statistic::partial scan_sum(float const* x, std::size_t n) {
   typename Statistic::partial p[partial_sums] = {};
   std::size_t i = 0;
-  for (; i + partial_sums <= n; i += partial_sums)
+  for (; i + partial_sums <= n; i += partial_sums) {
+    CCOMP_HOST_UNROLL(16)
     for (std::size_t j = 0; j < partial_sums; ++j) p[j] = add(p[j], Statistic::term(K, x[i + j]));
+  }
   for (std::size_t j = 0; i + j < n; ++j) p[j] = add(p[j], Statistic::term(K, x[i + j]));
   for (std::size_t half = partial_sums / 2; half > 0; half /= 2)
     for (std::size_t j = 0; j < half; ++j) p[j] = add(p[j], p[j + half]);
