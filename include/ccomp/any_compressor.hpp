@@ -45,7 +45,7 @@ class any_compressor {
 };
 
 #if CCOMP_DEFINITIONS
-CCOMP_FUNCTION any_compressor::any_compressor(std::string_view text, stage_registry const& known) {
+[[CCOMP_SMALL]] CCOMP_FUNCTION any_compressor::any_compressor(std::string_view text, stage_registry const& known) {
   for (auto const& parts : detail::compressor_text(text).parse()) add(known.make_stage(parts));
   detail::validate(stages());
 }

@@ -91,7 +91,7 @@ template <compressor C, class Exec = host_exec> class error_feedback : public de
  public:
   static constexpr bool keeps_several = false;
 
-  error_feedback(C c, std::size_t n, Exec ex = Exec{}, feedback_options options = {})
+  [[CCOMP_SMALL]] error_feedback(C c, std::size_t n, Exec ex = Exec{}, feedback_options options = {})
       : inner_(std::move(c)), ex_(ex), options_(options), n_(n), now_(ex, 0, 0), before_(ex, 0, 0) {
     detail::expects(options.residual != element_type::float16, "error_feedback: residuals are float32 or bfloat16");
     detail::expects(options.decay > 0 && options.decay <= 1, [&] {

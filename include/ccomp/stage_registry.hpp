@@ -13,7 +13,7 @@ CCOMP_BEGIN
 
 namespace detail {
 
-template <class Registry> Registry const& standard_registry() {
+template <class Registry> [[CCOMP_SMALL]] Registry const& standard_registry() {
   static Registry const all = [] {
     std::vector<stage_entry> entries;
     for_each_stage([&]<class S>(std::type_identity<S>, auto const& row) { add_entry<S>(entries, row.summary); });
@@ -67,7 +67,7 @@ CCOMP_INSTANTIATION stage_registry const& standard_registry<stage_registry>();
 #endif
 
 #if CCOMP_DEFINITIONS
-CCOMP_FUNCTION erased_stage stage_registry::make_stage(stage_text_parts const& text) const {
+[[CCOMP_SMALL]] CCOMP_FUNCTION erased_stage stage_registry::make_stage(stage_text_parts const& text) const {
   std::string known, arguments, last;
   for (auto const& e : entries_) {
     if (e.name == text.name && (text.argument.empty() || text.argument == e.argument)) return e.make(text);

@@ -46,7 +46,7 @@ struct call_identity {
 };
 
 #if CCOMP_DEFINITIONS
-CCOMP_FUNCTION std::string call_identity::describe(void const* self) {
+[[gnu::cold]] CCOMP_FUNCTION std::string call_identity::describe(void const* self) {
   auto const& me = *static_cast<call_identity const*>(self);
   auto const& jobs = me.call->jobs;
   std::string t = sentence(me.call->name, "(", me.call->mean ? "mean" : "sum", ", ", me.strategy);

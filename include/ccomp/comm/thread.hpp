@@ -216,13 +216,13 @@ CCOMP_FUNCTION void thread_group::fail_reading() {
   stop_reading();
   changed_.wait(lock, [&] { return readers_ == 0; });
 }
-CCOMP_FUNCTION void thread_group::refuse_failed(int rank) {
+[[gnu::cold]] CCOMP_FUNCTION void thread_group::refuse_failed(int rank) {
   std::unique_lock lock(mutex_);
   if (broken_.empty()) broken_ = detail::sentence("rank ", rank, " failed in an exchange");
   changed_.notify_all();
   throw_broken(lock);
 }
-CCOMP_FUNCTION void thread_group::throw_broken(std::unique_lock<std::mutex>& lock) {
+[[gnu::cold]] CCOMP_FUNCTION void thread_group::throw_broken(std::unique_lock<std::mutex>& lock) {
   changed_.wait(lock, [&] { return readers_ == 0; });
   if (late_) detail::fail<timeout>(detail::sentence("thread_group: ", broken_));
   detail::fail<communicator_error>(detail::sentence("thread_group: ", broken_));
@@ -231,7 +231,7 @@ CCOMP_FUNCTION void thread_group::join() {
   std::lock_guard const lock(mutex_);
   ++present_;
 }
-CCOMP_FUNCTION void thread_group::leave(std::string const& who) {
+[[CCOMP_SMALL]] CCOMP_FUNCTION void thread_group::leave(std::string const& who) {
   {
     std::lock_guard const lock(mutex_);
     if (broken_.empty()) broken_ = who;
@@ -251,7 +251,7 @@ CCOMP_FUNCTION thread_communicator::thread_communicator(thread_group& group, int
   detail::ranks_in_process() = group.size();
   group.join();
 }
-CCOMP_FUNCTION thread_communicator::~thread_communicator() {
+[[CCOMP_SMALL]] CCOMP_FUNCTION thread_communicator::~thread_communicator() {
   detail::ranks_in_process() = outer_ranks_;
   group_->leave(detail::sentence("rank ", rank_, " has left the group"));
 }
@@ -340,7 +340,7 @@ CCOMP_FUNCTION void thread_communicator::share(std::span<std::byte const> send, 
   });
   if (!trouble.empty()) detail::fail<rank_mismatch>(detail::sentence("thread_communicator: ", trouble));
 }
-CCOMP_FUNCTION std::string thread_communicator::mismatch(int r) {
+[[gnu::cold]] CCOMP_FUNCTION std::string thread_communicator::mismatch(int r) {
   auto const &mine = post(rank_), &other = post(r);
   auto const name = [](int rank) { return detail::sentence("rank ", rank); };
   bool const on_device = mine.transport != nullptr;
@@ -369,7 +369,7 @@ CCOMP_FUNCTION void thread_communicator::expect_rank(int r, char const* what) co
     return detail::sentence("thread_communicator::exchange: ", what, " is rank ", r, " of a group of ", size());
   });
 }
-CCOMP_FUNCTION void thread_group::run_ranks(detail::function_ref<void(thread_communicator&)> f) {
+[[CCOMP_SMALL]] CCOMP_FUNCTION void thread_group::run_ranks(detail::function_ref<void(thread_communicator&)> f) {
   std::exception_ptr first;
   std::mutex first_mutex;
   std::string not_started;

@@ -61,7 +61,7 @@ struct setting_place {
   std::string_view stage, key;
   [[noreturn]] void refuse(std::string_view text, std::string_view want) const;
 };
-template <class V> void parse_value(V& out, std::string_view text, setting_place const& at) {
+template <class V> [[CCOMP_SMALL]] void parse_value(V& out, std::string_view text, setting_place const& at) {
   if constexpr (std::same_as<V, bool>) {
     if (text == "true")
       out = true;
@@ -105,7 +105,7 @@ template <class V> void parse_value(V& out, std::string_view text, setting_place
   }
 }
 
-template <class V> std::string print_value(V const& v) {
+template <class V> [[CCOMP_SMALL]] std::string print_value(V const& v) {
   if constexpr (std::same_as<V, bool>) {
     return v ? "true" : "false";
   } else if constexpr (named_enum<V>) {
@@ -206,14 +206,14 @@ template <class Stage> std::uint64_t stage_fingerprint(Stage const& stage) {
 }
 
 #if CCOMP_DEFINITIONS
-CCOMP_FUNCTION void setting_place::refuse(std::string_view text, std::string_view want) const {
+[[gnu::cold]] CCOMP_FUNCTION void setting_place::refuse(std::string_view text, std::string_view want) const {
   fail(sentence("compressor text: ", stage, "'s ", key, " must be ", want, ", got '", text, "'"));
 }
-CCOMP_FUNCTION std::string type_text(stage_description const& d) {
+[[CCOMP_SMALL]] CCOMP_FUNCTION std::string type_text(stage_description const& d) {
   std::string text{d.name};
   return d.argument ? text.append(1, '<').append(d.argument()).append(1, '>') : text;
 }
-CCOMP_FUNCTION std::string settings_text(erased_fields fields, void const* stage, void const* plain) {
+[[CCOMP_SMALL]] CCOMP_FUNCTION std::string settings_text(erased_fields fields, void const* stage, void const* plain) {
   std::string settings;
   for (auto const& f : fields) {
     void const* const value = f.in(stage);
@@ -224,7 +224,7 @@ CCOMP_FUNCTION std::string settings_text(erased_fields fields, void const* stage
   }
   return settings;
 }
-CCOMP_FUNCTION std::string text_of(stage_description const& d, void const* stage) {
+[[CCOMP_SMALL]] CCOMP_FUNCTION std::string text_of(stage_description const& d, void const* stage) {
   std::string text = type_text(d), settings = settings_text(d.fields, stage, d.plain());
   return settings.empty() ? text : text.append(1, '(').append(settings).append(1, ')');
 }

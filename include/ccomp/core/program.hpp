@@ -119,7 +119,7 @@ CCOMP_FUNCTION void validate(program p) {
     });
   }
 }
-CCOMP_FUNCTION std::string text(program p) {
+[[CCOMP_SMALL]] CCOMP_FUNCTION std::string text(program p) {
   std::string t;
   for (auto const& s : p) {
     if (!t.empty()) t += '|';

@@ -30,7 +30,7 @@ class compressor_text {
 
   explicit compressor_text(std::string_view text) : text_(text) {}
 
-  std::vector<stage_text_parts> parse() {
+  [[CCOMP_SMALL]] std::vector<stage_text_parts> parse() {
     std::vector<stage_text_parts> stages;
     do {
       stages.push_back(one_stage());
@@ -58,7 +58,7 @@ class compressor_text {
     return true;
   }
   /// Letters, digits and what numbers are written with.
-  std::string word(char const* wanted, std::size_t longest = longest_word) {
+  [[CCOMP_SMALL]] std::string word(char const* wanted, std::size_t longest = longest_word) {
     skip_space();
     std::size_t const begin = at_;
     auto part_of_word = [](char c) {
@@ -73,7 +73,7 @@ class compressor_text {
     });
     return std::string(text_.substr(begin, at_ - begin));
   }
-  stage_text_parts one_stage() {
+  [[CCOMP_SMALL]] stage_text_parts one_stage() {
     stage_text_parts s;
     s.name = word("a stage's name");
     if (take('<')) {
@@ -95,7 +95,7 @@ class compressor_text {
     skip_space();
     return s;
   }
-  [[noreturn]] void refuse(std::string const& wanted) const {
+  [[noreturn, gnu::cold]] void refuse(std::string const& wanted) const {
     std::string const found = at_ < text_.size() ? "'" + std::string(1, text_[at_]) + "'" : "the end";
     fail(sentence("compressor text: expected ", wanted, " at position ", at_ + 1, " of '",
                   shortened(std::string(text_)), "', found ", found));

@@ -37,7 +37,7 @@ inline constexpr stage_lifetime lifetime_of{[]() -> void* { return new S{}; },
 
 /// A stage with the settings of the text.
 erased_stage make_stage(stage_text_parts const& text, stage_lifetime const&, stage_facts const&, host_ops const&);
-template <class S> erased_stage make_stage(stage_text_parts const& text) {
+template <class S> [[CCOMP_SMALL]] erased_stage make_stage(stage_text_parts const& text) {
   return make_stage(text, lifetime_of<S>, facts_of<S>(), host_ops_of<S>());
 }
 
@@ -65,17 +65,17 @@ inline bool join_text(stage_entry (*entry)()) {
 }
 
 #if CCOMP_DEFINITIONS
-CCOMP_FUNCTION stage_entry entry_of(stage_description const& d, std::string_view summary,
-                                    erased_stage (*make)(stage_text_parts const&)) {
+[[CCOMP_SMALL]] CCOMP_FUNCTION stage_entry entry_of(stage_description const& d, std::string_view summary,
+                                                    erased_stage (*make)(stage_text_parts const&)) {
   return {std::string(d.name), d.argument ? d.argument() : std::string(), settings_text(d.fields, d.plain()),
           std::string(summary), make};
 }
-CCOMP_FUNCTION void add_entry(std::vector<stage_entry>& all, stage_description const& d, std::string_view summary,
-                              erased_stage (*make)(stage_text_parts const&)) {
+[[CCOMP_SMALL]] CCOMP_FUNCTION void add_entry(std::vector<stage_entry>& all, stage_description const& d,
+                                              std::string_view summary, erased_stage (*make)(stage_text_parts const&)) {
   all.push_back(entry_of(d, summary, make));
 }
 /// Writes the settings of the text into a stage.
-inline void parse_settings(stage_text_parts const& text, erased_fields fields, void* stage) {
+[[CCOMP_SMALL]] inline void parse_settings(stage_text_parts const& text, erased_fields fields, void* stage) {
   std::vector<bool> given(fields.size());
   std::size_t position = 0;
   for (auto const& s : text.settings) {
@@ -101,8 +101,8 @@ inline void parse_settings(stage_text_parts const& text, erased_fields fields, v
     f.value->parse(const_cast<void*>(f.in(stage)), s.value, {text.name, f.name});
   }
 }
-CCOMP_FUNCTION erased_stage make_stage(stage_text_parts const& text, stage_lifetime const& lifetime,
-                                       stage_facts const& facts, host_ops const& host) {
+[[CCOMP_SMALL]] CCOMP_FUNCTION erased_stage make_stage(stage_text_parts const& text, stage_lifetime const& lifetime,
+                                                       stage_facts const& facts, host_ops const& host) {
   std::shared_ptr<void> stage(lifetime.create(), lifetime.destroy);
   parse_settings(text, facts.description->fields, stage.get());
   facts.validate(stage.get());
