@@ -38,7 +38,7 @@ class sentence_part {
 
 std::string joined(std::span<sentence_part const> parts);
 /// `sentence("the payload has ", bytes, " bytes")`
-template <class... Parts> [[gnu::cold]] std::string sentence(Parts const&... parts) {
+template <class... Parts> [[CCOMP_SMALL]] std::string sentence(Parts const&... parts) {
   std::array<sentence_part, sizeof...(Parts)> const all{sentence_part(parts)...};
   return joined(all);
 }
@@ -52,7 +52,7 @@ CCOMP_FUNCTION void sentence_part::append_to(std::string& all) const {
     all += std::to_string(number_);
   }
 }
-[[gnu::cold]] CCOMP_FUNCTION std::string joined(std::span<sentence_part const> parts) {
+[[CCOMP_SMALL]] CCOMP_FUNCTION std::string joined(std::span<sentence_part const> parts) {
   std::string all;
   for (auto const& part : parts) part.append_to(all);
   return all;
