@@ -340,7 +340,7 @@ CCOMP_FUNCTION void thread_communicator::share(std::span<std::byte const> send, 
   });
   if (!trouble.empty()) detail::fail<rank_mismatch>(detail::sentence("thread_communicator: ", trouble));
 }
-[[CCOMP_SMALL]] CCOMP_FUNCTION std::string thread_communicator::mismatch(int r) {
+CCOMP_FUNCTION std::string thread_communicator::mismatch(int r) {
   auto const &mine = post(rank_), &other = post(r);
   auto const name = [](int rank) { return detail::sentence("rank ", rank); };
   bool const on_device = mine.transport != nullptr;

@@ -5,8 +5,8 @@
 /// set, and a consumer's plain -O2 build is as fast as -march=native. No variant contracts a product and a sum.
 ///
 /// With g++, variants are vectorised as -O3 does, but not otherwise optimised at -O3: it would unroll every loop of a
-/// constant length and copy loops for conditions, half as much code again for loops that are no faster. Loops that keep
-/// sums in registers say CCOMP_HOST_UNROLL.
+/// constant length and copy loops for conditions, two fifths more code for loops that are no faster. Loops that keep sums
+/// in registers say CCOMP_HOST_UNROLL.
 
 #include <ccomp/core/host_exec.hpp>
 
