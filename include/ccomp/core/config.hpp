@@ -119,9 +119,17 @@ CCOMP_END
 
 #define CCOMP_RESTRICT __restrict__
 
+// Whether functions may ask g++ for -Os. With AddressSanitizer they may not: frames of such functions are never given back
+// (detect_stack_use_after_return=1), and a program that calls them often gets slower and slower.
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__) && !defined(__SANITIZE_ADDRESS__)
+#define CCOMP_SMALL_FUNCTIONS 1
+#else
+#define CCOMP_SMALL_FUNCTIONS 0
+#endif
+
 // [[CCOMP_SMALL]]: a function that makes text or sets something up. With -O2, g++ compiles it faster and smaller. (gnu::cold
 // would tell callers that they, too, hardly ever run: that is for errors.)
-#if defined(__GNUC__) && defined(__OPTIMIZE__) && !defined(__clang__) && !defined(__CUDACC__)
+#if CCOMP_SMALL_FUNCTIONS && defined(__OPTIMIZE__)
 #define CCOMP_SMALL gnu::optimize("Os")
 #else
 #define CCOMP_SMALL

@@ -19,7 +19,7 @@ namespace detail {
 #else
 #define CCOMP_VARIANT \
   gnu::flatten, gnu::noinline, gnu::optimize("O2", "tree-loop-vectorize", "vect-cost-model=dynamic", "fp-contract=off")
-#if CCOMP_X86_VARIANTS
+#if CCOMP_X86_VARIANTS && CCOMP_SMALL_FUNCTIONS
 // CPUs without AVX2 are old: for them, loops are right, but not worth the time that vectors take g++. -Os costs scalar
 // loops no speed.
 #define CCOMP_PLAIN_VARIANT gnu::flatten, gnu::noinline, gnu::optimize("Os", "fp-contract=off")
