@@ -16,6 +16,7 @@ CCOMP_INSTANTIATION collective_report gather::run(detail::host_engine&) const;
 CCOMP_INSTANTIATION collective_report two_shot::run(detail::host_engine&) const;
 CCOMP_INSTANTIATION collective_report in_flight::run(detail::host_engine&) const;
 namespace detail {
+CCOMP_INSTANTIATION collective_report fewest_bytes::run(host_engine&) const;
 CCOMP_INSTANTIATION collective_report allgather(host_engine&, values const&);
 CCOMP_INSTANTIATION collective_report broadcast(host_engine&, int);
 CCOMP_INSTANTIATION collective_report reduce_scatter(host_engine&, values const&);

@@ -28,17 +28,29 @@ struct automatic {
     if (!detail::is_linear(e.chain())) return detail::brings_rounds(e.chain());
     return !e.feedback() || !detail::rounds_in_flight(e);
   }
-  /// Of equal sizes, the first.
-  template <class Engine, class First, class Second>
-  static collective_report smallest(Engine& e, First const& a, Second const& b) {
-    return a.slot_bytes(e) <= b.slot_bytes(e) ? a.run(e) : b.run(e);
+};
+
+namespace detail {
+
+/// `automatic` for chains that are never summed in flight: programs without any other need not compile the rest.
+struct fewest_bytes {
+  template <class Engine> collective_report run(Engine& e) const {
+    return gather::slot_bytes(e) <= two_shot{}.slot_bytes(e) ? gather{}.run(e) : two_shot{}.run(e);
   }
 };
+template <class Strategy, class C>
+using strategy_for =
+    std::conditional_t<std::same_as<Strategy, automatic> && !maybe_in_flight<C>, fewest_bytes, Strategy>;
+template <class Strategy>
+concept never_sums =
+    std::same_as<Strategy, fewest_bytes> || std::same_as<Strategy, gather> || std::same_as<Strategy, two_shot>;
+
+}  // namespace detail
 
 template <class Engine> collective_report automatic::run(Engine& e) const {
   if constexpr (Engine::may_fly || Engine::may_have_rounds)
     if (flies(e)) return in_flight{}.run(e);
-  if constexpr (!Engine::must_fly && !Engine::must_have_rounds) return smallest(e, gather{}, two_shot{});
+  if constexpr (!Engine::must_fly && !Engine::must_have_rounds) return detail::fewest_bytes{}.run(e);
   detail::fail(detail::sentence("allreduce: this engine has no strategy for ", detail::text(e.chain())));
 }
 
@@ -77,9 +89,16 @@ collective_report allreduce(Exec const& ex, Comm& comm, C&& c, Data&& data, work
                             allreduce_options options = {}, Strategy how = {}) {
   if constexpr (detail::collective_arguments<Exec, C>()) {
     using inner = detail::compressor_type<std::remove_cvref_t<C>>;
-    if constexpr (detail::strategy_fits<Strategy, Exec, Comm, inner>())
-      return detail::run_collective("allreduce", ex, comm, c, data, ws, {options.at, options.tensor}, options.op,
-                                    [&](auto& engine) { return how.run(engine); });
+    if constexpr (detail::strategy_fits<Strategy, Exec, Comm, inner>()) {
+      using chosen = detail::strategy_for<Strategy, inner>;
+      return detail::run_collective<!detail::never_sums<chosen>>(
+          "allreduce", ex, comm, c, data, ws, {options.at, options.tensor}, options.op, [&](auto& engine) {
+            if constexpr (std::same_as<chosen, Strategy>)
+              return how.run(engine);
+            else
+              return chosen{}.run(engine);
+          });
+    }
   }
   return {};
 }

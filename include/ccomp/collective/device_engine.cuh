@@ -316,7 +316,7 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
 
 template <> struct engine_for<cuda_exec> {
   template <class C> static auto stages_of(C const& c) { return detail::stages_of(c); }
-  template <bool Feedback, class C, class Comm>
+  template <bool Feedback, bool MaySum, class C, class Comm>
   static auto make(cuda_exec const& ex, Comm& comm, C const& c, collective_call const& call, workspace<cuda_exec>& ws) {
     return device_engine<C, Comm, Feedback>(ex, comm, c, call, ws);
   }

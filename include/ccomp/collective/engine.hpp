@@ -114,7 +114,7 @@ template <class Exec, class Comm> class communicating_engine : public engine_bas
 
 /// The engine that serves an exec. A header specialises it (host_engine.hpp, device_engine.cuh):
 ///   template <class C> static auto stages_of(C const&): the chain as the engine wants it;
-///   template <bool Feedback, class C, class Comm>
+///   template <bool Feedback, bool MaySum, class C, class Comm>
 ///   static auto make(Exec const&, Comm&, C const&, collective_call const&, workspace<Exec>&): a collective_engine
 template <class Exec> struct engine_for;
 template <class Exec>

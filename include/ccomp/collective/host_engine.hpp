@@ -157,10 +157,10 @@ class host_engine : public communicating_engine<host_exec, communicator_ref> {
 
 template <> struct engine_for<host_exec> {
   template <class C> static auto stages_of(C const& c) { return host_stages_of(c); }
-  template <bool Feedback, class C, class Comm>
+  template <bool Feedback, bool MaySum, class C, class Comm>
   static host_engine make(host_exec const& ex, Comm& comm, C const&, collective_call const& call,
                           workspace<host_exec>& ws) {
-    return host_engine(ex, communicator_ref(comm), call, ws);
+    return host_engine(ex, communicator_ref(comm, std::bool_constant<MaySum>{}), call, ws);
   }
 };
 

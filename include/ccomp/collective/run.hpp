@@ -113,8 +113,9 @@ template <class Exec> bool only_loads([[maybe_unused]] Exec const& ex) {
     return false;
 }
 
-/// Checks the compressor, makes the jobs and the engine of a call, and runs `body(engine)`.
-template <class Exec, class Comm, class X, class Data, class Body>
+/// Checks the compressor, makes the jobs and the engine of a call, and runs `body(engine)`. `MaySum`: whether the body may
+/// call the engine's all_reduce.
+template <bool MaySum, class Exec, class Comm, class X, class Data, class Body>
 collective_report run_collective(char const* name, Exec const& ex, Comm& comm, X& x, Data& data, workspace<Exec>& ws,
                                  collective_options const& options, reduction op, Body const& body) {
   constexpr bool feedback = feedback_wrapper<X>;
@@ -127,7 +128,7 @@ collective_report run_collective(char const* name, Exec const& ex, Comm& comm, X
   collective_call call{name, stages, jobs, op == reduction::mean, step_of(name, ex, x, stages, options.at), feedback};
   if constexpr (feedback)
     if (!only_loads(ex)) call.keeper = &x;
-  auto engine = engine_for<Exec>::template make<feedback>(ex, comm, compressor_of(x), call, ws);
+  auto engine = engine_for<Exec>::template make<feedback, MaySum>(ex, comm, compressor_of(x), call, ws);
   static_assert(collective_engine<decltype(engine)>,
                 "ccomp: the engine of this execution lacks what collectives ask for");
   collective_report report;

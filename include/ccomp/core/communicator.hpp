@@ -82,9 +82,11 @@ concept can_agree = requires(C& c, std::uint64_t fingerprint, std::string (*desc
 /// A host communicator without its type. It does not own the communicator and lives as long as a call.
 class communicator_ref {
  public:
-  template <communicator C>
+  /// `may_sum`: whether all_reduce may be called. It is not compiled where it is not.
+  template <communicator C, bool MaySum = true>
   requires(!std::same_as<std::remove_cv_t<C>, communicator_ref>)
-  explicit communicator_ref(C& c) : object_(&c), table_(&table_of<C>), rank_(c.rank()), size_(c.size()) {}
+  explicit communicator_ref(C& c, std::bool_constant<MaySum> = {})
+      : object_(&c), table_(&table_of<C, MaySum>), rank_(c.rank()), size_(c.size()) {}
 
   [[nodiscard]] int rank() const { return rank_; }
   [[nodiscard]] int size() const { return size_; }
@@ -119,7 +121,7 @@ class communicator_ref {
   [[noreturn]] static void lacks(char const* what) {
     detail::fail(detail::sentence("the communicator has no ", what, " for host memory, which this call needs"));
   }
-  template <class C>
+  template <class C, bool MaySum>
   static constexpr table table_of = {
       [](void* c, host_exec const& ex, std::span<std::byte const> send, std::span<std::byte> receive) {
         if constexpr (can_all_gather<C, host_exec>)
@@ -134,7 +136,7 @@ class communicator_ref {
           lacks("all_to_all");
       },
       [](void* c, host_exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
-        if constexpr (can_all_reduce<C, host_exec>)
+        if constexpr (MaySum && can_all_reduce<C, host_exec>)
           static_cast<C*>(c)->all_reduce(ex, data, n, type, op);
         else
           lacks("all_reduce");

@@ -69,6 +69,7 @@ CCOMP_HD inline float to_levels(level_parameters p) { return inverse_or_zero(p.s
 /// stages take to compile.
 struct host_level_codes {
   using parameters = level_parameters;
+  static constexpr bool narrow_codes = true;
   float levels[32] = {};
 
   [[nodiscard]] float value(std::uint32_t code, parameters p) const { return saturating_mul(levels[code], p.scale); }

@@ -12,7 +12,7 @@ struct tape_engine : ccomp::detail::engine_base<tape_exec> {
 };
 template <> struct ccomp::detail::engine_for<tape_exec> {
   template <class C> static auto stages_of(C const& c) { return host_stages_of(c); }
-  template <bool, class C, class Comm>
+  template <bool, bool, class C, class Comm>
   static tape_engine make(tape_exec const&, Comm&, C const&, collective_call const& call, workspace<tape_exec>& ws) {
     return {call, ws};
   }

@@ -64,6 +64,14 @@ template <class S>
   for (std::size_t i = 0; i < n; ++i) residual[i] = sub(v[i], pieces.value(codes[i], p));
 }
 
+/// Decoding by tables gains nothing from AVX-512: such pieces say `static constexpr bool narrow_codes = true`.
+template <class S, class F> void run_codes(instruction_set isa, F const& f) {
+  if constexpr (requires { S::narrow_codes; })
+    run_narrow(isa, f);
+  else
+    run(isa, f);
+}
+
 /// One tile of n values, in blocks of `block`. All but `encode` is for what `decoder_of` gives, too.
 /// (Inlined by force: clang's flatten reaches one call deep only, and what is not inlined into a variant is baseline
 /// code.)
@@ -132,15 +140,15 @@ template <class S> struct quantizer_tile {
   }
   static void decode_on(void const* pieces, instruction_set isa, std::size_t block, std::byte const* side,
                         std::uint8_t const* codes, std::size_t n, float* out) {
-    run(isa, [&, &s = as<S>(pieces)] { decode(s, block, side, codes, n, out); });
+    run_codes<S>(isa, [&, &s = as<S>(pieces)] { decode(s, block, side, codes, n, out); });
   }
   static void accumulate_on(void const* pieces, instruction_set isa, std::size_t block, std::byte const* side,
                             std::uint8_t const* codes, std::size_t n, float* out) {
-    run(isa, [&, &s = as<S>(pieces)] { accumulate(s, block, side, codes, n, out); });
+    run_codes<S>(isa, [&, &s = as<S>(pieces)] { accumulate(s, block, side, codes, n, out); });
   }
   static void residual_on(void const* pieces, instruction_set isa, std::size_t block, std::byte const* side,
                           std::uint8_t const* codes, std::size_t n, float const* v, float* left) {
-    run(isa, [&, &s = as<S>(pieces)] { residual(s, block, side, codes, n, v, left); });
+    run_codes<S>(isa, [&, &s = as<S>(pieces)] { residual(s, block, side, codes, n, v, left); });
   }
 };
 
