@@ -34,10 +34,11 @@ namespace detail {
 
 /// `automatic` for chains that are never summed in flight: programs without any other need not compile the rest.
 struct fewest_bytes {
-  template <class Engine> collective_report run(Engine& e) const {
-    return gather::slot_bytes(e) <= two_shot{}.slot_bytes(e) ? gather{}.run(e) : two_shot{}.run(e);
-  }
+  template <class Engine> collective_report run(Engine& e) const;
 };
+template <class Engine> collective_report fewest_bytes::run(Engine& e) const {
+  return gather::slot_bytes(e) <= two_shot{}.slot_bytes(e) ? gather{}.run(e) : two_shot{}.run(e);
+}
 template <class Strategy, class C>
 using strategy_for =
     std::conditional_t<std::same_as<Strategy, automatic> && !maybe_in_flight<C>, fewest_bytes, Strategy>;
