@@ -46,8 +46,9 @@ collective_report allgather(Exec const& ex, Comm& comm, C&& c, Shard const& shar
     static_assert(std::same_as<std::remove_cv_t<typename decltype(in)::element_type>, T>,
                   "ccomp::allgather: shard and output differ in type");
     std::span<T> input(const_cast<T*>(in.data()), in.size());  // only read
-    return detail::run_collective<false>("allgather", ex, comm, c, input, ws, options, reduction::sum,
-                                         [&](auto& engine) { return detail::allgather(engine, detail::view(out)); });
+    return detail::run_collective</*MaySum=*/false>(
+        "allgather", ex, comm, c, input, ws, options, reduction::sum,
+        [&](auto& engine) { return detail::allgather(engine, detail::view(out)); });
   } else {
     return {};
   }

@@ -39,8 +39,9 @@ collective_report broadcast(Exec const& ex, Comm& comm, C&& c, Data&& data, int 
                 "ccomp::broadcast: the communicator has no broadcast(exec, span<byte>, root) for this execution");
   if constexpr (detail::collective_arguments<Exec, C>() && can_broadcast<Comm, Exec>) {
     auto const inout = detail::output_span(data);
-    auto report = detail::run_collective<false>("broadcast", ex, comm, c, inout, ws, options, reduction::sum,
-                                                [&](auto& engine) { return detail::broadcast(engine, root); });
+    auto report =
+        detail::run_collective</*MaySum=*/false>("broadcast", ex, comm, c, inout, ws, options, reduction::sum,
+                                                 [&](auto& engine) { return detail::broadcast(engine, root); });
     report.feedback = report.feedback && comm.rank() == root;
     return report;
   } else {

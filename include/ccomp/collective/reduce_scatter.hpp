@@ -50,7 +50,7 @@ collective_report reduce_scatter(Exec const& ex, Comm& comm, C&& c, In const& in
     static_assert(std::same_as<std::remove_cv_t<typename decltype(in)::element_type>, T>,
                   "ccomp::reduce_scatter: input and output differ in type");
     std::span<T> whole(const_cast<T*>(in.data()), in.size());  // only read
-    return detail::run_collective<false>(
+    return detail::run_collective</*MaySum=*/false>(
         "reduce_scatter", ex, comm, c, whole, ws, {options.at, options.tensor}, options.op,
         [&](auto& engine) { return detail::reduce_scatter(engine, detail::view(out)); });
   } else {

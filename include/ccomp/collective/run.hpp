@@ -114,7 +114,7 @@ template <class Exec> bool only_loads([[maybe_unused]] Exec const& ex) {
 }
 
 /// Checks the compressor, makes the jobs and the engine of a call, and runs `body(engine)`. `MaySum`: whether the body may
-/// call the engine's all_reduce.
+/// call the engine's all_reduce; if not, the communicator's is not compiled.
 template <bool MaySum, class Exec, class Comm, class X, class Data, class Body>
 collective_report run_collective(char const* name, Exec const& ex, Comm& comm, X& x, Data& data, workspace<Exec>& ws,
                                  collective_options const& options, reduction op, Body const& body) {

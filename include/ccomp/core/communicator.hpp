@@ -82,7 +82,7 @@ concept can_agree = requires(C& c, std::uint64_t fingerprint, std::string (*desc
 /// A host communicator without its type. It does not own the communicator and lives as long as a call.
 class communicator_ref {
  public:
-  /// `may_sum`: whether all_reduce may be called. It is not compiled where it is not.
+  /// `MaySum`: whether all_reduce may be called. If not, it is not compiled.
   template <communicator C, bool MaySum = true>
   requires(!std::same_as<std::remove_cv_t<C>, communicator_ref>)
   explicit communicator_ref(C& c, std::bool_constant<MaySum> = {})
