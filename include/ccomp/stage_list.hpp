@@ -13,6 +13,7 @@
 #include <ccomp/quantize/sign.hpp>
 #include <ccomp/quantize/ternary.hpp>
 #include <ccomp/quantize/uniform.hpp>
+#include <ccomp/sparsify/block_top_k.hpp>
 #include <ccomp/sparsify/random_block.hpp>
 #include <ccomp/sparsify/random_k.hpp>
 #include <ccomp/sparsify/threshold.hpp>
@@ -110,6 +111,11 @@ template <class F> constexpr decltype(auto) with_stage_rows(F const& f) { return
                      "top_k(0.4, indices=bitmap)", "top_k(0.3, indices=bitmap)|uniform_quantize<8>", "top_k(0.02)|cast<float16>",
                      "top_k(0.05)|uniform_quantize<8>", "top_k(0.1)|uniform_quantize<8>",
                      "top_k(0.3)|top_k(0.5)|uniform_quantize<3>", "top_k(0.3)|top_k(0.5)|cast<bfloat16>"}},
+    stage_row<block_top_k>{.kind = family::sparsifier, .summary = "the k values of largest magnitude of each block, exactly",
+        .compared = {"block_top_k|uniform_quantize<2>(block=64)"},
+        .timed = {"block_top_k"},
+        .examples = {"block_top_k(4, block=64)", "block_top_k(1, block=16)|natural", "block_top_k(40, block=256)|cast<float16>",
+                     "hadamard_rotate(block=256)|block_top_k(100, block=512)|uniform_quantize<4>"}},
     stage_row<threshold>{.kind = family::sparsifier, .summary = "the values at or above a magnitude, up to a bounded number",
         .compared = {"threshold(relative=3)"},
         .timed = {"threshold(0.003)"},

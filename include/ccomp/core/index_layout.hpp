@@ -5,6 +5,7 @@
 #include <ccomp/core/fields.hpp>
 #include <ccomp/core/layout.hpp>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -24,13 +25,14 @@ constexpr auto setting_names(index_coding) {
 }
 
 /// Where the parts of up to `room` coded indices below n lie. Rows of bits are little-endian 64-bit words, low bit
-/// first; unused bits are zero.
+/// first; unused bits are zero. Where every block has the same number of indices, their low bits alone are sent.
 struct index_layout {
   index_coding coding = index_coding::raw;
   std::size_t n = 0, room = 0;
   int low_bits = 0;           // packed: bits of each index in the first row
   std::size_t low_bytes = 0;  // packed: size of the first row
   std::size_t map_bytes = 0;  // packed, bitmap: size of the row of ones
+  std::size_t per_block = 0;  // indices of each block of 2^low_bits values; 0: no blocks
 
   constexpr index_layout() = default;
   constexpr index_layout(index_coding how, std::size_t values, std::size_t indices) : n(values), room(indices) {
@@ -44,6 +46,18 @@ struct index_layout {
       other.lay_out(each);
       if (other.bytes() < bytes()) *this = other;
     }
+  }
+
+  /// `each` indices in every block of `block` values, a power of two; as many as fit in the last one.
+  static constexpr index_layout in_blocks(std::size_t values, std::size_t block, std::size_t each) {
+    index_layout l;
+    l.coding = index_coding::packed;
+    l.n = values;
+    l.room = values / block * each + std::min(each, values % block);
+    l.low_bits = static_cast<int>(std::bit_width(block)) - 1;
+    l.low_bytes = words_for(l.room * static_cast<std::size_t>(l.low_bits));
+    l.per_block = each;
+    return l;
   }
 
   [[nodiscard]] constexpr std::size_t bytes() const {

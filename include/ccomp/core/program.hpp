@@ -139,6 +139,7 @@ CCOMP_FUNCTION std::size_t granule(program p) {
   std::size_t g = random_group;
   for (auto const& t : s.transforms) g = std::max(g, t.facts->transform->block(t.stage));
   if (auto const* q = s.quantizer()) g = std::max(g, q->block(s.end.stage));
+  if (auto const* v = s.vector()) g = std::max(g, v->block(s.end.stage));
   return g;
 }
 CCOMP_FUNCTION std::size_t capacity(program p, std::size_t n, element_type type) {

@@ -35,6 +35,7 @@ struct vector_facts {
   bool floats;   // the carrier is float32 whatever the tensor's type: its values are not the tensor's
   /// The values that found no room, as the side bytes tell. Null: all fit.
   std::size_t (*overflow)(std::span<std::byte const> side);
+  std::size_t (*block)(void const* stage);  // values that are coded together, a power of two; 1: no blocks
 };
 
 /// What a stage with memory keeps between steps of one tensor; PowerSGD's Q, say.
@@ -138,7 +139,13 @@ inline constexpr vector_facts vector_facts_of = {
         return overflow_t{[](std::span<std::byte const> side) -> std::size_t { return S::overflow(side); }};
       else
         return overflow_t{};
-    }()};
+    }(),
+    [](void const* s) -> std::size_t {
+      if constexpr (has_block<S>)
+        return as<S>(s).block;
+      else
+        return 1;
+    }};
 
 template <class S> inline constexpr element_type cast_type_of = element_type_of<typename S::carrier_type>;
 

@@ -84,16 +84,17 @@ entry_count select(Queue& q, fused_encode_call const& c, selection const& what, 
   return count;
 }
 
-/// `header`: side bytes ahead of the indices, which the selection writes.
-template <class Queue>
-void encode_selected(Queue q, fused_encode_call const& c, selection const& what, index_layout const& layout,
-                     std::uint64_t header, carrier_coder const& coder) {
+/// Codes what `find(queue, index)` selects, `most` values at most: it writes indices and carriers, and says how many
+/// there are. `header`: side bytes ahead of the indices, which it writes as well.
+template <class Queue, class Find>
+void encode_found(Queue q, fused_encode_call const& c, std::uint64_t most, index_layout const& layout,
+                  std::uint64_t header, carrier_coder const& coder, Find const& find) {
   bool const raw = layout.coding == index_coding::raw;
   per_item<std::uint32_t> const index =
       raw ? per_item<std::uint32_t>{reinterpret_cast<std::uint32_t*>(past(c.payload.data, header)), c.payload.bytes}
-          : q.template take_each<std::uint32_t>(what.most, c.items);
+          : q.template take_each<std::uint32_t>(most, c.items);
   selected_entries selected;
-  selected.count = select(q, c, what, index);
+  selected.count = find(q, index);
   selected.index = {index.data, index.bytes};
 
   index_write_call w;
@@ -103,10 +104,16 @@ void encode_selected(Queue q, fused_encode_call const& c, selection const& what,
   w.count = selected.count;
   w.index = selected.index;
   w.payload = c.payload;
-  if (!what.bounded && raw) w.from = layout.bytes() / 4;
+  if (!selected.count.counted.data && raw) w.from = layout.bytes() / 4;
   q.run_each("write_indices", write_indices<Queue>, w.carrier.end / 4 - w.from, c.items, w);
 
   settle(q, c, selected, coder.encode(q, c.carrier, selected.count.counted));
+}
+template <class Queue>
+void encode_selected(Queue q, fused_encode_call const& c, selection const& what, index_layout const& layout,
+                     std::uint64_t header, carrier_coder const& coder) {
+  encode_found(q, c, what.most, layout, header, coder,
+               [&](Queue& queue, per_item<std::uint32_t> index) { return select(queue, c, what, index); });
 }
 
 /// Reads the places in payloads and checks them.
@@ -137,7 +144,9 @@ index_read_call read_indices(Queue& q, fused_decode_call const& c, std::uint64_t
     q.run("read_indices", read_kernel<Queue>, 1, lists, r);
   } else {
     q.run("start_reading", start_reading<Queue>, 1, lists, r);
-    if (!listed) {
+    if (layout.per_block > 0) {
+      q.run_each("read_in_blocks", read_in_blocks<Queue>, most, lists, r);
+    } else if (!listed) {
       r.totals = each(q.template take_each<unsigned long long>(blocks, lists));
       q.run("count_ones", count_ones_kernel<Queue>, blocks, lists, r);
       q.run("read_ones", read_ones_kernel<Queue>, blocks, lists, r);

@@ -8,6 +8,7 @@
 #include <ccomp/codec.hpp>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/natural.hpp>
+#include <ccomp/sparsify/block_top_k.hpp>
 #include <ccomp/sparsify/random_block.hpp>
 #include <ccomp/sparsify/random_k.hpp>
 #include <ccomp/sparsify/threshold.hpp>
@@ -88,6 +89,18 @@ TEST_CASE("cuda: top_k, each index coding and tail") {
   check_values(top_k{.ratio = 0.1} | natural{});
 }
 
+TEST_CASE("cuda: block_top_k, by teams of one thread to all of a thread block") {
+  check_sizes(block_top_k{});
+  check_sizes(block_top_k{1, 16});
+  check_sizes(block_top_k{20, 32} | natural{});
+  check_sizes(block_top_k{7, 512} | cast<float16>{});
+  check_sizes(block_top_k{300, 2048});
+  check_types(block_top_k{30, 256});
+  check_types(block_top_k{64, 1024} | natural{});
+  check_values(block_top_k{9, 128});
+  check_values(block_top_k{} | natural{});
+}
+
 TEST_CASE("cuda: threshold, whose payload's length only the device knows") {
   check_sizes(threshold{.value = 2, .capacity_ratio = 0.1});
   check_sizes(threshold{.value = 1, .capacity_ratio = 0.05, .indices = index_coding::raw});  // more than fit
@@ -136,6 +149,7 @@ TEST_CASE("cuda: chunks of a tensor, the last one short or empty") {
     check_chunks(c, support::narrowed<float16>(same_gaussian_values(1000, 2)), 1024, 2);
   };
   each(top_k{.ratio = 0.1});
+  each(block_top_k{5, 128});
   each(top_k{.ratio = 0.03} | natural{});
   each(top_k{.ratio = 0.3} | top_k{.count = 11, .indices = index_coding::raw});
   each(hadamard_rotate{.block = 256} | top_k{.ratio = 0.1, .indices = index_coding::bitmap} | sign_flip{});

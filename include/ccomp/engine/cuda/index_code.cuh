@@ -48,6 +48,16 @@ __device__ inline std::uint32_t ones_word(index_layout const& l, std::uint32_t c
   return word;
 }
 
+/// The low bits of entry i.
+__device__ inline std::uint32_t low_part(index_layout const& l, std::uint32_t const* row, std::uint64_t i) {
+  auto const bits = static_cast<unsigned>(l.low_bits);
+  std::uint64_t const bit = i * bits;
+  unsigned const shift = static_cast<unsigned>(bit % 32);
+  std::uint32_t low = bits > 0 ? row[bit / 32] >> shift : 0;
+  if (shift + bits > 32) low |= row[bit / 32 + 1] << (32 - shift);
+  return low & ((1u << bits) - 1u);
+}
+
 CCOMP_KERNEL __launch_bounds__(vector_threads) write_indices(index_write_call call) {
   std::uint64_t const place = 4 * (call.from + std::uint64_t{blockIdx.x} * vector_threads + threadIdx.x);
   if (place >= call.carrier.end) return;
@@ -103,6 +113,10 @@ struct index_read_call {
     bool const good = counts[0] <= most && std::uint64_t{counts[0]} + counts[1] <= n;
     return {good ? counts[0] : 0, good ? 0u : 1u, 0};
   }
+  /// Index i, of indices in blocks; the payload holds its place in the block.
+  __device__ std::uint32_t in_block(std::uint64_t i) const {
+    return static_cast<std::uint32_t>(i / layout.per_block << layout.low_bits) + low_part(layout, row(0), i);
+  }
   __device__ std::uint32_t const* indices() const {
     return layout.coding == index_coding::raw ? row(0) : index.mine(sources);
   }
@@ -136,18 +150,12 @@ struct ones_words {
   __device__ void read(index_read_call const& call, std::uint64_t entry, std::uint64_t end) const {
     auto* const index = call.index.mine(call.sources);
     auto const* const low_row = call.row(0);
-    auto const bits = static_cast<unsigned>(call.layout.low_bits);
     CCOMP_UNROLL
     for (unsigned i = 0; i < words_each; ++i)
       for (std::uint32_t left = word[i]; left != 0 && entry < end; left &= left - 1, ++entry) {
         std::uint64_t value = 32 * (first + i) + static_cast<unsigned>(__ffs(static_cast<int>(left)) - 1);
-        if (call.layout.coding == index_coding::packed) {
-          std::uint64_t const bit = entry * bits;
-          unsigned const shift = static_cast<unsigned>(bit % 32);
-          std::uint32_t low = bits > 0 ? low_row[bit / 32] >> shift : 0;
-          if (shift + bits > 32) low |= low_row[bit / 32 + 1] << (32 - shift);
-          value = (value - entry) << bits | (low & ((1u << bits) - 1u));
-        }
+        if (call.layout.coding == index_coding::packed)
+          value = (value - entry) << call.layout.low_bits | low_part(call.layout, low_row, entry);
         index[entry] = value < 0xffffffffu ? static_cast<std::uint32_t>(value) : 0xffffffffu;
       }
   }
@@ -175,6 +183,10 @@ CCOMP_KERNEL __launch_bounds__(vector_threads) read_ones_kernel(index_read_call 
   std::uint64_t const before = call.totals.mine(call.sources)[blockIdx.x] + scan_block(ones.count()).before;
   ones.read(call, before, call.list.mine(call.sources)->count);
 }
+CCOMP_KERNEL __launch_bounds__(vector_threads) read_in_blocks(index_read_call call) {
+  std::uint64_t const i = std::uint64_t{blockIdx.x} * vector_threads + threadIdx.x;
+  if (i < call.most) call.index.mine(call.sources)[i] = call.in_block(i);
+}
 CCOMP_KERNEL __launch_bounds__(vector_threads) check_indices(index_read_call call) {
   std::uint64_t const i = std::uint64_t{blockIdx.x} * vector_threads + threadIdx.x;
   bool const wrong = i < call.list.mine(call.sources)->count && !call.ascends(call.indices(), i);
@@ -185,7 +197,11 @@ CCOMP_KERNEL __launch_bounds__(vector_threads) check_indices(index_read_call cal
 CCOMP_KERNEL __launch_bounds__(vector_threads) read_kernel(index_read_call call) {
   index_list list = call.announced();
   std::uint64_t found = list.count;
-  if (call.layout.coding != index_coding::raw) {
+  if (call.layout.per_block > 0) {
+    auto* const index = call.index.mine(call.sources);
+    for (std::uint64_t i = threadIdx.x; i < list.count; i += vector_threads) index[i] = call.in_block(i);
+    __syncthreads();
+  } else if (call.layout.coding != index_coding::raw) {
     ones_words const ones(call);
     auto const own = scan_block(ones.count());
     found = own.total;

@@ -14,6 +14,13 @@ inline constexpr std::uint64_t select_values = select_team::warp_values;
 /// A thread block for every so many tiles.
 inline std::uint64_t tile_blocks(std::uint64_t n) { return ceil_div(n, select_values * vector_warps); }
 
+/// The row and lane that values i to i + 3 belong to, where i is a multiple of four: it decides their random bits.
+__device__ inline tile_place quad_place(std::uint64_t i, std::uint64_t n) {
+  std::uint64_t const base = i / random_group * random_group;
+  return {base, base, n, 0, static_cast<unsigned>(i % row_values) / 4};
+}
+__device__ inline int quad_row(std::uint64_t i) { return static_cast<int>(i % random_group / row_values); }
+
 /// The input of a vector stage: x, or x + decay * residual.
 struct vector_source {
   device_values in{}, residual{};

@@ -97,7 +97,7 @@ class index_reader {
  public:
   index_reader(index_layout const& l, std::byte const* side, index_stretch const& s)
       : layout_(l), side_(side), entry_(s.entry), end_(s.end), word_(s.word) {
-    if (l.coding != index_coding::raw && entry_ < end_) ones_ = load_word(side + l.low_bytes, word_);
+    if (l.map_bytes > 0 && entry_ < end_) ones_ = load_word(side + l.low_bytes, word_);
   }
 
   [[nodiscard]] std::size_t entry() const { return entry_; }
@@ -107,6 +107,8 @@ class index_reader {
     std::size_t const m = std::min(most, end_ - entry_);
     if (layout_.coding == index_coding::raw)
       std::memcpy(out, side_ + 4 * entry_, 4 * m);
+    else if (layout_.per_block > 0)
+      run_narrow(isa, [&] { read_in_blocks(out, m); });
     else
       run_narrow(isa, [&] { layout_.coding == index_coding::packed ? read_packed(out, m) : read_bitmap(out, m); });
     entry_ += m;
@@ -124,6 +126,22 @@ class index_reader {
   void read_bitmap(std::uint32_t* out, std::size_t m) {
     for (std::size_t i = 0; i < m; ++i)
       out[i] = static_cast<std::uint32_t>(std::min<std::size_t>(next_one(side_), 0xffffffffu));
+  }
+  void read_in_blocks(std::uint32_t* out, std::size_t m) {
+    auto const bits = static_cast<unsigned>(layout_.low_bits);
+    std::uint32_t const mask = (1u << bits) - 1;
+    std::size_t bit = entry_ * bits, left = layout_.per_block - entry_ % layout_.per_block;
+    auto base = static_cast<std::uint32_t>(entry_ / layout_.per_block << bits);
+    for (std::size_t i = 0; i < m; ++i, bit += bits, --left) {
+      if (left == 0) {
+        left = layout_.per_block;
+        base += mask + 1;
+      }
+      auto const shift = static_cast<unsigned>(bit % 64);
+      std::uint64_t low = load_word(side_, bit / 64) >> shift;
+      if (shift + bits > 64) low |= load_word(side_, bit / 64 + 1) << (64 - shift);
+      out[i] = base + (static_cast<std::uint32_t>(low) & mask);
+    }
   }
   void read_packed(std::uint32_t* out, std::size_t m) {
     std::byte const* const row = side_ + layout_.low_bytes;
@@ -157,7 +175,7 @@ class coded_indices {
       return sentence(stage, ": the indices need ", l.bytes(), " bytes, the payload has ", side.size());
     });
     parts_ = std::min(team_size(ex, count * weight), most_parts);
-    if (l.coding == index_coding::raw)
+    if (l.map_bytes == 0)
       cut_entries();
     else
       cut_ones(stage);
