@@ -6,6 +6,7 @@
 /// summary on one line.
 
 #include <ccomp/quantize/cast.hpp>
+#include <ccomp/quantize/e8_lattice.hpp>
 #include <ccomp/quantize/natural.hpp>
 #include <ccomp/quantize/nonuniform.hpp>
 #include <ccomp/quantize/qsgd.hpp>
@@ -80,6 +81,11 @@ template <class F> constexpr decltype(auto) with_stage_rows(F const& f) { return
     stage_widths<nonuniform, 4, 1, 2, 3, 5>{.kind = family::quantizer, .summary = "unevenly spaced levels: the best for Gaussian values, NF4, or given ones",
         .compared = {"nonuniform<4>", "hadamard_rotate|nonuniform<4>"},
         .examples = {"nonuniform<4>(block=128, codebook=nf4)", "nonuniform<2>(codebook=of_rms, levels=-1.5/-0.5/0/2)"}},
+    stage_row<e8_lattice>{.kind = family::quantizer, .summary = "points of the lattice E8: two bits per value, eight values at a time",
+        .compared = {"hadamard_rotate|e8_lattice"},
+        .timed = {"e8_lattice"},
+        .examples = {"e8_lattice(block=16)", "e8_lattice(block=4096)|cast<bfloat16>", "top_k(0.1)|e8_lattice(block=64)",
+                     "e8_lattice(block=32)|uniform_quantize<8>(block=64)"}},
     stage_widths<qsgd, 4, 2, 3, 5, 6, 7, 8>{.kind = family::quantizer, .summary = "stochastic levels of a block's norm; unbiased",
         .compared = {"qsgd<4>"},
         .examples = {"qsgd<4>(block=32, norm=l2)", "qsgd<3>(block=32, norm=l2)", "hadamard_rotate|qsgd<3>",

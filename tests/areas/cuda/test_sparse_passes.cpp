@@ -7,6 +7,7 @@
 
 #include <ccomp/codec.hpp>
 #include <ccomp/quantize/cast.hpp>
+#include <ccomp/quantize/e8_lattice.hpp>
 #include <ccomp/quantize/natural.hpp>
 #include <ccomp/sparsify/block_top_k.hpp>
 #include <ccomp/sparsify/random_block.hpp>
@@ -101,6 +102,16 @@ TEST_CASE("cuda: block_top_k, by teams of one thread to all of a thread block") 
   check_values(block_top_k{} | natural{});
 }
 
+TEST_CASE("cuda: e8_lattice, whose carrier is a gain per block") {
+  check_sizes(e8_lattice{});
+  check_sizes(e8_lattice{16} | natural{});
+  check_sizes(e8_lattice{4096});
+  check_sizes(hadamard_rotate{.block = 64} | e8_lattice{64} | cast<float16>{});
+  check_sizes(top_k{.ratio = 0.3} | e8_lattice{32});
+  check_types(e8_lattice{128});
+  check_values(e8_lattice{256});
+}
+
 TEST_CASE("cuda: threshold, whose payload's length only the device knows") {
   check_sizes(threshold{.value = 2, .capacity_ratio = 0.1});
   check_sizes(threshold{.value = 1, .capacity_ratio = 0.05, .indices = index_coding::raw});  // more than fit
@@ -150,6 +161,7 @@ TEST_CASE("cuda: chunks of a tensor, the last one short or empty") {
   };
   each(top_k{.ratio = 0.1});
   each(block_top_k{5, 128});
+  each(e8_lattice{64});
   each(top_k{.ratio = 0.03} | natural{});
   each(top_k{.ratio = 0.3} | top_k{.count = 11, .indices = index_coding::raw});
   each(hadamard_rotate{.block = 256} | top_k{.ratio = 0.1, .indices = index_coding::bitmap} | sign_flip{});
