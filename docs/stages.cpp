@@ -1,8 +1,9 @@
 // Prints name, argument and settings of every stage, for the check that each has its page.
 #include <ccomp/any_compressor.hpp>
 #include <cstdio>
+#include <ccomp/low_rank/svd.hpp>  // joins, as those below
 #if __has_include(<Eigen/Core>)
-#include <ccomp/low_rank/power_sgd.hpp>  // joins
+#include <ccomp/low_rank/power_sgd.hpp>
 #endif
 
 int main() {

@@ -49,7 +49,7 @@ template <class... Variants> struct stage_row {
 };
 template <template <int> class Stage, int... Bits> using stage_widths = stage_row<Stage<Bits>...>;
 
-/// A stage whose header needs another library: it joins where a source of the program includes its header.
+/// A stage of low_rank/, some of which need another library: it joins where a source of the program includes its header.
 struct joining_row {
   std::string_view name;
   family kind;
@@ -133,6 +133,9 @@ inline constexpr std::array joining_stages{
     joining_row{.name = "power_sgd", .kind = family::low_rank, .summary = "thin factors of a matrix, by one power iteration",
         .needs = "<ccomp/low_rank/power_sgd.hpp>, which needs Eigen (CMake: link ccomp::eigen)",
         .compared = {"power_sgd(4)"}},
+    joining_row{.name = "svd", .kind = family::low_rank, .summary = "the best matrix of a rank, as thin factors; slow",
+        .needs = "<ccomp/low_rank/svd.hpp>",
+        .examples = {"svd(2)", "svd(rank=2, rows=64)", "svd(8)|cast<bfloat16>"}},
 };
 // clang-format on
 
