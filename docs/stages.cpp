@@ -4,6 +4,7 @@
 #include <ccomp/low_rank/svd.hpp>  // joins, as those below
 #if __has_include(<Eigen/Core>)
 #include <ccomp/low_rank/power_sgd.hpp>
+#include <ccomp/low_rank/randomized_svd.hpp>
 #endif
 
 int main() {

@@ -10,9 +10,11 @@
 #include <utility>
 #include <vector>
 
-// A component of its own, since it needs Eigen.
+// Opt-in; two of them need Eigen.
+#include <ccomp/low_rank/svd.hpp>
 #if __has_include(<Eigen/Core>) && __has_include(<ccomp/low_rank/power_sgd.hpp>)
 #include <ccomp/low_rank/power_sgd.hpp>
+#include <ccomp/low_rank/randomized_svd.hpp>
 #endif
 
 #include "host_engine.hpp"

@@ -136,6 +136,9 @@ inline constexpr std::array joining_stages{
     joining_row{.name = "svd", .kind = family::low_rank, .summary = "the best matrix of a rank, as thin factors; slow",
         .needs = "<ccomp/low_rank/svd.hpp>",
         .examples = {"svd(2)", "svd(rank=2, rows=64)", "svd(8)|cast<bfloat16>"}},
+    joining_row{.name = "randomized_svd", .kind = family::low_rank, .summary = "nearly the best matrix of a rank, from a few random vectors",
+        .needs = "<ccomp/low_rank/randomized_svd.hpp>, which needs Eigen (CMake: link ccomp::eigen)",
+        .examples = {"randomized_svd(4)", "randomized_svd(rank=2, rows=64)", "randomized_svd(8)|cast<bfloat16>"}},
 };
 // clang-format on
 
