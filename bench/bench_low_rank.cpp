@@ -77,8 +77,8 @@ int const registered_low_rank = [] {
 struct needed_products {
   static constexpr std::size_t vectors = rank + 8, products = 2;  // of each kind
 
-  needed_products(std::vector<float> const& x, std::size_t side, int threads)
-      : m{ccomp::detail::view(std::span<float const>(x))},
+  needed_products(std::span<float const> x, std::size_t side, int threads)
+      : m{ccomp::detail::view(x)},
         passes(ccomp::host_exec{.threads = threads}, {x.size(), side, side}, vectors),
         start(passes.q_size(), 0.01f),
         p(passes.p_size()),

@@ -11,6 +11,7 @@
 #include <vector>
 
 // Opt-in; two of them need Eigen.
+#include <ccomp/low_rank/als.hpp>
 #include <ccomp/low_rank/svd.hpp>
 #if __has_include(<Eigen/Core>) && __has_include(<ccomp/low_rank/power_sgd.hpp>)
 #include <ccomp/low_rank/power_sgd.hpp>

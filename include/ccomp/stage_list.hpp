@@ -139,6 +139,9 @@ inline constexpr std::array joining_stages{
     joining_row{.name = "randomized_svd", .kind = family::low_rank, .summary = "nearly the best matrix of a rank, from a few random vectors",
         .needs = "<ccomp/low_rank/randomized_svd.hpp>, which needs Eigen (CMake: link ccomp::eigen)",
         .examples = {"randomized_svd(4)", "randomized_svd(rank=2, rows=64)", "randomized_svd(8)|cast<bfloat16>"}},
+    joining_row{.name = "als", .kind = family::low_rank, .summary = "thin factors of a matrix, by alternating least squares with a penalty",
+        .needs = "<ccomp/low_rank/als.hpp>",
+        .examples = {"als(4)", "als(rank=2, rows=64, iterations=3)"}},
 };
 // clang-format on
 

@@ -18,7 +18,7 @@ inline bool all_below(instruction_set isa, float const* x, std::size_t n, std::u
   run_narrow(isa, [&] { worst = scan<max_abs>(x, n).key; });
   return worst < bits;
 }
-/// Factors from here on count as not finite: the sum of up to 1024 products with |p| <= 1 stays below 2^122.
+/// Factors from 2^112 on count as not finite: the sum of up to 1024 products with |p| <= 1 stays below 2^122.
 inline constexpr std::uint32_t factor_limit_bits = (127u + 112u) << 23;
 inline constexpr std::uint32_t most_factor_rank = 1024;
 
@@ -107,25 +107,38 @@ struct factor_layout {
   }
 };
 
+/// The largest magnitudes of two factors.
+struct factor_sizes {
+  double p = 0, q = 0;
+
+  /// Neither factor is large, where all of P lie in -1..1; or no sum of `rank` products.
+  [[nodiscard]] bool small_beside_unit() const { return q < 0x1p112; }
+  [[nodiscard]] bool small_products(std::size_t rank) const { return p * q * static_cast<double>(rank) < 0x1p122; }
+};
+
 /// Writes u [rank][rows] and b [rank][cols] as the carrier's factors. The entry of largest magnitude of each column of P,
-/// of equals the first, becomes positive. False: a factor is too large or not finite, and the carrier half written.
-inline bool write_factors(instruction_set isa, matrix_shape const& shape, std::size_t rank, double const* u,
-                          double const* b, float* carrier) {
+/// of equals the first, becomes positive.
+inline factor_sizes write_factors(matrix_shape const& shape, std::size_t rank, double const* u, double const* b,
+                                  float* carrier) {
+  auto const narrow = [](double x) { return std::abs(x) < 0x1p127 ? static_cast<float>(x) : canonical_nan(); };
   float *const p = carrier, *const q = p + shape.rows * rank;
+  factor_sizes sizes;
   for (std::size_t k = 0; k < rank; ++k) {
     float largest = 0;
     for (std::size_t i = 0; i < shape.rows; ++i) {
-      float const x = p[i * rank + k] = static_cast<float>(u[k * shape.rows + i]);
+      float const x = narrow(u[k * shape.rows + i]);
       if (std::abs(x) > std::abs(largest)) largest = x;
+      sizes.p = std::max(sizes.p, std::abs(u[k * shape.rows + i]));
     }
     double const sign = largest < 0 ? -1 : 1;
-    for (std::size_t i = 0; i < shape.rows; ++i) p[i * rank + k] = static_cast<float>(sign * u[k * shape.rows + i]);
+    for (std::size_t i = 0; i < shape.rows; ++i) p[i * rank + k] = narrow(sign * u[k * shape.rows + i]);
     for (std::size_t j = 0; j < shape.cols; ++j) {
       double const x = sign * b[k * shape.cols + j];
-      q[k * shape.cols + j] = std::abs(x) < 0x1p120 ? static_cast<float>(x) : canonical_nan();
+      q[k * shape.cols + j] = narrow(x);
+      sizes.q = std::max(sizes.q, std::abs(x));
     }
   }
-  return all_below(isa, q, shape.cols * rank, factor_limit_bits);
+  return sizes;
 }
 
 }  // namespace detail

@@ -28,6 +28,37 @@ struct slim_matrix {
     for (std::size_t i = 0; i < rows; ++i)
       for (std::size_t j = 0; j < cols; ++j) at(i, j) = i * cols + j < n ? static_cast<double>(x[i * cols + j]) : 0.0;
   }
+  /// out [count][rows] = v [count][cols] A^T.
+  void onto_rows(host_exec const& ex, instruction_set isa, double const* v, std::size_t count, double* out) const {
+    turned() ? across_lines(ex, isa, v, count, out) : along_lines(ex, isa, v, count, out);
+  }
+  /// out [count][cols] = u [count][rows] A.
+  void onto_cols(host_exec const& ex, instruction_set isa, double const* u, std::size_t count, double* out) const {
+    turned() ? along_lines(ex, isa, u, count, out) : across_lines(ex, isa, u, count, out);
+  }
+
+ private:
+  /// out [count][longer]: v [count][shorter] times each line.
+  void along_lines(host_exec const& ex, instruction_set isa, double const* v, std::size_t count, double* out) const {
+    std::size_t const s = shorter(), m = longer();
+    parallel_ranges(ex, m, s * count, [&](std::size_t begin, std::size_t end) {
+      run_narrow(isa, [&] {
+        for (std::size_t l = begin; l < end; ++l)
+          for (std::size_t k = 0; k < count; ++k) out[k * m + l] = inner_product(v + k * s, line(l), s);
+      });
+    });
+  }
+  /// out [count][shorter]: the sum of the lines, times v [count][longer].
+  void across_lines(host_exec const& ex, instruction_set isa, double const* v, std::size_t count, double* out) const {
+    std::size_t const s = shorter(), m = longer();
+    parallel_ranges(ex, count, m * s, [&](std::size_t begin, std::size_t end) {
+      run_narrow(isa, [&] {
+        std::fill(out + begin * s, out + end * s, 0.0);
+        for (std::size_t l = 0; l < m; ++l)
+          for (std::size_t k = begin; k < end; ++k) add_multiple(out + k * s, v[k * m + l], line(l), s);
+      });
+    });
+  }
 };
 
 /// Left singular vectors u [rank][rows], rank <= min(rows, cols), the largest singular values first. They are
@@ -52,37 +83,15 @@ struct leading_vectors {
     if (matrix.turned()) {
       std::copy(gram, gram + rank * s, u);
     } else {
-      along_lines(gram, rank, u);
+      matrix.onto_rows(ex, isa, gram, rank, u);
       run_narrow(isa, [&] { orthonormalise_lines(u, rank, matrix.rows); });
     }
     return squares;
   }
   /// b [rank][cols] = u A.
-  void coordinates(double const* u, std::size_t rank, double* b) const {
-    if (matrix.turned()) return along_lines(u, rank, b);
-    std::size_t const s = matrix.shorter();
-    parallel_ranges(ex, rank, matrix.longer() * s, [&](std::size_t begin, std::size_t end) {
-      run_narrow(isa, [&] {
-        for (std::size_t k = begin; k < end; ++k) {
-          std::fill(b + k * s, b + (k + 1) * s, 0.0);
-          for (std::size_t l = 0; l < matrix.longer(); ++l)
-            add_multiple(b + k * s, u[k * matrix.longer() + l], matrix.line(l), s);
-        }
-      });
-    });
-  }
+  void coordinates(double const* u, std::size_t rank, double* b) const { matrix.onto_cols(ex, isa, u, rank, b); }
 
  private:
-  /// out [rank][longer] = v [rank][shorter] times each line.
-  void along_lines(double const* v, std::size_t rank, double* out) const {
-    std::size_t const s = matrix.shorter(), m = matrix.longer();
-    parallel_ranges(ex, m, s * rank, [&](std::size_t begin, std::size_t end) {
-      run_narrow(isa, [&] {
-        for (std::size_t l = begin; l < end; ++l)
-          for (std::size_t k = 0; k < rank; ++k) out[k * m + l] = inner_product(v + k * s, matrix.line(l), s);
-      });
-    });
-  }
   /// The sum of the products of each line with itself, in tiles of its lower half.
   void fill_gram(double* gram) const {
     constexpr std::size_t tile = 32;

@@ -37,6 +37,7 @@ CCOMP_BEGIN
 ///              product with M that is not finite. In tensors sent as they are, only the value itself is lost
 /// Throws:      invalid_argument: rank is 0, above 1024, or with given rows above min(rows, cols); power_iterations is
 ///              above 64, or oversampling above 1024
+/// Device:      none: it runs on the host only
 /// Source:      Halko, Martinsson, Tropp, "Finding structure with randomness", SIAM Review 53(2), 2011
 struct randomized_svd {
   static constexpr std::string_view name = "randomized_svd";
@@ -148,7 +149,7 @@ struct randomized_svd {
             u[r * shape.rows + i] =
                 detail::add(u[r * shape.rows + i], detail::mul(turn[r * k + c], static_cast<double>(p[i * k + c])));
     });
-    return detail::write_factors(isa, shape, rank, u, b, carrier);
+    return detail::write_factors(shape, rank, u, b, carrier).small_beside_unit();
   }
   /// y [cols][rows] of x [rows][cols].
   static void transpose(float const* x, std::size_t rows, std::size_t cols, float* y) {

@@ -30,6 +30,7 @@ CCOMP_BEGIN
 /// NaN, Inf:    make the whole tensor NaN. So does a factor of 2^112 or more, because the product could overflow. In
 ///              tensors sent as they are, only the value itself is lost
 /// Throws:      invalid_argument: rank is 0, above 1024, or with given rows above min(rows, cols)
+/// Device:      none: it runs on the host only
 /// Source:      Eckart, Young, "The approximation of one matrix by another of lower rank", Psychometrika 1, 1936
 struct svd {
   static constexpr std::string_view name = "svd";
@@ -79,7 +80,7 @@ struct svd {
       left.matrix.fill(in.data(), n);
       left.find(rank, u, memory);
       left.coordinates(u, rank, b);
-      good = detail::write_factors(isa, shape, rank, u, b, carrier.data());
+      good = detail::write_factors(shape, rank, u, b, carrier.data()).small_beside_unit();
     }
     if (!good) std::fill(carrier.begin(), carrier.end(), detail::canonical_nan());
     return carrier.size();
