@@ -142,6 +142,12 @@ inline constexpr std::array joining_stages{
     joining_row{.name = "als", .kind = family::low_rank, .summary = "thin factors of a matrix, by alternating least squares with a penalty",
         .needs = "<ccomp/low_rank/als.hpp>",
         .examples = {"als(4)", "als(rank=2, rows=64, iterations=3)"}},
+    joining_row{.name = "tucker", .kind = family::low_rank, .summary = "a small core and one factor per side of a tensor",
+        .needs = "<ccomp/low_rank/tucker.hpp>",
+        .examples = {"tucker(shape=10x10x10, ranks=4x4x4)", "tucker(shape=64x64x3x3, ranks=16x16x3x3)|cast<bfloat16>"}},
+    joining_row{.name = "tensor_train", .kind = family::low_rank, .summary = "a chain of small tensors, one per side of a tensor",
+        .needs = "<ccomp/low_rank/tensor_train.hpp>",
+        .examples = {"tensor_train(shape=10x10x10, ranks=4x4)", "tensor_train(shape=64x64x3x3, ranks=32x9x3)|cast<bfloat16>"}},
 };
 // clang-format on
 

@@ -1,8 +1,7 @@
 #pragma once
 /// Opt-in: not part of ccomp.hpp.
 
-#include <ccomp/low_rank/factor_layout.hpp>
-#include <ccomp/low_rank/leading_vectors.hpp>
+#include <ccomp/low_rank/double_factors.hpp>
 #include <ccomp/low_rank/random_start.hpp>
 #include <ccomp/text/stage_entry.hpp>
 
@@ -74,8 +73,7 @@ struct als {
   [[nodiscard]] std::size_t scratch_bytes(std::size_t n) const {
     if (layout().is_dense(n)) return 0;
     auto const m = layout().shape_of(n);
-    return detail::scratch::bytes_for<double>(m.rows * m.cols) + detail::scratch::bytes_for<double>(rank * m.rows) +
-           detail::scratch::bytes_for<double>(rank * m.cols) +
+    return detail::scratch::bytes_for<double>(m.rows * m.cols) + detail::double_factors::scratch_bytes(rank, m) +
            detail::scratch::bytes_for<double>(std::size_t{rank} * rank) + detail::scratch::bytes_for<float>(m.cols);
   }
   /// See the guarantee: nothing is promised but that the error does not grow.
@@ -105,8 +103,8 @@ struct als {
             pass_options const& at) const {
     auto const shape = layout().shape_of(in.size());
     detail::slim_matrix const m{memory.take<double>(shape.rows * shape.cols), shape.rows, shape.cols};
-    auto* const left = memory.take<double>(rank * shape.rows);  // its columns, one after another
-    auto* const right = memory.take<double>(rank * shape.cols);
+    detail::double_factors const found(rank, shape, memory);
+    double *const left = found.u, *const right = found.b;  // the columns of L, one after another; the rows of R
     auto* const normal = memory.take<double>(std::size_t{rank} * rank);
     auto* const drawn = memory.take<float>(shape.cols);
     m.fill(in.data(), in.size());
@@ -137,7 +135,9 @@ struct als {
         solve(normal, right, shape.cols);
       });
     }
-    return detail::write_factors(shape, rank, left, right, carrier).small_products(rank);
+    if (!(found.largest_u() * found.largest_b() * rank < 0x1p122)) return false;
+    found.write(carrier);
+    return true;
   }
   /// Cholesky's factor, the lower triangle, of x x^T + penalty I for x [rank][length].
   [[gnu::always_inline]] void decompose(double const* x, std::size_t length, double penalty, double* factor) const {

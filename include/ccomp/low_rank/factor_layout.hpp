@@ -107,39 +107,5 @@ struct factor_layout {
   }
 };
 
-/// The largest magnitudes of two factors.
-struct factor_sizes {
-  double p = 0, q = 0;
-
-  /// Neither factor is large, where all of P lie in -1..1; or no sum of `rank` products.
-  [[nodiscard]] bool small_beside_unit() const { return q < 0x1p112; }
-  [[nodiscard]] bool small_products(std::size_t rank) const { return p * q * static_cast<double>(rank) < 0x1p122; }
-};
-
-/// Writes u [rank][rows] and b [rank][cols] as the carrier's factors. The entry of largest magnitude of each column of P,
-/// of equals the first, becomes positive.
-inline factor_sizes write_factors(matrix_shape const& shape, std::size_t rank, double const* u, double const* b,
-                                  float* carrier) {
-  auto const narrow = [](double x) { return std::abs(x) < 0x1p127 ? static_cast<float>(x) : canonical_nan(); };
-  float *const p = carrier, *const q = p + shape.rows * rank;
-  factor_sizes sizes;
-  for (std::size_t k = 0; k < rank; ++k) {
-    float largest = 0;
-    for (std::size_t i = 0; i < shape.rows; ++i) {
-      float const x = narrow(u[k * shape.rows + i]);
-      if (std::abs(x) > std::abs(largest)) largest = x;
-      sizes.p = std::max(sizes.p, std::abs(u[k * shape.rows + i]));
-    }
-    double const sign = largest < 0 ? -1 : 1;
-    for (std::size_t i = 0; i < shape.rows; ++i) p[i * rank + k] = narrow(sign * u[k * shape.rows + i]);
-    for (std::size_t j = 0; j < shape.cols; ++j) {
-      double const x = sign * b[k * shape.cols + j];
-      q[k * shape.cols + j] = narrow(x);
-      sizes.q = std::max(sizes.q, std::abs(x));
-    }
-  }
-  return sizes;
-}
-
 }  // namespace detail
 CCOMP_END

@@ -8,6 +8,8 @@
 #include <ccomp/engine/host/parallel.hpp>
 #include <ccomp/low_rank/symmetric_eigen.hpp>
 
+#include <cmath>
+
 CCOMP_BEGIN
 namespace detail {
 
@@ -159,6 +161,22 @@ struct leading_vectors {
     return detail::sqrt(inner_product(line, line, length));
   }
 };
+
+/// The entry of largest magnitude of each line of u [count][rows], of equals (as floats) the first, becomes positive; with
+/// it, the line of b [count][cols] changes its sign.
+inline void fix_signs(std::size_t count, double* u, std::size_t rows, double* b, std::size_t cols) {
+  for (std::size_t k = 0; k < count; ++k) {
+    double* const line = u + k * rows;
+    float largest = 0;
+    for (std::size_t i = 0; i < rows; ++i)
+      if (auto const x = static_cast<float>(line[i]); std::abs(x) > std::abs(largest)) largest = x;
+    if (largest >= 0) continue;
+    for (std::size_t i = 0; i < rows; ++i) line[i] = -line[i];
+    for (std::size_t j = 0; j < cols; ++j) b[k * cols + j] = -b[k * cols + j];
+  }
+}
+/// A float next to x; NaN, if x is not finite or nearly too large for one.
+inline float narrowed(double x) { return std::abs(x) < 0x1p127 ? static_cast<float>(x) : canonical_nan(); }
 
 }  // namespace detail
 CCOMP_END

@@ -1,8 +1,7 @@
 #pragma once
 /// Opt-in: needs Eigen (link ccomp::eigen); not part of ccomp.hpp.
 
-#include <ccomp/low_rank/factor_layout.hpp>
-#include <ccomp/low_rank/leading_vectors.hpp>
+#include <ccomp/low_rank/double_factors.hpp>
 #include <ccomp/low_rank/orthonormal.hpp>
 #include <ccomp/low_rank/random_start.hpp>
 #include <ccomp/text/stage_entry.hpp>
@@ -79,8 +78,8 @@ struct randomized_svd {
     std::size_t const k = drawn(m);
     return detail::scratch::bytes_for<float>(m.rows * k) + 2 * detail::scratch::bytes_for<float>(m.cols * k) +
            detail::scratch::bytes_for<float>(m.cols * k * m.bands()) + detail::scratch::bytes_for<double>(m.cols * k) +
-           detail::scratch::bytes_for<double>(rank * k) + detail::scratch::bytes_for<double>(rank * m.rows) +
-           detail::scratch::bytes_for<double>(rank * m.cols) + detail::leading_vectors::scratch_bytes(k, m.cols);
+           detail::scratch::bytes_for<double>(rank * k) + detail::double_factors::scratch_bytes(rank, m) +
+           detail::leading_vectors::scratch_bytes(k, m.cols);
   }
   /// Nothing is promised of a matrix without structure but that the error does not grow.
   [[nodiscard]] double contraction(std::size_t n) const { return layout().is_dense(n) ? 1 : 0; }
@@ -121,8 +120,7 @@ struct randomized_svd {
     auto* const partial = memory.take<float>(passes.q_size() * shape.bands());
     auto* const lines = memory.take<double>(passes.q_size());
     auto* const turn = memory.take<double>(rank * k);
-    auto* const u = memory.take<double>(rank * shape.rows);
-    auto* const b = memory.take<double>(rank * shape.cols);
+    detail::double_factors const found(rank, shape, memory);
 
     detail::random_start{isa, seed, at, shape.cols}.draw_all(k, q);
     for (std::uint32_t iteration = 0;; ++iteration) {
@@ -140,16 +138,19 @@ struct randomized_svd {
     detail::leading_vectors const left{ex, isa, {lines, k, shape.cols}};
     left.matrix.fill(q, passes.q_size());
     left.find(rank, turn, memory);
-    left.coordinates(turn, rank, b);
+    left.coordinates(turn, rank, found.b);
     detail::run_narrow(isa, [&] {
-      std::fill(u, u + rank * shape.rows, 0.0);
-      for (std::size_t i = 0; i < shape.rows; ++i)
-        for (std::size_t r = 0; r < rank; ++r)
+      for (std::size_t r = 0; r < rank; ++r)
+        for (std::size_t i = 0; i < shape.rows; ++i) {
+          double sum = 0;
           for (std::size_t c = 0; c < k; ++c)
-            u[r * shape.rows + i] =
-                detail::add(u[r * shape.rows + i], detail::mul(turn[r * k + c], static_cast<double>(p[i * k + c])));
+            sum = detail::add(sum, detail::mul(turn[r * k + c], static_cast<double>(p[i * k + c])));
+          found.u[r * shape.rows + i] = sum;
+        }
     });
-    return detail::write_factors(shape, rank, u, b, carrier).small_beside_unit();
+    if (!(found.largest_b() < detail::factor_limit)) return false;
+    found.write(carrier);
+    return true;
   }
   /// y [cols][rows] of x [rows][cols].
   static void transpose(float const* x, std::size_t rows, std::size_t cols, float* y) {

@@ -1,8 +1,7 @@
 #pragma once
 /// Opt-in: not part of ccomp.hpp.
 
-#include <ccomp/low_rank/factor_layout.hpp>
-#include <ccomp/low_rank/leading_vectors.hpp>
+#include <ccomp/low_rank/double_factors.hpp>
 #include <ccomp/text/stage_entry.hpp>
 
 CCOMP_BEGIN
@@ -54,8 +53,8 @@ struct svd {
   [[nodiscard]] std::size_t scratch_bytes(std::size_t n) const {
     if (layout().is_dense(n)) return 0;
     auto const m = layout().shape_of(n);
-    return detail::scratch::bytes_for<double>(m.rows * m.cols) + detail::scratch::bytes_for<double>(rank * m.rows) +
-           detail::scratch::bytes_for<double>(rank * m.cols) + detail::leading_vectors::scratch_bytes(m.rows, m.cols);
+    return detail::scratch::bytes_for<double>(m.rows * m.cols) + detail::double_factors::scratch_bytes(rank, m) +
+           detail::leading_vectors::scratch_bytes(m.rows, m.cols);
   }
   [[nodiscard]] double contraction(std::size_t n) const {
     if (layout().is_dense(n)) return 1;
@@ -71,16 +70,16 @@ struct svd {
     auto const shape = layout().shape_of(n);
     detail::scratch memory(scratch);
     auto* const values = memory.take<double>(shape.rows * shape.cols);
-    auto* const u = memory.take<double>(rank * shape.rows);
-    auto* const b = memory.take<double>(rank * shape.cols);
+    detail::double_factors const found(rank, shape, memory);
     instruction_set const isa = detail::resolve_isa(ex);
     bool good = detail::all_below(isa, in.data(), n, detail::inf_bits);
     if (good) {
       detail::leading_vectors const left{ex, isa, {values, shape.rows, shape.cols}};
       left.matrix.fill(in.data(), n);
-      left.find(rank, u, memory);
-      left.coordinates(u, rank, b);
-      good = detail::write_factors(shape, rank, u, b, carrier.data()).small_beside_unit();
+      left.find(rank, found.u, memory);
+      left.coordinates(found.u, rank, found.b);
+      good = found.largest_b() < detail::factor_limit;
+      if (good) found.write(carrier.data());
     }
     if (!good) std::fill(carrier.begin(), carrier.end(), detail::canonical_nan());
     return carrier.size();
