@@ -1,10 +1,12 @@
 // PowerSGD with feedback on a square matrix, and what one writes without fused passes: M = x + r; P = M Q; the columns
 // of P made orthonormal; Q = M^T P; out = P Q^T; r = M - out. Products by Eigen, with as many threads.
+// And randomized_svd beside the products with M that it needs.
 #if __has_include(<Eigen/Core>)
 #include "suite/timed.hpp"
 
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/low_rank/power_sgd.hpp>
+#include <ccomp/low_rank/randomized_svd.hpp>
 
 #include <Eigen/Core>
 
@@ -67,6 +69,72 @@ int const registered_low_rank = [] {
             }
             state.counters["against_eigen"] = compare::median(theirs) / compare::median(ours);
             state.counters["ratio"] = static_cast<double>(side) / (2 * rank);
+          });
+  return 0;
+}();
+
+/// The products of randomized_svd with the default settings, by the passes that it uses and by Eigen.
+struct needed_products {
+  static constexpr std::size_t vectors = rank + 8, products = 2;  // of each kind
+
+  needed_products(std::span<float const> x, std::size_t side, int threads)
+      : m{ccomp::detail::view(x)},
+        passes(ccomp::host_exec{.threads = threads}, {x.size(), side, side}, vectors),
+        start(passes.q_size(), 0.01f),
+        p(passes.p_size()),
+        q(passes.q_size()),
+        partial(passes.q_size() * passes.shape.bands()),
+        eigen_m(x.data(), static_cast<Eigen::Index>(side), static_cast<Eigen::Index>(side)),
+        eigen_start(Eigen::MatrixXf::Random(eigen_m.cols(), vectors)) {}
+
+  void own() {
+    for (std::size_t i = 0; i < products; ++i) {
+      passes.project(m, start.data(), p.data());
+      passes.back_project(m, p.data(), q.data(), partial.data());
+    }
+  }
+  void eigen() {
+    for (std::size_t i = 0; i < products; ++i) {
+      eigen_p.noalias() = eigen_m * eigen_start;
+      eigen_q.noalias() = eigen_m.transpose() * eigen_p;
+    }
+  }
+
+  ccomp::detail::matrix_source m;
+  ccomp::detail::low_rank_passes passes;
+  std::vector<float> start, p, q, partial;
+  Eigen::Map<matrix const> eigen_m;
+  Eigen::MatrixXf eigen_start, eigen_q;
+  matrix eigen_p;
+};
+
+int const registered_randomized_svd = [] {
+  for (std::size_t const side : {std::size_t{1024}, std::size_t{4096}})
+    for (int const threads : {1, 2})
+      add("encode/randomized_svd(" + std::to_string(rank) + ")/gradient/" + std::to_string(side) + 'x' +
+              std::to_string(side) + "/threads:" + std::to_string(threads),
+          side * side, [=](benchmark::State& state) {
+            auto const x = values(kind::gradient, side * side);
+            ccomp::host_exec const ex{.threads = threads};
+            ccomp::workspace ws{ex};
+            ccomp::randomized_svd const c{.rank = rank, .rows = side};
+            std::size_t const bytes = ccomp::payload_bytes(c, x.size());
+            std::vector<std::byte> memory(bytes + 64);
+            auto* const aligned = memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64);
+            auto const encode = [&] { ccomp::encode(ex, c, x, std::span(aligned, bytes), ws, {.at = 1}); };
+            Eigen::setNbThreads(threads);
+            needed_products products(x, side, threads);
+            std::vector<double> whole, own, eigen;
+            time_against_memory(state, x, threads, encode);
+            products.eigen();
+            for (int i = 0; i < 9; ++i) {
+              whole.push_back(seconds_of(encode));
+              own.push_back(seconds_of([&] { products.own(); }));
+              eigen.push_back(seconds_of([&] { products.eigen(); }));
+            }
+            // How many times as long as the products alone: at most 1.5 is wanted.
+            state.counters["over_products"] = compare::median(whole) / compare::median(own);
+            state.counters["over_eigens_products"] = compare::median(whole) / compare::median(eigen);
           });
   return 0;
 }();

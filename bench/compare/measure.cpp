@@ -10,9 +10,14 @@
 #include <utility>
 #include <vector>
 
-// A component of its own, since it needs Eigen.
+// Opt-in; two of them need Eigen.
+#include <ccomp/low_rank/als.hpp>
+#include <ccomp/low_rank/svd.hpp>
+#include <ccomp/low_rank/tensor_train.hpp>
+#include <ccomp/low_rank/tucker.hpp>
 #if __has_include(<Eigen/Core>) && __has_include(<ccomp/low_rank/power_sgd.hpp>)
 #include <ccomp/low_rank/power_sgd.hpp>
+#include <ccomp/low_rank/randomized_svd.hpp>
 #endif
 
 #include "host_engine.hpp"

@@ -20,7 +20,7 @@ KINDS = {
     "sign": "signs",
     "transform": "transforms",
     "sparsifier": "sparsifiers",
-    "low_rank": "low rank (needs Eigen)",
+    "low_rank": "low rank (a header each)",
 }
 # Table -> the head of its columns, here and on the pages.
 BYTES = {

@@ -1,5 +1,6 @@
 #pragma once
-/// Everything but the components that need another library: low_rank/power_sgd.hpp (Eigen). CUDA joins under nvcc.
+/// Everything but low_rank/, whose headers a program includes one by one (two of them need Eigen), and the components that
+/// need another library. CUDA joins under nvcc.
 
 #include <ccomp/any_compressor.hpp>
 #include <ccomp/codec.hpp>

@@ -51,7 +51,7 @@ template <class... Variants> struct stage_row {
 };
 template <template <int> class Stage, int... Bits> using stage_widths = stage_row<Stage<Bits>...>;
 
-/// A stage whose header needs another library: it joins where a source of the program includes its header.
+/// A stage of low_rank/, some of which need another library: it joins where a source of the program includes its header.
 struct joining_row {
   std::string_view name;
   family kind;
@@ -145,6 +145,21 @@ inline constexpr std::array joining_stages{
     joining_row{.name = "power_sgd", .kind = family::low_rank, .summary = "thin factors of a matrix, by one power iteration",
         .needs = "<ccomp/low_rank/power_sgd.hpp>, which needs Eigen (CMake: link ccomp::eigen)",
         .compared = {"power_sgd(4)"}},
+    joining_row{.name = "svd", .kind = family::low_rank, .summary = "the best matrix of a rank, as thin factors; slow",
+        .needs = "<ccomp/low_rank/svd.hpp>",
+        .examples = {"svd(2)", "svd(rank=2, rows=64)", "svd(8)|cast<bfloat16>"}},
+    joining_row{.name = "randomized_svd", .kind = family::low_rank, .summary = "nearly the best matrix of a rank, from a few random vectors",
+        .needs = "<ccomp/low_rank/randomized_svd.hpp>, which needs Eigen (CMake: link ccomp::eigen)",
+        .examples = {"randomized_svd(4)", "randomized_svd(rank=2, rows=64)", "randomized_svd(8)|cast<bfloat16>"}},
+    joining_row{.name = "als", .kind = family::low_rank, .summary = "thin factors of a matrix, by alternating least squares with a penalty",
+        .needs = "<ccomp/low_rank/als.hpp>",
+        .examples = {"als(4)", "als(rank=2, rows=64, iterations=3)"}},
+    joining_row{.name = "tucker", .kind = family::low_rank, .summary = "a small core and one factor per side of a tensor",
+        .needs = "<ccomp/low_rank/tucker.hpp>",
+        .examples = {"tucker(shape=10x10x10, ranks=4x4x4)", "tucker(shape=64x64x3x3, ranks=16x16x3x3)|cast<bfloat16>"}},
+    joining_row{.name = "tensor_train", .kind = family::low_rank, .summary = "a chain of small tensors, one per side of a tensor",
+        .needs = "<ccomp/low_rank/tensor_train.hpp>",
+        .examples = {"tensor_train(shape=10x10x10, ranks=4x4)", "tensor_train(shape=64x64x3x3, ranks=32x9x3)|cast<bfloat16>"}},
 };
 // clang-format on
 

@@ -15,7 +15,8 @@ struct allreduce_options {
 };
 
 /// Linear compressors: in_flight, unless it would round where no residual can keep the error. Stages with their own
-/// rounds: those. Otherwise gather or two_shot, whichever sends fewer bytes.
+/// rounds: those. Stages that code the tensor as a whole (svd): gather. Otherwise gather or two_shot, whichever sends fewer
+/// bytes.
 struct automatic {
   static constexpr std::string_view name = "automatic";
 
@@ -37,7 +38,8 @@ struct fewest_bytes {
   template <class Engine> collective_report run(Engine& e) const;
 };
 template <class Engine> collective_report fewest_bytes::run(Engine& e) const {
-  return gather::slot_bytes(e) <= two_shot{}.slot_bytes(e) ? gather{}.run(e) : two_shot{}.run(e);
+  if (stays_whole(e.chain()) || gather::slot_bytes(e) <= two_shot{}.slot_bytes(e)) return gather{}.run(e);
+  return two_shot{}.run(e);
 }
 template <class Strategy, class C>
 using strategy_for =

@@ -11,6 +11,11 @@ namespace detail {
 /// The exponent of the smallest power of two that is not below x.
 inline int log2_ceil(std::size_t x) { return static_cast<int>(std::bit_width(x - 1)); }
 
+/// Whether a stage codes the tensor as a whole, as one matrix, say: chunks of it would be other matrices.
+inline bool stays_whole(program p) {
+  return std::ranges::any_of(p, [](stage_ref const& s) { return s.facts->whole; });
+}
+
 }  // namespace detail
 
 /// Rank r owns chunk r. It receives this chunk from all ranks, adds, encodes the sum, and sends it to all ranks.
@@ -19,6 +24,7 @@ inline int log2_ceil(std::size_t x) { return static_cast<int>(std::bit_width(x -
 ///           everything that W ranks kept
 /// Rounding: the compressor rounds twice; with error feedback, the second error is added to the residual of the chunk's
 ///           owner
+/// Throws:   invalid_argument if a stage codes the tensor as a whole (svd, tucker)
 /// Needs:    all_to_all, all_gather
 struct two_shot {
   static constexpr std::string_view name = "two_shot";
@@ -54,6 +60,10 @@ struct two_shot {
 };
 
 template <class Engine> collective_report two_shot::run(Engine& e) const {
+  detail::expects(!detail::stays_whole(e.chain()), [&] {
+    return detail::sentence("allreduce: two_shot cuts the tensor into chunks, and ", detail::text(e.chain()),
+                            " codes it as a whole; use gather or automatic");
+  });
   std::size_t const ranks = e.ranks(), me = e.rank();
   auto const sums = e.sum_chain(payloads_of_sums(e));
   std::size_t const slot = slot_of(e, e.chain()), sum_slot = slot_of(e, sums);

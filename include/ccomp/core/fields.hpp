@@ -56,6 +56,15 @@ inline std::uint64_t hash_bytes(std::string_view s, std::uint64_t h = 0xcbf29ce4
 template <class V> inline constexpr bool number_list = false;
 template <class T, std::size_t N> inline constexpr bool number_list<std::array<T, N>> = true;
 
+/// A type of settings with a text of its own: `bool read(std::string_view)`, `std::string print() const`, and `wanted`, what a
+/// refused text should have been.
+template <class V>
+concept has_own_text = requires(V& v, V const& c, std::string_view text) {
+  { v.read(text) } -> std::same_as<bool>;
+  { c.print() } -> std::same_as<std::string>;
+  { V::wanted } -> std::convertible_to<std::string_view>;
+};
+
 /// Where text sets a value: the stage and the name of the setting.
 struct setting_place {
   std::string_view stage, key;
@@ -93,6 +102,8 @@ template <class V> [[CCOMP_SMALL]] void parse_value(V& out, std::string_view tex
       unread.remove_prefix(cut == unread.npos ? unread.size() : cut + 1);
     }
     if (i < out.size()) at.refuse(text, sentence(out.size(), " numbers with / between them, or none"));
+  } else if constexpr (has_own_text<V>) {
+    if (!out.read(text)) at.refuse(text, V::wanted);
   } else {
     bool ok = read_number(text, out);
     if constexpr (std::floating_point<V>) ok = ok && std::isfinite(out);
@@ -117,6 +128,8 @@ template <class V> [[CCOMP_SMALL]] std::string print_value(V const& v) {
     std::string text;
     for (auto const& each : v) text += (text.empty() ? "" : "/") + print_value(each);
     return text;
+  } else if constexpr (has_own_text<V>) {
+    return v.print();
   } else {
     std::array<char, 40> buffer{};
     auto const end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), v).ptr;
@@ -127,6 +140,8 @@ template <class V> [[CCOMP_SMALL]] std::string print_value(V const& v) {
 template <class V> void hash_value(std::uint64_t& h, V const& v) {
   if constexpr (number_list<V>)
     for (auto const& each : v) hash_value(h, each);
+  else if constexpr (has_own_text<V>)
+    h = hash64(h, hash_bytes(v.print()));
   else if constexpr (std::floating_point<V>)
     h = hash64(h, std::bit_cast<std::uint64_t>(static_cast<double>(v)));
   else

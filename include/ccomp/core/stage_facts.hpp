@@ -45,6 +45,7 @@ using stage_state = std::vector<float>;
 struct stage_facts {
   bool linear = false;
   bool rounds = false;  // brings its own rounds of communication
+  bool whole = false;   // what it makes of a tensor, it would not make of the tensor's chunks
   stage_description const* description = nullptr;
   void (*validate)(void const* stage) = nullptr;
   transform_facts const* transform = nullptr;
@@ -104,6 +105,8 @@ concept has_carrier_count =
     requires(S const& s, std::span<std::byte const> side, std::size_t n) { s.carrier_count(side, n); };
 template <class S>
 concept carries_floats = requires { requires S::carries_floats; };
+template <class S>
+concept codes_whole = requires { requires S::whole; };
 template <class S>
 concept has_overflow = requires(std::span<std::byte const> side) {
   { S::overflow(side) } -> std::convertible_to<std::size_t>;
@@ -170,6 +173,7 @@ template <class S> constexpr stage_facts make_stage_facts() {
   stage_facts f;
   f.linear = linear<S>;
   f.rounds = has_reduce<S>;
+  f.whole = codes_whole<S>;
   f.description = &description_of<S>;
   f.validate = [](void const* s) { validate_stage(as<S>(s)); };
   f.contracts = [](void const* s, std::size_t n) {

@@ -132,7 +132,7 @@ template <> struct device_protocol<power_sgd> {
     auto* const copy = memory.take<float>(padded);
     device_iteration const iteration(ex, ws, shape, s.rank, memory);
     block_call const tiles = tile_call(call, comm.size());
-    auto const start = iteration.start(s.seed, power_sgd::start_unit(shape.cols), call.at);
+    auto const start = iteration.start(s.seed, detail::random_start::unit(shape.cols), call.at);
 
     auto const* m = static_cast<float const*>(call.in.data);
     bool const as_it_is = call.in.type == element_type::float32 && !call.residual && call.transforms.count == 0;
@@ -209,7 +209,7 @@ template <> struct device_stage<power_sgd> {
                             detail::device_random const& at) {
     std::uint64_t const q_size = shape.cols * s.rank, all = s.factors(shape);
     float* const q = p + shape.rows * s.rank;
-    iteration.draw(iteration.start(s.seed, power_sgd::start_unit(shape.cols), at), drawn);
+    iteration.draw(iteration.start(s.seed, detail::random_start::unit(shape.cols), at), drawn);
     iteration.project(m, drawn, p);
     iteration.orthonormal_columns(p);
     iteration.back_project(m, p, q);

@@ -3,8 +3,9 @@
 
 #include <ccomp/core/communicator.hpp>
 #include <ccomp/core/scratch.hpp>
-#include <ccomp/low_rank/factors.hpp>
+#include <ccomp/low_rank/factor_layout.hpp>
 #include <ccomp/low_rank/orthonormal.hpp>
+#include <ccomp/low_rank/random_start.hpp>
 #include <ccomp/text/stage_entry.hpp>
 
 #include <cmath>
@@ -55,13 +56,10 @@ struct power_sgd {
     return std::tuple{field{"rank", &power_sgd::rank}, field{"rows", &power_sgd::rows},
                       field{"seed", &power_sgd::seed}};
   }
-  void validate() const {
-    detail::expects(rank >= 1 && rank <= 1024,
-                    [&] { return detail::sentence("power_sgd: rank must lie in 1..1024, got ", rank); });
-  }
+  void validate() const { detail::factor_layout::expect_rank_setting(name, rank); }
 
   [[nodiscard]] std::size_t side_bytes(std::size_t) const { return 0; }
-  [[nodiscard]] std::size_t carrier_size(std::size_t n) const { return is_dense(n) ? n : factors(shape_of(n)); }
+  [[nodiscard]] std::size_t carrier_size(std::size_t n) const { return layout().carrier_size(n); }
   [[nodiscard]] std::size_t scratch_bytes(std::size_t n) const {
     return is_dense(n) ? 0 : start_bytes(shape_of(n)) + partial_bytes(shape_of(n));
   }
@@ -70,61 +68,31 @@ struct power_sgd {
 
   std::size_t encode(host_exec const& ex, std::span<float const> in, std::span<std::byte>, std::span<float> carrier,
                      std::span<std::byte> scratch, pass_options const& at) const {
-    if (is_dense(in.size())) {
-      if (!in.empty()) std::memcpy(carrier.data(), in.data(), in.size_bytes());
-      return in.size();
-    }
+    if (layout().copy_dense(in.size(), in.data(), carrier.data())) return in.size();
     auto const passes = passes_of(ex, in.size());
     detail::scratch memory(scratch);
     auto* const start = memory.take<float>(passes.q_size());
     auto* const partial = memory.take<float>(passes.q_size() * passes.shape.bands());
     float *const p = carrier.data(), *const q = p + passes.p_size();
     detail::matrix_source const m{detail::view(in)};
-    draw_start(passes, at, start);
+    start_of(passes, at).draw_all(rank, start);
     passes.project(m, start, p);
-    bool good = all_below(passes.isa, p, passes.p_size(), detail::inf_bits);
+    bool good = detail::all_below(passes.isa, p, passes.p_size(), detail::inf_bits);
     if (good) {
       detail::orthonormalise(p, passes.shape.rows, rank);
       passes.back_project(m, p, q, partial);
-      good = all_below(passes.isa, q, passes.q_size(), limit_bits);
+      good = detail::all_below(passes.isa, q, passes.q_size(), limit_bits);
     }
     if (!good) std::fill(carrier.begin(), carrier.end(), detail::canonical_nan());
     return carrier.size();
   }
   void decode(host_exec const& ex, std::span<std::byte const>, std::span<float const> carrier, std::span<float> out,
               std::span<std::byte>, pass_options const&) const {
-    if (is_dense(out.size())) {
-      if (!out.empty()) std::memcpy(out.data(), carrier.data(), out.size_bytes());
-      return;
-    }
-    auto const passes = passes_of(ex, out.size());
-    float const *const p = carrier.data(), *const q = p + passes.p_size();
-    bool const good = all_below(passes.isa, p, carrier.size(), detail::inf_bits);
-    for_tiles(passes, [&](std::size_t first, std::size_t n) {
-      if (good)
-        passes.expand(p, q, first, n, out.data() + first);
-      else
-        detail::fill_nan(out.data() + first, n);
-    });
+    layout().decode(ex, carrier, out);
   }
-  /// out += sign * decoded; factors that are not finite make `out` NaN, and take nothing away.
   void accumulate(host_exec const& ex, std::span<std::byte const>, std::span<float const> carrier, std::span<float> out,
                   float sign, pass_options const&) const {
-    if (is_dense(out.size())) {
-      for (std::size_t i = 0; i < out.size(); ++i)
-        out[i] = detail::canonical(detail::add_signed(out[i], sign, carrier[i]));
-      return;
-    }
-    auto const passes = passes_of(ex, out.size());
-    float const *const p = carrier.data(), *const q = p + passes.p_size();
-    bool const good = all_below(passes.isa, p, carrier.size(), detail::inf_bits);
-    if (!good && sign < 0) return;
-    for_tiles(passes, [&](std::size_t first, std::size_t n) {
-      if (good)
-        passes.expand_onto(p, q, first, n, sign, out.data() + first);
-      else
-        detail::fill_nan(out.data() + first, n);
-    });
+    layout().accumulate(ex, carrier, out, sign);
   }
 
   /// The warm start: what `reduce` begins its next iteration from.
@@ -132,7 +100,7 @@ struct power_sgd {
     if (is_dense(n)) return {};
     auto const passes = passes_of({.threads = 1}, n);
     detail::stage_state state(passes.q_size());
-    draw_start(passes, {}, state.data());
+    start_of(passes, {}).draw_all(rank, state.data());
     return state;
   }
   [[nodiscard]] std::size_t reduce_scratch_bytes(detail::reduce_shape const& shape) const {
@@ -151,23 +119,12 @@ struct power_sgd {
   friend struct detail::device_protocol<power_sgd>;
   friend struct device_stage<power_sgd>;
 
-  // Factors from here on count as not finite: the sum of up to 1024 products with |p| <= 1 stays below 2^122.
-  static constexpr std::uint32_t limit_bits = (127u + 112u) << 23;
+  static constexpr std::uint32_t limit_bits = detail::factor_limit_bits;
 
-  [[nodiscard]] detail::matrix_shape shape_of(std::size_t n) const {
-    if (n == 0) return {};
-    std::size_t cols = 0;
-    if (rows == 0) {
-      cols = static_cast<std::size_t>(std::sqrt(static_cast<double>(n)));
-      while (cols * cols < n) ++cols;
-      cols = detail::round_up(cols, detail::lane_count);
-    } else {
-      cols = (n - 1) / rows + 1;
-    }
-    return {n, detail::ceil_div(n, cols), cols};
-  }
-  [[nodiscard]] std::size_t factors(detail::matrix_shape const& m) const { return rank * (m.rows + m.cols); }
-  [[nodiscard]] bool is_dense(std::size_t n) const { return factors(shape_of(n)) >= n; }
+  [[nodiscard]] detail::factor_layout layout() const { return {rank, rows}; }
+  [[nodiscard]] detail::matrix_shape shape_of(std::size_t n) const { return layout().shape_of(n); }
+  [[nodiscard]] std::size_t factors(detail::matrix_shape const& m) const { return layout().factors(m); }
+  [[nodiscard]] bool is_dense(std::size_t n) const { return layout().is_dense(n); }
   [[nodiscard]] std::size_t start_bytes(detail::matrix_shape const& m) const {
     return detail::scratch::bytes_for<float>(m.cols * rank);
   }
@@ -175,42 +132,10 @@ struct power_sgd {
     return detail::scratch::bytes_for<float>(m.cols * rank * m.bands());
   }
   [[nodiscard]] detail::low_rank_passes passes_of(host_exec const& ex, std::size_t n) const {
-    return {ex, shape_of(n), rank};
+    return layout().passes_of(ex, n);
   }
-  template <class F> static void for_tiles(detail::low_rank_passes const& passes, F const& f) {
-    std::size_t const n = passes.shape.n;
-    detail::parallel_ranges(passes.ex, detail::ceil_div(n, detail::tile_values), detail::tile_values,
-                            [&](std::size_t begin, std::size_t end) {
-                              std::size_t const first = begin * detail::tile_values;
-                              f(first, std::min(n, end * detail::tile_values) - first);
-                            });
-  }
-
-  static bool all_below(instruction_set isa, float const* x, std::size_t n, std::uint32_t bits) {
-    std::uint32_t worst = 0;
-    detail::run_narrow(isa, [&] { worst = detail::scan<max_abs>(x, n).key; });
-    return worst < bits;
-  }
-
-  /// What a random 31-bit number is multiplied by, so that a column of them has a length of about 1.
-  static float start_unit(std::size_t cols) {
-    return static_cast<float>(std::sqrt(3.0 / static_cast<double>(cols)) / 2147483648.0);
-  }
-  /// Column k of a random Q; all ranks draw the same.
-  void draw_column(detail::low_rank_passes const& passes, pass_options const& at, std::size_t k, float* column) const {
-    random_stream const stream({seed, at.at}, at.tensor, shared_rank, detail::random_phase(detail::use_start));
-    std::size_t const cols = passes.shape.cols, counters = detail::ceil_div(cols, std::size_t{4});
-    float const unit = start_unit(cols);
-    std::uint32_t words[256];
-    for (std::size_t c = 0; c < counters; c += 64) {
-      std::size_t const count = std::min<std::size_t>(64, counters - c), first = 4 * c;
-      detail::fill_random_words(passes.isa, stream, k * counters + c, words, count);
-      for (std::size_t i = 0; i < std::min(4 * count, cols - first); ++i)
-        column[first + i] = detail::mul(static_cast<float>(static_cast<std::int32_t>(words[i])), unit);
-    }
-  }
-  void draw_start(detail::low_rank_passes const& passes, pass_options const& at, float* q) const {
-    for (std::size_t k = 0; k < rank; ++k) draw_column(passes, at, k, q + k * passes.shape.cols);
+  [[nodiscard]] detail::random_start start_of(detail::low_rank_passes const& passes, pass_options const& at) const {
+    return {passes.isa, seed, at, passes.shape.cols};
   }
   /// Only directions count: columns of unit length keep M Q in range at any scale of M.
   void keep_start(detail::low_rank_passes const& passes, pass_options const& at, float const* q, float* state) const {
@@ -224,7 +149,7 @@ struct power_sgd {
         for (std::size_t j = 0; j < cols; ++j)
           to[j] = static_cast<float>(static_cast<double>(from[j]) / std::sqrt(squares));
       else
-        draw_column(passes, at, k, to);
+        start_of(passes, at).draw(k, to);
     }
   }
 
@@ -293,21 +218,21 @@ inline std::size_t power_sgd::reduce_factors(host_exec const& ex, communicator_r
   if (!call.state.empty())
     std::memcpy(start, call.state.data(), q_size * sizeof(float));
   else
-    draw_start(passes, call.at, start);
+    start_of(passes, call.at).draw_all(rank, start);
 
   passes.project(m, start, p);
   comm.all_reduce(ex, p, p_size, wire_type::float32, wire_op::sum);
   std::size_t sent = detail::all_reduce_bytes(p_size * sizeof(float), comm.size());
   // Whatever was not finite on any rank has reached P on every rank: all see it, and all stop here.
-  bool good = all_below(passes.isa, p, p_size, detail::inf_bits);
+  bool good = detail::all_below(passes.isa, p, p_size, detail::inf_bits);
   if (good) {
     detail::orthonormalise(p, passes.shape.rows, rank);
     passes.back_project(m, p, own, partial);
     std::memcpy(total, own, q_size * sizeof(float));
-    if (!all_below(passes.isa, own, q_size, limit_bits)) total[0] = detail::canonical_nan();
+    if (!detail::all_below(passes.isa, own, q_size, limit_bits)) total[0] = detail::canonical_nan();
     comm.all_reduce(ex, total, q_size, wire_type::float32, wire_op::sum);
     sent += detail::all_reduce_bytes(q_size * sizeof(float), comm.size());
-    good = all_below(passes.isa, total, q_size, limit_bits);
+    good = detail::all_below(passes.isa, total, q_size, limit_bits);
   }
   if (good) {
     if (!call.state.empty()) keep_start(passes, call.at, total, call.state.data());

@@ -4,6 +4,7 @@
 #include <ccomp/testing/compressor_check.hpp>
 #include <ccomp/text/stage_entry.hpp>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
@@ -19,6 +20,10 @@ struct stage_options {
   /// Which values it sends, if the stage's type does not tell: a sparsifier that does not draw counts as one that keeps the
   /// largest, and NaN and Inf are the largest.
   std::optional<sends> sent{};
+  /// A non-finite value may spoil so many values; 0: as the stage's type tells.
+  std::size_t spread = 0;
+  /// The numbers of values to test with, for a stage that does not take every number; empty: the usual ones, 0 to 458773.
+  std::vector<std::size_t> sizes{};
   /// Damaged payloads per type and size.
   std::size_t damaged = 400;
   /// Steps over which the average error of a stage that draws is taken; its mean is taken over fifty times as many.
@@ -27,10 +32,11 @@ struct stage_options {
 
 namespace detail {
 
-/// The bytes of a thousand values, and what they decode to.
-inline std::pair<std::vector<std::byte>, std::vector<float>> sample_of(ccomp::detail::stage_ref const& s) {
+/// The bytes of n values, and what they decode to.
+inline std::pair<std::vector<std::byte>, std::vector<float>> sample_of(ccomp::detail::stage_ref const& s,
+                                                                       std::size_t n) {
   some_stages const c{{&s, 1}};
-  auto const x = gaussian_values(1000, 63);
+  auto const x = gaussian_values(n, 63);
   payload_buffer payload(payload_bytes(c, x.size()));
   workspace<host_exec> ws{{1}};
   auto const bytes = payload.bytes().first(encode(host_exec{1}, c, x, payload, ws, {.at = 1}));
@@ -40,7 +46,7 @@ inline std::pair<std::vector<std::byte>, std::vector<float>> sample_of(ccomp::de
 }
 
 /// A copy that text brought back has the same fingerprint, and does the same.
-template <class S> std::string text_fault(S const& s) {
+template <class S> std::string text_fault(S const& s, std::size_t n = 1000) {
   std::string text = ccomp::detail::stage_type_text<S>();
   auto const settings = ccomp::detail::settings_text(ccomp::detail::erased_fields_of<S>, &s);
   if (!settings.empty()) text += '(' + settings + ')';
@@ -55,8 +61,8 @@ template <class S> std::string text_fault(S const& s) {
     if constexpr (requires { S::argument(); })
       if (parts[0].argument != S::argument())
         return ccomp::detail::sentence("its template argument is not read back: ", text);
-    if (sample_of({again.object.get(), again.facts, again.host}) !=
-        sample_of({&s, &ccomp::detail::facts_of<S>(), &ccomp::detail::host_ops_of<S>()}))
+    if (sample_of({again.object.get(), again.facts, again.host}, n) !=
+        sample_of({&s, &ccomp::detail::facts_of<S>(), &ccomp::detail::host_ops_of<S>()}, n))
       return ccomp::detail::sentence(
           "its text brings back a stage that codes otherwise; is a setting missing in fields()? ", text);
   } catch (invalid_argument const& e) {
@@ -107,19 +113,24 @@ template <stage S> std::vector<std::string> check_stage(S const& s, stage_option
   auto claims = detail::claims_in_force(stages, own);
   if (options.reach >= 0) claims.reach = options.reach;
   if (options.sent) claims.sent = *options.sent;
+  if (options.spread > 0) claims.spread = options.spread;
+  claims.sizes = options.sizes;
   detail::compressor_check check(stages, claims);
   check.run([&] {
-    if (auto fault = detail::text_fault(s); !fault.empty()) check.fault(fault);
+    if (auto fault = detail::text_fault(s, options.sizes.empty() ? 1000 : std::ranges::max(options.sizes));
+        !fault.empty())
+      check.fault(fault);
   });
+  bool const usual = options.sizes.empty();
   auto const each_type = [&]<class T>(std::type_identity<T>) {
     check.run([&] { check.template finite<T>(); });
     check.run([&] { check.template spoilt<T>(); });
     std::vector<host_exec> execs;
     for (auto const isa : instruction_sets()) execs.push_back({1, isa});
-    for (std::size_t const n : {std::size_t{33}, std::size_t{257}, std::size_t{8191}})
+    for (std::size_t const n : usual ? std::vector<std::size_t>{33, 257, 8191} : options.sizes)
       check.run([&] { check.template same_bits<T>(n, execs); });
     for (auto& ex : execs) ex.threads = 7;
-    check.run([&] { check.template same_bits<T>(7 * 65536 + 21, execs); });
+    if (usual) check.run([&] { check.template same_bits<T>(7 * 65536 + 21, execs); });
     check.run([&] { check.template draws_by_step<T>(); });
     if (stages[0].facts->linear) check.run([&] { check.template linear<T>(); });
     check.run([&] { check.template hostile<T>(options.damaged); });

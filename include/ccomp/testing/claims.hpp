@@ -31,6 +31,8 @@ struct compressor_claims {
   double bias = -1;
   /// The size of a payload depends on n only.
   bool exact_size = true;
+  /// The numbers of values that it is tested with; empty: any.
+  std::vector<std::size_t> sizes{};
 };
 
 namespace detail {

@@ -15,6 +15,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 CCOMP_BEGIN
@@ -42,8 +43,8 @@ template <class T> std::string type_name() { return std::string(element_name(ele
 /// Every check adds the faults that it finds, one sentence each.
 class compressor_check {
  public:
-  compressor_check(std::span<stage_ref const> stages, compressor_claims const& claims)
-      : c_{stages}, claims_(claims), text_(text(c_)) {}
+  compressor_check(std::span<stage_ref const> stages, compressor_claims claims)
+      : c_{stages}, claims_(std::move(claims)), text_(text(c_)) {}
 
   [[nodiscard]] std::vector<std::string> const& faults() const { return faults_; }
 
@@ -112,7 +113,7 @@ class compressor_check {
 
   /// The step, the tensor and the rank draw the bits, and nothing else does.
   template <class T> void draws_by_step() {
-    std::size_t const n = 3000;
+    std::size_t const n = size_or(3000);
     auto const x = narrowed<T>(gaussian_values(n, 51));
     at<T>("Gaussian", n);
     auto const bytes = encoded<T>(x, here);
@@ -130,7 +131,7 @@ class compressor_check {
 
   /// Damaged payloads are refused before anything is written, or decode within bounds.
   template <class T> void hostile(std::size_t rounds) {
-    for (std::size_t const n : {std::size_t{1}, std::size_t{300}, std::size_t{2500}}) {
+    for (std::size_t const n : sizes_or({1, 300, 2500})) {
       at<T>("a damaged payload", n);
       for (auto const& what : hostile_frame_faults<T>(c_, n, rounds)) expect(false, what);
     }
@@ -138,7 +139,8 @@ class compressor_check {
 
   /// On average over steps no more is left out than `claimed(n)`, an optional, says: |x - Q(x)|^2 <= (1 - claimed) |x|^2.
   template <class Claimed> void contraction(Claimed const& claimed, int steps) {
-    for (std::size_t const n : {1u, 2u, 17u, 100u, 1000u, 5000u}) {
+    for (std::size_t const n : sizes_or({1, 2, 17, 100, 1000, 5000})) {
+      if (n == 0) continue;
       std::optional<double> const least = claimed(n);
       if (!least) continue;
       for (auto const& x : {gaussian_values(n, 71), heavy_tailed_values(n, 72), std::vector<float>(n, 0.3f)}) {
@@ -167,7 +169,7 @@ class compressor_check {
 
   /// Payloads of two ranks, added as a communicator would, decode to the sum of what they decode to.
   template <class T> void linear() {
-    std::size_t const n = 3000;
+    std::size_t const n = size_or(3000);
     at<T>("", n);
     auto const x = narrowed<T>(gaussian_values(n, 81)), y = narrowed<T>(gaussian_values(n, 82));
     // Another rank must make a carrier that can be added: signs and places do not depend on the rank.
@@ -200,7 +202,7 @@ class compressor_check {
 
   /// The mean over many steps is the input.
   void unbiased(int steps) {
-    std::size_t const n = 160;
+    std::size_t const n = size_or(160);
     at<float>("mean of " + std::to_string(steps) + " steps", n);
     auto const x = gaussian_values(n, 91);
     std::vector<double> sum(n), squared(n);
@@ -264,7 +266,14 @@ class compressor_check {
     if (!holds && !enough()) expect(false, what + (": value " + std::to_string(i)));
   }
 
+  [[nodiscard]] std::vector<std::size_t> sizes_or(std::vector<std::size_t> const& usual) const {
+    return claims_.sizes.empty() ? usual : claims_.sizes;
+  }
+  [[nodiscard]] std::size_t size_or(std::size_t usual) const {
+    return claims_.sizes.empty() ? usual : std::ranges::max(claims_.sizes);
+  }
   [[nodiscard]] std::vector<std::size_t> sizes() const {
+    if (!claims_.sizes.empty()) return claims_.sizes;
     std::set<std::size_t> all{0, 1, 2, 31, 32, 33, 255, 257, 511, 513, 1023, 1025, 4095, 4097, 8193};
     std::size_t const block = std::clamp<std::size_t>(claims_.spread, 16, 4096);
     for (std::size_t const s : {block - 1, block, block + 1, 3 * block + 5}) all.insert(s);

@@ -52,7 +52,7 @@ template <class S> void add_entry(std::vector<stage_entry>& all, std::string_vie
   add_entry(all, description_of<S>, summary, &make_stage<S>);
 }
 
-/// Stages whose headers need a third-party library join when a source of the program includes them:
+/// Stages of low_rank/, some of which need a third-party library, join when a source of the program includes their header:
 ///   inline bool const power_sgd_joins = join_text([] { return entry_of<power_sgd>(); });
 /// Their summaries are in stage_list.hpp. Filled before main, and so before a registry is asked for the first time.
 inline std::vector<stage_entry (*)()>& joined_entries() {
