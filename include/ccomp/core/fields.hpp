@@ -57,7 +57,7 @@ template <class V> inline constexpr bool number_list = false;
 template <class T, std::size_t N> inline constexpr bool number_list<std::array<T, N>> = true;
 
 /// A type of settings with a text of its own: `bool read(std::string_view)`, `std::string print() const`, and `wanted`, what a
-/// refused text should have been.
+/// refused text should have been. `std::uint64_t fingerprint() const`, if the text does not say all.
 template <class V>
 concept has_own_text = requires(V& v, V const& c, std::string_view text) {
   { v.read(text) } -> std::same_as<bool>;
@@ -140,6 +140,8 @@ template <class V> [[CCOMP_SMALL]] std::string print_value(V const& v) {
 template <class V> void hash_value(std::uint64_t& h, V const& v) {
   if constexpr (number_list<V>)
     for (auto const& each : v) hash_value(h, each);
+  else if constexpr (requires { v.fingerprint(); })
+    h = hash64(h, v.fingerprint());
   else if constexpr (has_own_text<V>)
     h = hash64(h, hash_bytes(v.print()));
   else if constexpr (std::floating_point<V>)

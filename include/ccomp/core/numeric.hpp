@@ -80,6 +80,14 @@ CCOMP_HD inline double add(double a, double b) {
   CCOMP_NO_CONTRACTION return a + b;
 #endif
 }
+/// x - y z, rounded once.
+CCOMP_HD inline float fused_less(float x, float y, float z) {
+#if defined(__CUDA_ARCH__)
+  return __fmaf_rn(-y, z, x);
+#else
+  return __builtin_fmaf(-y, z, x);
+#endif
+}
 CCOMP_HD inline float div(float a, float b) {
 #if defined(__CUDA_ARCH__)
   return __fdiv_rn(a, b);

@@ -61,16 +61,15 @@ CCOMP_KERNEL __launch_bounds__(vector_threads) encode_e8_kernel(device_encode_ca
     }
   }
   double const squares = fold_team(add(sum[0], sum[1]), place.team, sums);
-  bool const finite = squares - squares == 0;
   std::uint64_t const size = place.block_begin >= call.n          ? 1
                              : call.n - place.block_begin < block ? call.n - place.block_begin
                                                                   : block;
-  float const scale = finite ? e8_scale(squares, size) : 0.0f, inverse = inverse_or_zero(scale, scale > 0);
+  float const scale = block_scale(squares, size), inverse = inverse_or_zero(scale, scale > 0);
   std::int32_t length = 0;
   CCOMP_UNROLL
   for (unsigned j = 0; j < e8_vectors; ++j) {
     CCOMP_UNROLL
-    for (int i = 0; i < e8_size; ++i) x[j][i] = finite ? mul(x[j][i], inverse) : 0.0f;
+    for (int i = 0; i < e8_size; ++i) x[j][i] = inverse > 0 ? mul(x[j][i], inverse) : 0.0f;
     nearest_e8(x[j], q[j]);
     if (is_e8_word(q[j]) == 0) word_inside(x[j], q[j]);
     sum[j] = 0;
@@ -87,7 +86,7 @@ CCOMP_KERNEL __launch_bounds__(vector_threads) encode_e8_kernel(device_encode_ca
   for (unsigned j = 0; j < e8_vectors; ++j)
     if (place.first(j) < call.n) codes[place.first(j) / e8_size] = static_cast<std::uint16_t>(e8_code(q[j]));
   if (place.member == 0 && place.block_begin < call.n)
-    call.carrier.mine()[place.block] = e8_gain(squares, scale, product, length);
+    call.carrier.mine()[place.block] = block_gain(squares, scale, product, length / 16.0);
 }
 
 /// A thread for each vector.

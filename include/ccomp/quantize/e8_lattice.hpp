@@ -2,8 +2,8 @@
 
 #include <ccomp/core/concepts.hpp>
 #include <ccomp/core/layout.hpp>
-#include <ccomp/engine/host/isa.hpp>
-#include <ccomp/engine/host/parallel.hpp>
+#include <ccomp/engine/host/vector_tile.hpp>
+#include <ccomp/quantize/block_gain.hpp>
 #include <ccomp/quantize/e8_point.hpp>
 
 #include <algorithm>
@@ -13,62 +13,24 @@
 CCOMP_BEGIN
 namespace detail {
 
-/// What the vectors of a block are divided by before their points are sought: the root of the mean square of its values,
-/// of which `squares` is the sum. 0: the block decodes to zero.
-CCOMP_HD inline float e8_scale(double squares, std::size_t n) {
-  double const mean = squares / static_cast<double>(n), rms = sqrt(mean);
-  float const scale = rms < 0x1.fffffep127 ? static_cast<float>(rms) : 0x1.fffffep127f;
-  return mean < 0x1p-236 ? 0.0f : scale;
-}
-/// The gain that leaves the block the least squared error, given the product of its vectors with their words and the
-/// squared length of the words, in quarters. NaN where the block is not finite.
-CCOMP_HD inline float e8_gain(double squares, float scale, double product, std::int32_t length) {
-  if (!(squares - squares == 0)) return canonical_nan();
-  double const gain = mul(mul(static_cast<double>(scale), product), 16.0) / static_cast<double>(length);
-  return gain > 0 ? static_cast<float>(gain < 0x1.fffffep127 ? gain : 0x1.fffffep127) : 0.0f;
-}
 /// A value of a word.
 CCOMP_HD inline float e8_value(std::int32_t quarters, float gain) {
   return canonical(saturating_mul(mul(0.25f, static_cast<float>(quarters)), gain));
 }
 
-/// The vectors of a tile side by side: number i of each, then number i + 1, so that loops over vectors vectorise.
-struct e8_tile {
-  static constexpr std::size_t vectors = tile_values / e8_size, group = 16;
-
-  float x[e8_size][vectors];
+/// The vectors of a tile with their words.
+struct e8_tile : vector_tile<e8_size> {
   std::int32_t word[e8_size][vectors];
   std::int32_t outside[vectors];  // numbers of vectors whose next point is no word
-  double sums[vectors];
   std::int32_t lengths[vectors];
+  static constexpr std::size_t lanes = 16;
 
-  /// Value i of the tile, for i < n; zeros behind.
-  [[gnu::always_inline]] void load(float const* from, std::size_t n) {
-    std::size_t const whole = n / e8_size, all = round_up(ceil_div(n, e8_size), group);
-    for (std::size_t v = 0; v < whole; ++v)
-      for (std::size_t i = 0; i < e8_size; ++i) x[i][v] = from[e8_size * v + i];
-    for (std::size_t v = whole; v < all; ++v)
-      for (std::size_t i = 0; i < e8_size; ++i) x[i][v] = e8_size * v + i < n ? from[e8_size * v + i] : 0.0f;
-  }
-  /// sums = the squared lengths of the vectors from `first` on.
-  [[gnu::always_inline]] void square(std::size_t first, std::size_t count) {
-    for (std::size_t v = first; v < first + count; ++v) sums[v] = 0;
-    for (std::size_t i = 0; i < e8_size; ++i)
-      for (std::size_t v = first; v < first + count; ++v) {
-        auto const d = static_cast<double>(x[i][v]);
-        sums[v] = detail::add(sums[v], mul(d, d));
-      }
-  }
-  [[gnu::always_inline]] void multiply(std::size_t first, std::size_t count, float factor) {
-    for (std::size_t i = 0; i < e8_size; ++i)
-      for (std::size_t v = first; v < first + count; ++v) x[i][v] = mul(x[i][v], factor);
-  }
-  /// The point next to each of `all` vectors, a multiple of `group`; returns how many of these are no words.
+  /// The point next to each of `all` vectors, a multiple of `lanes`; returns how many of these are no words.
   [[gnu::always_inline]] std::size_t find_nearest(std::size_t all) {
     std::size_t found = 0;
-    for (std::size_t first = 0; first < all; first += group) {
-      std::int32_t inside[group];
-      for (std::size_t l = 0; l < group; ++l) {
+    for (std::size_t first = 0; first < all; first += lanes) {
+      std::int32_t inside[lanes];
+      for (std::size_t l = 0; l < lanes; ++l) {
         e8_vector z;
         e8_quarters q;
         CCOMP_HOST_UNROLL(8)
@@ -78,7 +40,7 @@ struct e8_tile {
         CCOMP_HOST_UNROLL(8)
         for (int i = 0; i < e8_size; ++i) word[i][first + l] = q[i];
       }
-      for (std::size_t l = 0; l < group; ++l) {
+      for (std::size_t l = 0; l < lanes; ++l) {
         outside[found] = static_cast<std::int32_t>(first + l);
         found += inside[l] == 0;
       }
@@ -87,13 +49,13 @@ struct e8_tile {
   }
   /// Words for the first `found` vectors in `outside`.
   [[gnu::always_inline]] void bring_inside(std::size_t found) {
-    for (std::size_t first = 0; first < found; first += group) {
-      float z[e8_size][group] = {};
-      std::int32_t q[e8_size][group];
-      std::size_t const count = std::min(group, found - first);
+    for (std::size_t first = 0; first < found; first += lanes) {
+      float z[e8_size][lanes] = {};
+      std::int32_t q[e8_size][lanes];
+      std::size_t const count = std::min(lanes, found - first);
       for (std::size_t l = 0; l < count; ++l)
         for (std::size_t i = 0; i < e8_size; ++i) z[i][l] = x[i][outside[first + l]];
-      for (std::size_t l = 0; l < group; ++l) {
+      for (std::size_t l = 0; l < lanes; ++l) {
         e8_vector one;
         e8_quarters near;
         CCOMP_HOST_UNROLL(8)
@@ -117,23 +79,10 @@ struct e8_tile {
     for (std::size_t i = n; i < round_up(n, e8_size); ++i)
       lengths[i / e8_size] -= word[i % e8_size][i / e8_size] * word[i % e8_size][i / e8_size];
   }
-  /// A sum over the vectors of a block, by halves; vectors from `count` on count as zero.
-  [[gnu::always_inline]] double fold(std::size_t first, std::size_t count, std::size_t whole) {
-    for (std::size_t half = whole / 2; half > 0; half /= 2)
-      for (std::size_t v = 0; v < half; ++v)
-        if (half + v < count) sums[first + v] = detail::add(sums[first + v], sums[first + v + half]);
-    return sums[first];
-  }
   /// x = the values of the words.
   [[gnu::always_inline]] void fill_values(std::size_t first, std::size_t count, float gain) {
     for (std::size_t i = 0; i < e8_size; ++i)
       for (std::size_t v = first; v < first + count; ++v) x[i][v] = e8_value(word[i][v], gain);
-  }
-  [[gnu::always_inline]] void store(float* out, std::size_t n) const {
-    std::size_t const whole = n / e8_size;
-    for (std::size_t v = 0; v < whole; ++v)
-      for (std::size_t i = 0; i < e8_size; ++i) out[e8_size * v + i] = x[i][v];
-    for (std::size_t i = e8_size * whole; i < n; ++i) out[i] = x[i % e8_size][i / e8_size];
   }
   [[gnu::always_inline]] void write_codes(std::size_t all, std::uint16_t* codes) const {
     for (std::size_t v = 0; v < all; ++v) {
@@ -192,62 +141,46 @@ struct e8_lattice {
 
   std::size_t encode(host_exec const& ex, std::span<float const> in, std::span<std::byte> side,
                      std::span<float> carrier, std::span<std::byte>, pass_options const&) const {
-    for_tiles(ex, in.size(), [&](instruction_set isa, detail::e8_tile& tile, std::size_t first, std::size_t n) {
-      encode_tile(isa, tile, in.data() + first, n, carrier.data() + first / block,
-                  side.data() + 2 * first / detail::e8_size);
-    });
+    detail::for_vector_tiles<detail::e8_tile>(
+        ex, in.size(), [&](instruction_set isa, detail::e8_tile& tile, std::size_t first, std::size_t n) {
+          encode_tile(isa, tile, in.data() + first, n, carrier.data() + first / block, side.data() + first / 4);
+        });
     return carrier.size();
   }
   void decode(host_exec const& ex, std::span<std::byte const> side, std::span<float const> carrier,
               std::span<float> out, std::span<std::byte>, pass_options const&) const {
-    for_tiles(ex, out.size(), [&](instruction_set isa, detail::e8_tile& tile, std::size_t first, std::size_t n) {
-      decode_tile(isa, tile, side.data() + 2 * first / detail::e8_size, carrier.data() + first / block, n,
-                  out.data() + first);
-    });
+    detail::for_vector_tiles<detail::e8_tile>(
+        ex, out.size(), [&](instruction_set isa, detail::e8_tile& tile, std::size_t first, std::size_t n) {
+          decode_tile(isa, tile, side.data() + first / 4, carrier.data() + first / block, n, out.data() + first);
+        });
   }
   void accumulate(host_exec const& ex, std::span<std::byte const> side, std::span<float const> carrier,
                   std::span<float> out, float sign, pass_options const&) const {
-    for_tiles(ex, out.size(), [&](instruction_set isa, detail::e8_tile& tile, std::size_t first, std::size_t n) {
-      float values[detail::tile_values];
-      decode_tile(isa, tile, side.data() + 2 * first / detail::e8_size, carrier.data() + first / block, n, values);
-      float* const to = out.data() + first;
-      detail::run_narrow(isa, [&] {
-        for (std::size_t i = 0; i < n; ++i) to[i] = detail::canonical(detail::add_signed(to[i], sign, values[i]));
-      });
-    });
+    detail::for_vector_tiles<detail::e8_tile>(
+        ex, out.size(), [&](instruction_set isa, detail::e8_tile& tile, std::size_t first, std::size_t n) {
+          float values[detail::tile_values];
+          decode_tile(isa, tile, side.data() + first / 4, carrier.data() + first / block, n, values);
+          detail::accumulate_tile(isa, values, n, sign, out.data() + first);
+        });
   }
 
  private:
-  template <class F> static void for_tiles(host_exec const& ex, std::size_t n, F const& f) {
-    instruction_set const isa = detail::resolve_isa(ex);
-    detail::parallel_ranges(ex, detail::ceil_div(n, detail::tile_values), detail::tile_values,
-                            [&](std::size_t begin, std::size_t end) {
-                              detail::e8_tile tile;
-                              for (std::size_t t = begin; t < end; ++t) {
-                                std::size_t const first = t * detail::tile_values;
-                                f(isa, tile, first, std::min(detail::tile_values, n - first));
-                              }
-                            });
-  }
   void encode_tile(instruction_set isa, detail::e8_tile& tile, float const* x, std::size_t n, float* gains,
                    std::byte* side) const {
     using detail::e8_size, detail::e8_tile;
-    std::size_t const count = detail::ceil_div(n, e8_size), all = detail::round_up(count, e8_tile::group);
+    std::size_t const count = e8_tile::count_of(n), all = e8_tile::padded(count);
     std::size_t const whole = block / e8_size, blocks = detail::ceil_div(count, whole);
     double squares[detail::tile_values / 16];
     float scales[detail::tile_values / 16];
     std::uint16_t codes[e8_tile::vectors];
     detail::run(isa, [&] {
       tile.load(x, n);
-      tile.square(0, all);
+      tile.square(count);
       for (std::size_t b = 0; b < blocks; ++b) {
-        std::size_t const first = b * whole, vectors = std::min(whole, all - first);
-        squares[b] = tile.fold(first, std::min(whole, count - first), whole);
-        bool const finite = squares[b] - squares[b] == 0;
-        scales[b] = finite ? detail::e8_scale(squares[b], std::min<std::size_t>(block, n - b * block)) : 0.0f;
+        std::size_t const first = b * whole, vectors = std::min(whole, count - first);
+        squares[b] = tile.fold(first, vectors, whole);
+        scales[b] = detail::block_scale(squares[b], std::min<std::size_t>(block, n - b * block));
         tile.multiply(first, vectors, detail::inverse_or_zero(scales[b], scales[b] > 0));
-        for (std::size_t i = 0; i < e8_size && !finite; ++i)
-          for (std::size_t v = first; v < first + vectors; ++v) tile.x[i][v] = 0;
       }
       std::size_t const outside = tile.find_nearest(all);
       tile.bring_inside(outside);
@@ -255,9 +188,9 @@ struct e8_lattice {
       tile.compare(all, n);
       for (std::size_t b = 0; b < blocks; ++b) {
         std::size_t const first = b * whole, vectors = std::min(whole, count - first);
-        std::int32_t length = 0;
+        std::int32_t length = 0;  // in quarters
         for (std::size_t v = first; v < first + vectors; ++v) length += tile.lengths[v];
-        gains[b] = detail::e8_gain(squares[b], scales[b], tile.fold(first, vectors, whole), length);
+        gains[b] = detail::block_gain(squares[b], scales[b], tile.fold(first, vectors, whole), length / 16.0);
       }
     });
     std::memcpy(side, codes, 2 * count);
@@ -265,7 +198,7 @@ struct e8_lattice {
   void decode_tile(instruction_set isa, detail::e8_tile& tile, std::byte const* side, float const* gains, std::size_t n,
                    float* out) const {
     using detail::e8_size, detail::e8_tile;
-    std::size_t const count = detail::ceil_div(n, e8_size), all = detail::round_up(count, e8_tile::group);
+    std::size_t const count = e8_tile::count_of(n), all = e8_tile::padded(count);
     std::uint16_t codes[e8_tile::vectors];
     std::memcpy(codes, side, 2 * count);
     std::fill(codes + count, codes + all, std::uint16_t{0});

@@ -28,10 +28,14 @@ template <class V, class T> [[gnu::always_inline]] inline void store_vector(V co
   std::memcpy(to, &from, sizeof from);
 }
 
-// multiply_low_halves: the products of the low halves of 64-bit lanes. widen_halves, narrow_to_halves: half precision to
+// fused_less: x - y z, rounded once. multiply_low_halves: the products of the low halves of 64-bit lanes. widen_halves, narrow_to_halves: half precision to
 // float and back, to the nearest even; a NaN stays one, and what is too large becomes Inf. stream_vector: a store past the
 // caches, to an aligned place.
 #if defined(__clang__)  // finds them; and takes no such assembly in functions without the target
+template <class V> [[gnu::always_inline]] inline void fused_less(V& x, V const& y, V const& z) {
+#pragma clang fp contract(on)
+  x = x - y * z;
+}
 template <class V> [[gnu::always_inline]] inline void multiply_low_halves(V const& a, V const& b, V& product) {
   product = (a & 0xffffffffu) * (b & 0xffffffffu);
 }
@@ -50,6 +54,9 @@ template <class V> [[gnu::always_inline]] inline void stream_vector(V const& x, 
   __builtin_nontemporal_store(x, reinterpret_cast<V*>(to));
 }
 #else
+template <class V> [[gnu::always_inline]] inline void fused_less(V& x, V const& y, V const& z) {
+  asm("vfnmadd231ps {%2, %1, %0|%0, %1, %2}" : "+v"(x) : "v"(y), "v"(z));
+}
 template <class V> [[gnu::always_inline]] inline void multiply_low_halves(V const& a, V const& b, V& product) {
   asm("vpmuludq {%2, %1, %0|%0, %1, %2}" : "=v"(product) : "v"(a), "v"(b));
 }
