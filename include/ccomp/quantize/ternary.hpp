@@ -32,9 +32,7 @@ struct ternary {
     return std::tuple{field{"block", &ternary::block}, field{"clip", &ternary::clip}, field{"seed", &ternary::seed}};
   }
   void validate() const { detail::expect_clip(name, clip); }
-  template <class F> void specialise(F const& f) const {
-    f(detail::clipped_pieces<rounding::stochastic>{{{1, 2}}, clip});
-  }
+  template <class F> void specialise(F const& f) const { f(detail::clipped_pieces{{1, 2}, true, clip}); }
   /// A value may change by the whole scale, so the residual of error feedback could grow without bound.
   [[nodiscard]] bool contracts() const { return false; }
   [[nodiscard]] bool is_unbiased() const { return clip == 0; }

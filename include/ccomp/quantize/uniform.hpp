@@ -29,43 +29,54 @@ struct symmetric_codes {
     return mul(static_cast<float>(static_cast<std::int32_t>(code) - bias), p.scale);
   }
   CCOMP_HD symmetric_codes decoder() const { return *this; }
+
+  /// The code without bias, in integers: 16 bits of fraction meet 16 random bits, and nothing can be contracted.
+  CCOMP_HD static std::int32_t drawn(float scaled, std::uint32_t random) {
+    return (static_cast<std::int32_t>(mul(scaled, 65536.0f)) + static_cast<std::int32_t>(random)) >> 16;
+  }
+  /// Of values that do not round to more than `levels`.
+  CCOMP_HD std::uint32_t nearest(float scaled) const {
+    return round_bits(scaled, bias) & static_cast<std::uint32_t>(2 * bias - 1);
+  }
 };
 template <rounding Round> struct symmetric_pieces : symmetric_codes {
   static constexpr bool stochastic = Round == rounding::stochastic;
 
   using statistic = max_abs;
+  /// Rounded up, so that nothing rounds to more than `levels`.
   CCOMP_HD parameters fit(max_abs m, std::size_t) const {
     return {m.key < tiny_bits ? 0.0f : scale_for(m.value(), static_cast<float>(levels))};
   }
   CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
-    return code_of(mul(x, inverse_or_zero(p.scale, p.scale > 0)), random);
-  }
-  CCOMP_HD std::uint32_t code_of(float scaled, std::uint32_t random) const {
-    if constexpr (stochastic) {  // in integers: 16 bits of fraction meet 16 random bits, and nothing can be contracted
-      auto const fine = static_cast<std::int32_t>(mul(scaled, 65536.0f)) + static_cast<std::int32_t>(random);
-      std::int32_t const c = fine >> 16;
+    float const scaled = mul(x, inverse_or_zero(p.scale, p.scale > 0));
+    if constexpr (stochastic) {
+      std::int32_t const c = drawn(scaled, random);
       return static_cast<std::uint32_t>((c < -levels ? -levels : c > levels ? levels : c) + bias);
-    } else {  // the scale was rounded up: nothing rounds to more than `levels`
-      return round_bits(scaled, bias) & static_cast<std::uint32_t>(2 * bias - 1);
+    } else {
+      return nearest(scaled);
     }
   }
 };
 
 /// Symmetric codes whose range may end below the block's maximum, at a multiple of its deviation; what lies beyond gets
-/// the last code. Where the range ends at the maximum, the codes are those of symmetric_pieces.
-template <rounding Round> struct clipped_pieces : symmetric_pieces<Round> {
-  using statistic = both<max_abs, sum_squares>;
-  using parameters = symmetric_codes::parameters;
+/// the last code. Where the range ends at the maximum, the codes are those of symmetric_pieces. The rounding is told at
+/// run time: nvcc takes a fifth longer for each set of pieces.
+struct clipped_pieces : symmetric_codes {
+  static constexpr bool stochastic = true;
+  bool at_random;
   float clip;
+
+  using statistic = both<max_abs, sum_squares>;
   CCOMP_HD parameters fit(statistic s, std::size_t n) const {
     float const top = s.first.value();
     auto const sigma = static_cast<float>(sqrt(s.second.sum[0] / static_cast<double>(n)));
     float const bound = mul(sigma, clip), limit = clip > 0 && bound < top ? bound : top;
-    return {float_bits(limit) < tiny_bits ? 0.0f : scale_for(limit, static_cast<float>(this->levels))};
+    return {float_bits(limit) < tiny_bits ? 0.0f : scale_for(limit, static_cast<float>(levels))};
   }
   CCOMP_HD std::uint32_t code(float x, parameters p, std::uint32_t random) const {
-    float const scaled = mul(x, inverse_or_zero(p.scale, p.scale > 0)), end = static_cast<float>(this->levels);
-    return this->code_of(scaled < -end ? -end : scaled > end ? end : scaled, random);
+    float const scaled = mul(x, inverse_or_zero(p.scale, p.scale > 0)), end = static_cast<float>(levels);
+    float const clipped = scaled < -end ? -end : scaled > end ? end : scaled;
+    return at_random ? static_cast<std::uint32_t>(drawn(clipped, random) + bias) : nearest(clipped);
   }
 };
 
@@ -183,8 +194,7 @@ template <int Bits> struct uniform_quantize {
   template <class F> void specialise(F const& f) const {
     constexpr std::int32_t steps = (1 << Bits) - 1, bias = 1 << (Bits - 1);
     if (clip > 0)
-      round == rounding::nearest ? f(detail::clipped_pieces<rounding::nearest>{{{bias - 1, bias}}, clip})
-                                 : f(detail::clipped_pieces<rounding::stochastic>{{{bias - 1, bias}}, clip});
+      f(detail::clipped_pieces{{bias - 1, bias}, round == rounding::stochastic, clip});
     else if (range == code_range::symmetric)
       round == rounding::nearest ? f(detail::symmetric_pieces<rounding::nearest>{{bias - 1, bias}})
                                  : f(detail::symmetric_pieces<rounding::stochastic>{{bias - 1, bias}});

@@ -32,11 +32,13 @@ double share_within(std::vector<float> const& x, std::size_t block, double clip)
 // distribution). The clip is rounded up by at most 1 %; the quantile of 2^18 values has a standard error of at most 0.5 %.
 TEST_CASE("fit_percentile: quantiles of Gaussian values") {
   auto const x = support::gaussian_values(1 << 18, 61, 1e-4);
-  std::pair<double, double> const known[] = {{0.95, 1.95996}, {0.99, 2.57583}, {0.999, 3.29053}};
-  for (auto const& [share, quantile] : known) {
-    CAPTURE(share);
-    double const clip = clip_in(fit_percentile(host_exec{}, x, "uniform_quantize<4>(block=4096)", share).text());
-    CHECK(clip == doctest::Approx(quantile).epsilon(0.025));
+  struct known {
+    double share, quantile;
+  };
+  for (known const want : {known{0.95, 1.95996}, known{0.99, 2.57583}, known{0.999, 3.29053}}) {
+    CAPTURE(want.share);
+    double const clip = clip_in(fit_percentile(host_exec{}, x, "uniform_quantize<4>(block=4096)", want.share).text());
+    CHECK(clip == doctest::Approx(want.quantile).epsilon(0.025));
   }
 }
 

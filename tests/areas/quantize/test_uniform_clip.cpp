@@ -126,12 +126,12 @@ TEST_CASE("clip: scales end at the smaller of maximum and clip sigma, and no err
 TEST_CASE("clip: beyond maximum / sigma it changes no byte") {
   auto const same = []<int Bits>(std::integral_constant<int, Bits>) {
     for (auto const round : {rounding::nearest, rounding::stochastic})
-      for (auto const& [name, x] : support::finite_cases(2100)) {
+      for (auto const& each : support::finite_cases(2100)) {
         CAPTURE(Bits);
-        CAPTURE(name);
+        CAPTURE(each.name);
         // No value of a block of 512 exceeds sqrt(512) sigma.
-        CHECK(encoded(uniform_quantize<Bits>{.round = round, .clip = 23}, x, {.at = 3}) ==
-              encoded(uniform_quantize<Bits>{.round = round}, x, {.at = 3}));
+        CHECK(encoded(uniform_quantize<Bits>{.round = round, .clip = 23}, each.values, {.at = 3}) ==
+              encoded(uniform_quantize<Bits>{.round = round}, each.values, {.at = 3}));
       }
   };
   [&]<int... B>(std::integer_sequence<int, B...>) {
