@@ -5,6 +5,7 @@
 #define CCOMP_COMPILED_SOURCE
 
 #include <ccomp/ccomp.hpp>
+#include <ccomp/fit.hpp>
 
 CCOMP_BEGIN
 namespace detail {

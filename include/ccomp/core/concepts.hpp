@@ -65,8 +65,15 @@ template <class S, class F> void with_pieces(S const& s, F const& f) {
     f(s);
 }
 
-/// The pieces draw random bits.
+/// The pieces may draw random bits.
 template <class S> constexpr bool needs_random = requires { requires S::stochastic; };
+/// They do: sets that serve both roundings say so when they run.
+template <class S> [[gnu::always_inline]] CCOMP_HD inline bool draws_random([[maybe_unused]] S const& pieces) {
+  if constexpr (requires { pieces.at_random; })
+    return pieces.at_random;
+  else
+    return needs_random<S>;
+}
 
 template <class S>
 concept has_block = requires(S const& s) {

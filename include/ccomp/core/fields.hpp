@@ -29,8 +29,14 @@ template <class Stage, class Value> struct field {
   using pointer = Value Stage::*;  // named: nvcc would hand the member's declaration on with parentheses
   std::string_view name;
   pointer member;
+  bool added = false;  // see added_setting
 };
+/// Marks a setting that the stage did not have at first: `field{"clip", &uniform_quantize::clip, added_setting}`. It counts
+/// in the fingerprint only where it is not at its default, so that frames from before the setting can still be read. It
+/// stands behind all others, since text may give settings by position.
+inline constexpr bool added_setting = true;
 template <class Stage, class Value> field(char const*, Value Stage::*) -> field<Stage, Value>;
+template <class Stage, class Value> field(char const*, Value Stage::*, bool) -> field<Stage, Value>;
 
 /// An enumeration used as a setting lists its names in order: `constexpr auto setting_names(rounding) { return
 /// std::array{"nearest", "stochastic"}; }`.
@@ -169,6 +175,7 @@ struct erased_field {
   std::string_view name;
   void const* (*in)(void const* stage);
   value_ops const* value;
+  bool added;
 };
 using erased_fields = std::span<erased_field const>;
 
@@ -179,7 +186,7 @@ template <class Stage, class V> V value_type_of(field<Stage, V> const&);
 template <class Stage, std::size_t... I> constexpr auto make_erased_fields(std::index_sequence<I...>) {
   return std::array<erased_field, sizeof...(I)>{
       {{std::get<I>(Stage::fields()).name, &field_in<Stage, I>,
-        &value_ops_of<decltype(value_type_of(std::get<I>(Stage::fields())))>}...}};
+        &value_ops_of<decltype(value_type_of(std::get<I>(Stage::fields())))>, std::get<I>(Stage::fields()).added}...}};
 }
 template <class Stage>
 inline constexpr auto erased_fields_of =
@@ -247,7 +254,13 @@ template <class Stage> std::uint64_t stage_fingerprint(Stage const& stage) {
 }
 CCOMP_FUNCTION std::uint64_t fingerprint_of(stage_description const& d, void const* stage) {
   std::uint64_t h = hash_bytes(type_text(d));
-  for (auto const& f : d.fields) f.value->hash(h, f.in(stage));
+  for (auto const& f : d.fields) {
+    if (f.added) {
+      if (f.value->equal(f.in(stage), f.in(d.plain()))) continue;
+      h = hash_bytes(f.name, h);  // or one added setting could pass for another
+    }
+    f.value->hash(h, f.in(stage));
+  }
   return h;
 }
 #endif

@@ -89,7 +89,7 @@ inline constexpr quantizer_facts quantizer_facts_of = {
     },
     [](void const* s) {
       bool random = false;
-      with_pieces(as<S>(s), [&](auto const& q) { random = needs_random<std::remove_cvref_t<decltype(q)>>; });
+      with_pieces(as<S>(s), [&](auto const& q) { random = draws_random(q); });
       return random;
     },
     [](void const* s) -> std::uint64_t {

@@ -1,27 +1,9 @@
 #pragma once
 
-#include <ccomp/core/error.hpp>
 #include <ccomp/core/fields.hpp>
 #include <ccomp/quantize/uniform.hpp>
 
 CCOMP_BEGIN
-
-namespace detail {
-
-/// -1, 0 and 1 times a scale that may lie below the block's maximum; the clamp of the codes is the clipping. (max|x| is
-/// at most sqrt(4096) sigma, so that no code overflows before it for any clip that `validate` lets pass.)
-struct ternary_pieces : symmetric_pieces<rounding::stochastic> {
-  using statistic = both<max_abs, sum_squares>;
-  float clip;
-  CCOMP_HD parameters fit(statistic s, std::size_t n) const {
-    float const top = s.first.value();
-    auto const sigma = static_cast<float>(sqrt(s.second.sum[0] / static_cast<double>(n)));
-    float const bound = mul(sigma, clip), limit = clip > 0 && bound < top ? bound : top;
-    return {float_bits(limit) < tiny_bits ? 0.0f : scale_for(limit, 1.0f)};
-  }
-};
-
-}  // namespace detail
 
 /// Rounds each value at random to -s, 0 or s of its block, after clipping to a multiple of the block's deviation.
 ///
@@ -49,12 +31,8 @@ struct ternary {
   static constexpr auto fields() {
     return std::tuple{field{"block", &ternary::block}, field{"clip", &ternary::clip}, field{"seed", &ternary::seed}};
   }
-  void validate() const {
-    detail::expects(clip == 0 || (clip >= 0.01f && clip <= 1e6f), [&] {
-      return detail::sentence("ternary: clip must be 0 (none) or from 0.01 to 1e6, got ", detail::print_value(clip));
-    });
-  }
-  template <class F> void specialise(F const& f) const { f(detail::ternary_pieces{{{1, 2}}, clip}); }
+  void validate() const { detail::expect_clip(name, clip); }
+  template <class F> void specialise(F const& f) const { f(detail::clipped_pieces{{1, 2}, true, clip}); }
   /// A value may change by the whole scale, so the residual of error feedback could grow without bound.
   [[nodiscard]] bool contracts() const { return false; }
   [[nodiscard]] bool is_unbiased() const { return clip == 0; }

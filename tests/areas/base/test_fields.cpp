@@ -41,6 +41,28 @@ struct bare_stage {
   static constexpr auto fields() { return std::tuple{}; }
 };
 
+// A stage before and after it got two more settings.
+struct young_stage {
+  static constexpr std::string_view name = "ageing";
+  std::uint32_t block = 512;
+  std::uint64_t seed = 0;
+  static constexpr auto fields() {
+    return std::tuple{ccomp::field{"block", &young_stage::block}, ccomp::field{"seed", &young_stage::seed}};
+  }
+};
+struct old_stage {
+  static constexpr std::string_view name = "ageing";
+  std::uint32_t block = 512;
+  std::uint64_t seed = 0;
+  float clip = 1, floor = 1;
+  static constexpr auto fields() {
+    using ccomp::field;
+    return std::tuple{field{"block", &old_stage::block}, field{"seed", &old_stage::seed},
+                      field{"clip", &old_stage::clip, ccomp::added_setting},
+                      field{"floor", &old_stage::floor, ccomp::added_setting}};
+  }
+};
+
 template <class V> V parse(std::string_view text) {
   V v{};
   ccomp::detail::parse_value(v, text, {"sample", "key"});
@@ -72,6 +94,15 @@ TEST_CASE("fields: a stage prints its name and the settings that differ from the
         "sample<8>(ratio=0.001, exact=true, kind=bitter)");
   CHECK(stage_text(sample_stage<8>{.limit = 0.1f, .seed = 18446744073709551615u, .offset = -3}) ==
         "sample<8>(limit=0.1, seed=18446744073709551615, offset=-3)");
+}
+
+TEST_CASE("fields: a setting that was added counts in the fingerprint where it is not at its default") {
+  CHECK(stage_fingerprint(old_stage{}) == stage_fingerprint(young_stage{}));
+  CHECK(stage_fingerprint(old_stage{.block = 16, .seed = 7}) == stage_fingerprint(young_stage{16, 7}));
+  CHECK(stage_fingerprint(old_stage{.clip = 2}) != stage_fingerprint(young_stage{}));
+  CHECK(stage_fingerprint(old_stage{.clip = 2}) != stage_fingerprint(old_stage{.clip = 3}));
+  CHECK(stage_fingerprint(old_stage{.clip = 2}) != stage_fingerprint(old_stage{.floor = 2}));
+  CHECK(stage_text(old_stage{.clip = 2}) == "ageing(clip=2)");
 }
 
 TEST_CASE("fields: values read back what was printed") {

@@ -77,14 +77,6 @@ template <std::size_t Bytes> struct alignas(8) shared_bytes {
   unsigned char bytes[Bytes];
 };
 
-/// Scalar pieces that round either way, told at run time, say whether they do it at random.
-template <class S> __device__ bool draws_random(S const& pieces) {
-  if constexpr (requires { pieces.at_random; })
-    return pieces.at_random;
-  else
-    return true;
-}
-
 /// Scalar pieces S on tiles of whole blocks. What only decodes has no statistic.
 template <class S, class Team> struct quantizer_coder {
   using parameters = typename S::parameters;

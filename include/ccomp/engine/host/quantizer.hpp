@@ -37,9 +37,10 @@ template <class S>
     std::memcpy(last, x + i, (n - i) * sizeof(float));
     pieces.code_batch(last, p, last_codes);
     std::memcpy(codes + i, last_codes, n - i);
+  } else if (needs_random<S> && draws_random(pieces)) {
+    for (std::size_t i = 0; i < n; ++i) codes[i] = static_cast<std::uint8_t>(pieces.code(x[i], p, random[i]));
   } else {
-    for (std::size_t i = 0; i < n; ++i)
-      codes[i] = static_cast<std::uint8_t>(pieces.code(x[i], p, needs_random<S> ? random[i] : 0u));
+    for (std::size_t i = 0; i < n; ++i) codes[i] = static_cast<std::uint8_t>(pieces.code(x[i], p, 0));
   }
 }
 template <class S>
