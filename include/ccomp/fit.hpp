@@ -7,3 +7,4 @@
 #include <ccomp/fit/measurement.hpp>
 #include <ccomp/fit/percentile.hpp>
 #include <ccomp/fit/samples.hpp>
+#include <ccomp/fit/train_codebook.hpp>

@@ -11,6 +11,7 @@ namespace detail {
 
 inline constexpr std::uint32_t nan_bits = 0x7fc00000u;
 inline constexpr std::uint32_t inf_bits = 0x7f800000u;
+inline constexpr float largest_float = 0x1.fffffep127f;
 
 CCOMP_HD constexpr std::uint32_t float_bits(float x) { return __builtin_bit_cast(std::uint32_t, x); }
 CCOMP_HD constexpr float bits_float(std::uint32_t u) { return __builtin_bit_cast(float, u); }

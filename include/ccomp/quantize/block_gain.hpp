@@ -14,7 +14,7 @@ namespace detail {
 CCOMP_HD inline float block_scale(double squares, std::size_t n) {
   double const mean = squares / static_cast<double>(n), rms = sqrt(mean);
   if (!(mean - mean == 0) || mean < 0x1p-236) return 0.0f;
-  return rms < 0x1.fffffep127 ? static_cast<float>(rms) : 0x1.fffffep127f;
+  return rms < largest_float ? static_cast<float>(rms) : largest_float;
 }
 /// The gain that leaves a block the least squared error: `product` of its divided vectors with their words, `length` of the
 /// words, squared. NaN where the block is not finite.
@@ -22,7 +22,7 @@ CCOMP_HD inline float block_gain(double squares, float scale, double product, do
   if (!(squares - squares == 0)) return canonical_nan();
   if (!(product > 0)) return 0.0f;
   double const gain = mul(static_cast<double>(scale), product) / length;
-  return static_cast<float>(gain < 0x1.fffffep127 ? gain : 0x1.fffffep127);
+  return gain < largest_float ? static_cast<float>(gain) : largest_float;
 }
 
 }  // namespace detail

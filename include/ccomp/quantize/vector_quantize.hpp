@@ -240,7 +240,12 @@ template <int Dim, int Bits> struct vector_quantize {
   using tile_type = typename coder::tile_type;
 };
 
-template <int Dim, int Bits> inline constexpr bool detail::standard_stage<vector_quantize<Dim, Bits>> = true;
+// Those of stage_list.hpp: a program compiles others itself.
+template <> inline constexpr bool detail::standard_stage<vector_quantize<4, 8>> = true;
+template <> inline constexpr bool detail::standard_stage<vector_quantize<2, 8>> = true;
+template <> inline constexpr bool detail::standard_stage<vector_quantize<8, 8>> = true;
+template <> inline constexpr bool detail::standard_stage<vector_quantize<4, 12>> = true;
+template <> inline constexpr bool detail::standard_stage<vector_quantize<8, 16>> = true;
 
 CCOMP_END
 

@@ -9,6 +9,7 @@
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/e8_lattice.hpp>
 #include <ccomp/quantize/natural.hpp>
+#include <ccomp/quantize/vector_quantize.hpp>
 #include <ccomp/sparsify/block_top_k.hpp>
 #include <ccomp/sparsify/random_block.hpp>
 #include <ccomp/sparsify/random_k.hpp>
@@ -112,6 +113,28 @@ TEST_CASE("cuda: e8_lattice, whose carrier is a gain per block") {
   check_values(e8_lattice{256});
 }
 
+/// Words of no pattern, and two that are equal.
+template <int Dim, int Bits> vector_quantize<Dim, Bits> with_words(int parts, std::uint32_t block = 512) {
+  codebook_shape const shape{Dim, Bits, parts};
+  auto values = support::gaussian_values(shape.values(), 5);
+  for (int i = 0; i < shape.part_dim(); ++i)
+    values[static_cast<std::size_t>(i)] = values[static_cast<std::size_t>(i + shape.part_dim())];
+  return {vector_codebook(shape, values), block};
+}
+TEST_CASE("cuda: vector_quantize, with words of one part and several") {
+  check_sizes(with_words<4, 5>(1));
+  check_sizes(with_words<2, 3>(1, 16) | natural{});
+  check_sizes(with_words<8, 8>(4, 64) | cast<float16>{});
+  check_types(with_words<8, 6>(2, 4096));
+  check_types(with_words<4, 8>(4, 32) | natural{});
+  check_values(with_words<4, 5>(1, 256));
+  check_values(with_words<2, 8>(2, 64));
+  for (std::size_t const n : {5u, 700u}) {  // more words than lie in shared memory at once
+    check_passes<float>(vector_quantize<4, 12>{}, same_gaussian_values(n, 1), 0);
+    check_passes<float>(vector_quantize<8, 16>{}, same_gaussian_values(n, 1), 0);
+  }
+}
+
 TEST_CASE("cuda: threshold, whose payload's length only the device knows") {
   check_sizes(threshold{.value = 2, .capacity_ratio = 0.1});
   check_sizes(threshold{.value = 1, .capacity_ratio = 0.05, .indices = index_coding::raw});  // more than fit
@@ -162,6 +185,7 @@ TEST_CASE("cuda: chunks of a tensor, the last one short or empty") {
   each(top_k{.ratio = 0.1});
   each(block_top_k{5, 128});
   each(e8_lattice{64});
+  each(with_words<8, 9>(1, 128));
   each(top_k{.ratio = 0.03} | natural{});
   each(top_k{.ratio = 0.3} | top_k{.count = 11, .indices = index_coding::raw});
   each(hadamard_rotate{.block = 256} | top_k{.ratio = 0.1, .indices = index_coding::bitmap} | sign_flip{});

@@ -19,8 +19,8 @@ struct word_list {
   float const *values, *halves;
   std::size_t count;
 };
-inline constexpr float farthest = 0x1.fffffep127f;
 
+#if CCOMP_X86_VARIANTS
 template <std::size_t Dim, class Floats, class Ints>
 [[gnu::always_inline]] inline void find_words_by_lanes(float const* x, std::size_t stride, std::size_t n,
                                                        word_list const& words, std::int32_t* at) {
@@ -32,7 +32,7 @@ template <std::size_t Dim, class Floats, class Ints>
     for (std::size_t r = 0; r < rows; ++r) {
       CCOMP_HOST_UNROLL(8)
       for (std::size_t i = 0; i < Dim; ++i) load_vector(v[i][r], x + i * stride + first + r * width);
-      best[r] = farthest - Floats{};
+      best[r] = largest_float - Floats{};
       place[r] = Ints{};
     }
     Ints number{};
@@ -55,21 +55,31 @@ template <std::size_t Dim, class Floats, class Ints>
   }
 }
 
+template <std::size_t Dim>
+[[CCOMP_X86_TARGET(CCOMP_TARGET_AVX512)]] void find_words_avx512(float const* x, std::size_t stride, std::size_t n,
+                                                                 word_list const& words, std::int32_t* at) {
+  find_words_by_lanes<Dim, float_x16, int_x16>(x, stride, n, words, at);
+}
+template <std::size_t Dim>
+[[CCOMP_X86_TARGET(CCOMP_TARGET_AVX2)]] void find_words_avx2(float const* x, std::size_t stride, std::size_t n,
+                                                             word_list const& words, std::int32_t* at) {
+  find_words_by_lanes<Dim, float_x8, int_x8>(x, stride, n, words, at);
+}
+#endif
+
 /// at[v] = the number of the word next to vector v, of n vectors, a multiple of 32; number i of vector v is
 /// x[i * stride + v].
 template <std::size_t Dim>
 void find_words(instruction_set isa, float const* x, std::size_t stride, std::size_t n, word_list const& words,
                 std::int32_t* at) {
 #if CCOMP_X86_VARIANTS
-  if (isa == instruction_set::avx512)
-    return run_avx512([&] { find_words_by_lanes<Dim, float_x16, int_x16>(x, stride, n, words, at); });
-  if (isa == instruction_set::avx2)
-    return run_avx2([&] { find_words_by_lanes<Dim, float_x8, int_x8>(x, stride, n, words, at); });
+  if (isa == instruction_set::avx512) return find_words_avx512<Dim>(x, stride, n, words, at);
+  if (isa == instruction_set::avx2) return find_words_avx2<Dim>(x, stride, n, words, at);
 #endif
   static_cast<void>(isa);
   run_baseline([&] {
     for (std::size_t v = 0; v < n; ++v) {
-      float best = farthest;
+      float best = largest_float;
       std::int32_t place = 0;
       for (std::size_t w = 0; w < words.count; ++w) {
         float d = words.halves[w];

@@ -1,0 +1,340 @@
+#pragma once
+/// Words for vector_quantize, trained on data by k-means.
+
+#include <ccomp/core/communicator.hpp>
+#include <ccomp/core/stage_facts.hpp>
+#include <ccomp/fit/samples.hpp>
+#include <ccomp/quantize/vector_quantize.hpp>
+
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+CCOMP_BEGIN
+
+/// How `train_codebook` goes about it.
+struct training_options {
+  int iterations = 16;
+  /// Vectors that each rank looks at in one iteration, drawn as whole blocks; 0: all of them.
+  std::size_t batch = 0;
+  int parts = 1;              // more than 1: a product codebook
+  std::uint32_t block = 512;  // of the stage that will use the words: it sets the scale of the vectors
+  std::uint64_t seed = 0;
+};
+
+struct trained_codebook {
+  vector_codebook codebook;
+  /// The mean squared error per value of the vectors, divided by their blocks' scales, before each iteration and at the end;
+  /// of those that the iteration looked at.
+  std::vector<double> distortion;
+};
+
+namespace detail {
+
+/// Training for any dim: what `train_codebook` declares for its callers.
+trained_codebook train_words(host_exec const& ex, communicator_ref* comm, fit_samples const& data, codebook_shape shape,
+                             training_options const& options);
+
+}  // namespace detail
+
+/// Trains the 2^Bits words of a `vector_quantize<Dim, Bits>` by k-means: `train_codebook<4, 8>(ex, gradient)`.
+///
+/// Data:        one tensor, or several samples of it; each block is divided by the root of its mean square, as the stage
+///              does. Blocks of zeros, and runs of 4096 values that hold NaN or Inf, are left out
+/// Seeds:       k-means++ on a sample of up to 32 vectors per word, taken at equal distances
+/// Iterations:  Lloyd's: each vector goes to its nearest word, and each word to the mean of its vectors. A word without
+///              vectors stays. With `batch`, each word moves by the mean of all vectors that it got so far (mini-batches)
+/// Ranks:       with a communicator, counts and sums are added over the ranks, in rank order, so that all ranks end with
+///              the same words. Without one, send the words of one rank to the others
+/// Determinism: the same words for any thread count and instruction set
+/// Throws:      invalid_argument: no values, or none that is left; settings out of range; fewer than two words per part;
+///              rank_mismatch: the ranks train differently
+/// Source:      Lloyd, "Least squares quantization in PCM", IEEE Trans. Information Theory 28, 1982; Arthur, Vassilvitskii,
+///              "k-means++: The Advantages of Careful Seeding", SODA 2007; Sculley, "Web-Scale K-Means Clustering", WWW 2010
+template <int Dim, int Bits>
+trained_codebook train_codebook(host_exec const& ex, fit_samples const& data, training_options const& options = {}) {
+  return detail::train_words(ex, nullptr, data, {Dim, Bits, options.parts}, options);
+}
+template <int Dim, int Bits, communicator Comm>
+trained_codebook train_codebook(host_exec const& ex, Comm& comm, fit_samples const& data,
+                                training_options const& options = {}) {
+  communicator_ref ref(comm, std::false_type{});
+  return detail::train_words(ex, &ref, data, {Dim, Bits, options.parts}, options);
+}
+
+#if CCOMP_DEFINITIONS
+namespace detail {
+
+/// Counts and sums of the vectors of each word, and how far the vectors were.
+struct word_sums {
+  std::vector<double> numbers;  // squares, vectors; then per word its count and its sums
+
+  explicit word_sums(codebook_shape const& s)
+      : numbers(2 + static_cast<std::size_t>(s.parts) * s.part_words() * static_cast<std::size_t>(s.part_dim() + 1)) {}
+  void add(word_sums const& o) {
+    for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] += o.numbers[i];
+  }
+  double* of(codebook_shape const& s, std::size_t word) {
+    return numbers.data() + 2 + word * static_cast<std::size_t>(s.part_dim() + 1);
+  }
+};
+
+template <std::size_t Dim> class word_training {
+ public:
+  word_training(host_exec const& ex, communicator_ref* comm, fit_samples const& given, codebook_shape shape,
+                training_options const& options)
+      : ex_(ex),
+        isa_(resolve_isa(ex)),
+        comm_(comm),
+        data_("train_codebook", ex, given),
+        shape_(shape),
+        options_(options),
+        part_(static_cast<std::size_t>(shape.part_dim())),
+        words_(shape.part_words()) {}
+
+  trained_codebook run() {
+    seed();
+    trained_codebook made;
+    std::vector<double> seen(static_cast<std::size_t>(shape_.parts) * words_);
+    for (int i = 0; i <= options_.iterations; ++i) {
+      made.codebook = vector_codebook(shape_, {centers_.begin(), centers_.end()});
+      word_sums sums = assign(made.codebook, i);
+      made.distortion.push_back(sums.numbers[0] / (sums.numbers[1] * static_cast<double>(Dim)));
+      if (i < options_.iterations) move(sums, seen);
+    }
+    return made;
+  }
+
+ private:
+  using tile_type = word_tile<Dim>;
+
+  /// The vectors of n values from `first` on, divided by the scales of their blocks; those of blocks of zeros stay zero.
+  /// Only whole vectors count; returns how many.
+  std::size_t load_tile(const_values const& sample, std::size_t first, std::size_t n, tile_type& tile,
+                        bool (&silent)[tile_values / 16]) const {
+    alignas(64) float buffer[tile_values];
+    float const* const x = load(isa_, sample, first, n, buffer);
+    std::size_t const count = tile_type::count_of(n), whole = options_.block / Dim;
+    detail::run(isa_, [&] {
+      tile.load(x, n);
+      tile.square(count);
+      for (std::size_t b = 0; b * whole < count; ++b) {
+        std::size_t const vectors = std::min(whole, count - b * whole);
+        double const squares = tile.fold(b * whole, vectors, whole);
+        float const scale = block_scale(squares, std::min<std::size_t>(options_.block, n - b * options_.block));
+        silent[b] = !(scale > 0);
+        tile.multiply(b * whole, vectors, inverse_or_zero(scale, scale > 0));
+      }
+    });
+    return n / Dim;
+  }
+  void add_tile(vector_codebook const& book, tile_type& tile, std::size_t count, bool const (&silent)[tile_values / 16],
+                word_sums& sums) const {
+    if (count == 0) return;
+    word_coder<Dim> const coder{book, options_.block};
+    std::uint16_t codes[tile_type::vectors];
+    coder.find(isa_, tile, count, codes);
+    coder.look_up(codes, count, tile.word);
+    for (std::size_t v = 0; v < count; ++v) {
+      if (silent[v * Dim / options_.block]) continue;
+      sums.numbers[1] += 1;
+      for (std::size_t i = 0; i < Dim; ++i) {
+        double const d = static_cast<double>(tile.x[i][v]) - static_cast<double>(tile.word[i][v]);
+        sums.numbers[0] += d * d;
+      }
+      for (std::size_t p = 0; p < static_cast<std::size_t>(shape_.parts); ++p) {
+        auto const shift = p * static_cast<std::size_t>(shape_.part_bits());
+        double* const to = sums.of(shape_, p * words_ + (codes[v] >> shift & (words_ - 1)));
+        to[0] += 1;
+        for (std::size_t i = 0; i < part_; ++i) to[1 + i] += static_cast<double>(tile.x[p * part_ + i][v]);
+      }
+    }
+  }
+  /// Which stretches of values an iteration looks at: all tiles, or blocks drawn.
+  struct stretch {
+    std::size_t sample, first, n;
+  };
+  [[nodiscard]] std::vector<stretch> stretches(int iteration) const {
+    if (options_.batch == 0) return all_stretches();
+    std::vector<stretch> all;
+    std::size_t const n = data_.n(), samples = data_.each().size();
+    std::size_t const block = options_.block, blocks = ceil_div(n, block);
+    random_stream const stream({options_.seed, step(static_cast<std::uint64_t>(iteration))}, 1,
+                               comm_ ? static_cast<std::uint32_t>(comm_->rank()) : 0);
+    std::size_t const wanted = ceil_div(options_.batch * Dim, block);
+    for (std::uint64_t c = 0; all.size() < wanted; ++c) {
+      philox_words const w = random_words(stream, c);
+      std::size_t const s = (std::uint64_t{w.w[0]} * samples) >> 32;
+      std::size_t const first =
+          static_cast<std::size_t>((std::uint64_t{w.w[1]} << 32 | w.w[2]) % std::uint64_t{blocks}) * block;
+      if (!data_.is_left_out(s, first / tile_values)) all.push_back({s, first, std::min(block, n - first)});
+    }
+    return all;
+  }
+  /// Sums over the vectors of an iteration, and over the ranks. Parts of a fixed number are added in their order, so that
+  /// threads do not change the result.
+  word_sums assign(vector_codebook const& book, int iteration) const {
+    auto const all = stretches(iteration);
+    word_sums total(shape_);
+    std::size_t const parts = std::clamp<std::size_t>((std::size_t{1} << 22) / total.numbers.size(), 1,
+                                                      std::min<std::size_t>(16, std::max<std::size_t>(1, all.size())));
+    std::vector<word_sums> sums(parts, total);
+    std::size_t const work = all.size() * tile_values / parts * words_;
+    parallel_ranges(ex_, parts, work, [&](std::size_t begin, std::size_t end) {
+      tile_type tile;
+      bool silent[tile_values / 16];
+      for (std::size_t p = begin; p < end; ++p)
+        for (std::size_t i = all.size() * p / parts; i < all.size() * (p + 1) / parts; ++i) {
+          std::size_t const count = load_tile(data_.each()[all[i].sample], all[i].first, all[i].n, tile, silent);
+          add_tile(book, tile, count, silent, sums[p]);
+        }
+    });
+    for (auto const& each : sums) total.add(each);
+    add_ranks(total.numbers);
+    expects(total.numbers[1] > 0, "train_codebook: all blocks of the data are zero");
+    return total;
+  }
+  void add_ranks(std::vector<double>& numbers) const {
+    if (!comm_) return;
+    std::vector<double> all(numbers.size() * static_cast<std::size_t>(comm_->size()));
+    comm_->all_gather(ex_, std::as_bytes(std::span(numbers)), std::as_writable_bytes(std::span(all)));
+    for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = all[i];
+    for (std::size_t i = numbers.size(); i < all.size(); ++i) numbers[i % numbers.size()] += all[i];
+  }
+  void move(word_sums& sums, std::vector<double>& seen) {
+    for (std::size_t w = 0; w < seen.size(); ++w) {
+      double const* const from = sums.of(shape_, w);
+      if (from[0] == 0) continue;
+      seen[w] = options_.batch == 0 ? from[0] : seen[w] + from[0];
+      for (std::size_t i = 0; i < part_; ++i) {
+        double& center = centers_[w * part_ + i];
+        center += (from[1 + i] - from[0] * center) / seen[w];
+      }
+    }
+  }
+
+  /// Up to so many vectors at equal distances, of all ranks.
+  [[nodiscard]] std::vector<float> draw_sample() const {
+    std::size_t const ranks = comm_ ? static_cast<std::size_t>(comm_->size()) : 1;
+    std::size_t const most = std::max<std::size_t>(2 * words_, std::min<std::size_t>(32 * words_, 1 << 16));
+    std::size_t const room = ceil_div(most, ranks);
+    std::vector<float> mine(1 + room * Dim), all;
+    auto const tiles = all_stretches();
+    std::size_t vectors = 0;
+    for (auto const& each : tiles) vectors += each.n / Dim;
+    std::size_t const wanted = std::min(room, vectors);
+    std::size_t passed = 0, taken = 0;
+    tile_type tile;
+    bool silent[tile_values / 16];
+    for (auto const& each : tiles) {
+      std::size_t const here = each.n / Dim;
+      // The vectors taken are those with floor(v wanted / vectors) larger than before.
+      if ((passed + here) * wanted / vectors > passed * wanted / vectors) {
+        load_tile(data_.each()[each.sample], each.first, each.n, tile, silent);
+        for (std::size_t v = 0; v < here; ++v) {
+          if ((passed + v + 1) * wanted / vectors == (passed + v) * wanted / vectors) continue;
+          if (silent[v * Dim / options_.block]) continue;
+          for (std::size_t i = 0; i < Dim; ++i) mine[1 + taken * Dim + i] = tile.x[i][v];
+          ++taken;
+        }
+      }
+      passed += here;
+    }
+    mine[0] = static_cast<float>(taken);  // below 2^24
+    if (comm_) {
+      all.resize(mine.size() * ranks);
+      comm_->all_gather(ex_, std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all)));
+    } else {
+      all = std::move(mine);
+    }
+    std::vector<float> sample;
+    for (std::size_t r = 0; r < ranks; ++r) {
+      float const* const from = all.data() + r * (1 + room * Dim);
+      sample.insert(sample.end(), from + 1, from + 1 + static_cast<std::size_t>(from[0]) * Dim);
+    }
+    return sample;
+  }
+  [[nodiscard]] std::vector<stretch> all_stretches() const {
+    std::vector<stretch> all;
+    for (std::size_t s = 0; s < data_.each().size(); ++s)
+      for (std::size_t t = 0; t < data_.tiles(); ++t)
+        if (!data_.is_left_out(s, t))
+          all.push_back({s, t * tile_values, std::min(tile_values, data_.n() - t * tile_values)});
+    return all;
+  }
+  /// k-means++: each further seed is drawn with a probability in proportion to its squared distance from the nearest seed.
+  void seed() {
+    auto const sample = draw_sample();
+    std::size_t const count = sample.size() / Dim;
+    expects(count > 0, "train_codebook: all blocks of the data are zero, or it has no whole vector");
+    std::vector<double> distance(count);
+    for (std::size_t p = 0; p < static_cast<std::size_t>(shape_.parts); ++p) {
+      random_stream const stream({options_.seed, step(p)}, 0);
+      auto const uniform = [&](std::uint64_t c) {
+        philox_words const w = random_words(stream, c);
+        return static_cast<double>((std::uint64_t{w.w[0]} << 21) ^ w.w[1] >> 11) * 0x1p-53;
+      };
+      auto next = std::min(count - 1, static_cast<std::size_t>(uniform(0) * static_cast<double>(count)));
+      for (std::size_t w = 0; w < words_; ++w) {
+        float const* const seed = sample.data() + next * Dim + p * part_;
+        for (std::size_t i = 0; i < part_; ++i) centers_.push_back(static_cast<double>(seed[i]));
+        double total = 0;
+        for (std::size_t v = 0; v < count; ++v) {
+          double d = 0;
+          for (std::size_t i = 0; i < part_; ++i) {
+            double const e = static_cast<double>(sample[v * Dim + p * part_ + i]) - static_cast<double>(seed[i]);
+            d += e * e;
+          }
+          distance[v] = w == 0 ? d : std::min(distance[v], d);
+          total += distance[v];
+        }
+        double left = uniform(w + 1) * total;
+        for (next = 0; next + 1 < count && left >= distance[next]; ++next) left -= distance[next];
+      }
+    }
+  }
+
+  host_exec ex_;
+  instruction_set isa_;
+  communicator_ref* comm_;
+  finite_samples data_;
+  codebook_shape shape_;
+  training_options options_;
+  std::size_t part_, words_;
+  std::vector<double> centers_;
+};
+
+CCOMP_FUNCTION trained_codebook train_words(host_exec const& ex, communicator_ref* comm, fit_samples const& data,
+                                            codebook_shape shape, training_options const& options) {
+  expect_block("train_codebook", options.block, 16);
+  expects(options.iterations >= 0,
+          [&] { return sentence("train_codebook: iterations must not be negative, got ", options.iterations); });
+  expects(options.parts >= 1 && shape.dim % options.parts == 0 && shape.bits % options.parts == 0, [&] {
+    return sentence("train_codebook: parts must divide ", shape.dim, " values and ", shape.bits, " bits, got ",
+                    options.parts);
+  });
+  if (comm) {
+    std::uint64_t h = hash_bytes("train_codebook");
+    for (std::uint64_t const number :
+         {static_cast<std::uint64_t>(shape.dim), static_cast<std::uint64_t>(shape.bits),
+          static_cast<std::uint64_t>(shape.parts), static_cast<std::uint64_t>(options.iterations),
+          static_cast<std::uint64_t>(options.batch), std::uint64_t{options.block}, options.seed})
+      h = hash64(h, number);
+    comm->agree(h, nullptr, [](void const*) { return std::string("train_codebook"); });
+  }
+  switch (shape.dim) {
+    case 2:
+      return word_training<2>(ex, comm, data, shape, options).run();
+    case 4:
+      return word_training<4>(ex, comm, data, shape, options).run();
+    default:
+      return word_training<8>(ex, comm, data, shape, options).run();
+  }
+}
+
+}  // namespace detail
+#endif
+
+CCOMP_END
