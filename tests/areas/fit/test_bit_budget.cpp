@@ -95,6 +95,16 @@ TEST_CASE("spread_budget: ties go to the tensor that comes first") {
   CHECK(detail::spread_budget(tensors, 112) == std::vector<std::size_t>{2, 1, 1});
 }
 
+TEST_CASE("spread_budget: what no step of a hull can use goes to the largest saving") {
+  // The middle points lie above the hulls.
+  std::vector<budget_points> const tensors{{{16, 100}, {48, 90}, {80, 10}}, {{16, 100}, {48, 80}, {112, 0}}};
+  CHECK(detail::hull_steps(tensors).size() == 2);
+  CHECK(detail::spread_budget(tensors, 32 + 31) == std::vector<std::size_t>{0, 0});
+  CHECK(detail::spread_budget(tensors, 32 + 32) == std::vector<std::size_t>{0, 1});
+  CHECK(detail::spread_budget(tensors, 32 + 64) == std::vector<std::size_t>{2, 0});
+  CHECK(detail::spread_budget(tensors, 32 + 64 + 32) == std::vector<std::size_t>{2, 1});
+}
+
 TEST_CASE("fit_bit_budget: measured tensors, small ones too") {
   auto const a = support::gaussian_values(5000, 81, 3), b = support::gaussian_values(40, 82),
              c = support::heavy_tailed_values(3000, 83), zeros = std::vector<float>(700, 0.0f);
