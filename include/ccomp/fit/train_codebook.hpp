@@ -231,7 +231,7 @@ template <std::size_t Dim> class word_training {
     for (auto const& each : tiles) {
       std::size_t const here = each.n / Dim;
       // The vectors taken are those with floor(v wanted / vectors) larger than before.
-      if ((passed + here) * wanted / vectors > passed * wanted / vectors) {
+      if (here > 0 && (passed + here) * wanted / vectors > passed * wanted / vectors) {
         load_tile(data_.each()[each.sample], each.first, each.n, tile, silent);
         for (std::size_t v = 0; v < here; ++v) {
           if ((passed + v + 1) * wanted / vectors == (passed + v) * wanted / vectors) continue;

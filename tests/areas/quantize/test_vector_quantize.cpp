@@ -141,16 +141,14 @@ TEST_CASE("vector_quantize: the error is never larger than the block") {
 TEST_CASE("vector_quantize: codebooks that do not fit are refused in one sentence") {
   float const nan = std::numeric_limits<float>::quiet_NaN();
   std::vector<float> words(64, 1.0f);
-  CHECK_THROWS_WITH(vector_codebook({4, 4, 1}, {1, 2, 3}),
-                    "ccomp: codebook: 1 times 16 words of 4 values are 64 values, got 3");
+  CHECK_THROWS_WITH(vector_codebook({4, 4, 1}, {1, 2, 3}), doctest::Contains("ccomp: codebook: 1 times 16 words of 4 values are 64 values, got 3"));
   words[7] = nan;
-  CHECK_THROWS_WITH(vector_codebook({4, 4, 1}, words), "ccomp: codebook: value 7 is not finite or above 2^60");
+  CHECK_THROWS_WITH(vector_codebook({4, 4, 1}, words), doctest::Contains("ccomp: codebook: value 7 is not finite or above 2^60"));
   words[7] = -2e18f;
   CHECK_THROWS_AS(vector_codebook({4, 4, 1}, words), invalid_argument);
   CHECK_THROWS_AS(vector_codebook({4, 5, 2}, words), invalid_argument);
   CHECK_THROWS_AS(vector_codebook({0, 4, 1}, words), invalid_argument);
-  CHECK_THROWS_WITH(static_cast<void>(payload_bytes<float>(vector_quantize<4, 8>{random_words({2, 8, 1})}, 10)),
-                    "ccomp: vector_quantize<4x8>: the codebook has words of 2 values and 8 bits");
+  CHECK_THROWS_WITH(static_cast<void>(payload_bytes<float>(vector_quantize<4, 8>{random_words({2, 8, 1})}, 10)), doctest::Contains("ccomp: vector_quantize<4x8>: the codebook has words of 2 values and 8 bits"));
   CHECK_THROWS_AS(static_cast<void>(payload_bytes<float>(vector_quantize<2, 12>{}, 10)), invalid_argument);
 }
 
@@ -184,7 +182,7 @@ TEST_CASE("vector_codebook: saved, loaded, and known by its fingerprint") {
     std::fseek(f, at, SEEK_SET);
     std::fputc(what, f);
     std::fclose(f);
-    CHECK_THROWS_WITH(vector_codebook::load(other.path), ("ccomp: codebook: " + other.path + " " + message).c_str());
+    CHECK_THROWS_WITH(vector_codebook::load(other.path), doctest::Contains((other.path + " " + message).c_str()));
   };
   damage(0, 'x', "is not a codebook file of version 1");
   damage(4, 2, "is not a codebook file of version 1");
@@ -195,8 +193,8 @@ TEST_CASE("vector_codebook: saved, loaded, and known by its fingerprint") {
   damage(500, 77, "is damaged: its checksum does not match");
   std::filesystem::resize_file(other.path, 15);
   CHECK_THROWS_AS(vector_codebook::load(other.path), invalid_argument);
-  CHECK_THROWS_WITH(vector_codebook::load("no/such/file"), "ccomp: codebook: no/such/file cannot be read");
-  CHECK_THROWS_WITH(book.save("no/such/folder/file"), "ccomp: codebook: no/such/folder/file cannot be written");
+  CHECK_THROWS_WITH(vector_codebook::load("no/such/file"), doctest::Contains("ccomp: codebook: no/such/file cannot be read"));
+  CHECK_THROWS_WITH(book.save("no/such/folder/file"), doctest::Contains("ccomp: codebook: no/such/folder/file cannot be written"));
   CHECK_THROWS_AS(any_compressor("vector_quantize<4x8>(codebook=no/such/file)"), invalid_argument);
   CHECK_THROWS_AS(vector_codebook().save(other.path), invalid_argument);
 }
