@@ -11,10 +11,12 @@
 #include <vector>
 
 // Opt-in; two of them need Eigen.
+#if __has_include(<ccomp/low_rank/svd.hpp>)
 #include <ccomp/low_rank/als.hpp>
 #include <ccomp/low_rank/svd.hpp>
 #include <ccomp/low_rank/tensor_train.hpp>
 #include <ccomp/low_rank/tucker.hpp>
+#endif
 #if __has_include(<Eigen/Core>) && __has_include(<ccomp/low_rank/power_sgd.hpp>)
 #include <ccomp/low_rank/power_sgd.hpp>
 #include <ccomp/low_rank/randomized_svd.hpp>

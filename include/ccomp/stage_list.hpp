@@ -164,7 +164,7 @@ inline constexpr std::array joining_stages{
         .examples = {"tucker(shape=10x10x10, ranks=4x4x4)", "tucker(shape=64x64x3x3, ranks=16x16x3x3)|cast<bfloat16>"}},
     joining_row{.name = "tensor_train", .kind = family::low_rank, .summary = "a chain of small tensors, one per side of a tensor",
         .needs = "<ccomp/low_rank/tensor_train.hpp>",
-        .examples = {"tensor_train(shape=10x10x10, ranks=4x4)", "tensor_train(shape=64x64x3x3, ranks=32x9x3)|cast<bfloat16>"}},
+        .examples = {"tensor_train(shape=10x10x10, ranks=4x4)", "tensor_train(shape=10x10x10, tolerance=0.3)", "tensor_train(shape=64x64x3x3, ranks=32x9x3)|cast<bfloat16>"}},
 };
 // clang-format on
 

@@ -41,7 +41,7 @@ struct tucker {
   static constexpr bool carries_floats = true;  // the core may lie beyond the range of a 16-bit tensor
   static constexpr bool whole = true;
 
-  extents shape, ranks;
+  extents shape{}, ranks{};
 
   static constexpr auto fields() { return std::tuple{field{"shape", &tucker::shape}, field{"ranks", &tucker::ranks}}; }
   void validate() const {

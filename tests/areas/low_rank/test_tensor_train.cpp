@@ -86,7 +86,60 @@ TEST_CASE("tensor_train: what is not finite makes the tensor NaN") {
   }
 }
 
+TEST_CASE("tensor_train: with a tolerance, the ranks are the smallest that keep it") {
+  // Of numpy 1.24.2 (linalg.svd, float64), by the same rule: the ranks, and the squared error of the product of the cores.
+  struct {
+    std::size_t rows, cols;
+    tensor_train stage;
+    std::vector<std::uint32_t> ranks;
+    double error;
+  } const known[] = {
+      {6, 56, {.shape = {6, 7, 8}, .tolerance = 0.3f}, {5, 7}, 82.57590112337314},
+      {6, 56, {.shape = {6, 7, 8}, .tolerance = 0.5f}, {4, 5}, 256.38938574111427},
+      {20, 18, {.shape = {4, 5, 3, 6}, .tolerance = 0.5f}, {4, 8, 4}, 215.44658469058896},
+      {16, 16, {.shape = {2, 2, 2, 2, 2, 2, 2, 2}, .tolerance = 0.3f}, {2, 4, 8, 11, 7, 4, 2}, 21.536810563387373}};
+  for (auto const& k : known) {
+    CAPTURE(text(k.stage));
+    auto const x = support::formula_matrix(k.rows, k.cols);
+    auto const bytes = support::encoded(k.stage, x);
+    std::vector<std::uint32_t> ranks(k.ranks.size());
+    std::memcpy(ranks.data(), bytes.data(), ranks.size() * sizeof(std::uint32_t));
+    CHECK(ranks == k.ranks);
+    double const error = squared_error(x, support::decoded(k.stage, bytes, x.size()));
+    CHECK(error == doctest::Approx(k.error).epsilon(1e-5));
+    auto const tolerance = static_cast<double>(k.stage.tolerance);
+    CHECK(error <= tolerance * tolerance * squared_norm(x));
+  }
+  // Zeros, and what is not finite, take ranks of 1.
+  tensor_train const c{.shape = {6, 7, 8}, .tolerance = 0.1f};
+  for (float const value : {0.0f, support::inf}) {
+    std::vector<float> const x(336, value);
+    auto const bytes = support::encoded(c, x);
+    CHECK(bytes.size() == detail::pad16(8) + detail::pad16(4 * (6 + 7 + 8)));
+    for (float const v : support::decoded(c, bytes, 336))
+      REQUIRE(std::bit_cast<std::uint32_t>(v) == (value == 0 ? 0u : 0x7fc00000u));
+  }
+}
+
+TEST_CASE("tensor_train: ranks in a payload are judged before anything is written") {
+  tensor_train const c{.shape = {6, 7, 8}, .tolerance = 0.1f};
+  auto const bytes = support::encoded(c, support::formula_matrix(6, 56));
+  for (std::uint32_t const rank : {0u, 7u, 0xffffffffu}) {
+    support::payload_buffer payload(bytes.size());
+    std::ranges::copy(bytes, payload.bytes().begin());
+    std::memcpy(payload.bytes().data(), &rank, sizeof rank);
+    std::vector<float> out(336, 5.0f);
+    workspace<host_exec> ws{{1}};
+    CHECK_THROWS_WITH_AS(decode(host_exec{1}, c, payload, out, ws, {.at = 1}),
+                         doctest::Contains("behind side 1 is not in 1..6"), payload_error);
+    CHECK(out == std::vector<float>(336, 5.0f));
+  }
+}
+
 TEST_CASE("tensor_train: the conformance suite") {
+  for (auto const& fault : support::whole_tensor_faults(tensor_train{.shape = {10, 3, 8}, .tolerance = 0.3f}, {240}))
+    FAIL_CHECK(fault);
+
   for (auto const& fault : support::whole_tensor_faults(tensor_train{.shape = {10, 3, 8}, .ranks = {6, 5}}, {240}))
     FAIL_CHECK(fault);
   for (auto const& fault : support::whole_tensor_faults(tensor_train{.shape = {20, 15}, .ranks = {5}}, {300}))
@@ -121,9 +174,15 @@ TEST_CASE("tensor_train: another number of values is refused before anything is 
   auto const refused = [](tensor_train const& s) {
     return support::refusal([&] { static_cast<void>(payload_bytes(s, 120)); });
   };
+  CHECK(refused({.shape = {4, 5, 6}, .ranks = {2, 3}, .tolerance = 0.1f}) ==
+        "tensor_train: give ranks or a tolerance, not both");
+  CHECK(refused({.shape = {4, 5, 6}, .tolerance = 1.5f}) == "tensor_train: tolerance must lie in 1e-6..1, got 1.5");
+  CHECK(refused({.shape = {4, 5, 6}, .tolerance = -1}) == "tensor_train: tolerance must lie in 1e-6..1, got -1");
+  CHECK(refused({.shape = {4, 5, 6}}) ==
+        "tensor_train: shape=4x5x6 needs 2 ranks, one between each two sides, or a tolerance, got ranks=none");
   CHECK(refused({}) == "tensor_train: shape must have 2 to 8 sides, such as 64x64x3x3, got none");
   CHECK(refused({.shape = {4, 5, 6}, .ranks = {2, 2, 2}}) ==
-        "tensor_train: shape=4x5x6 needs 2 ranks, one between each two sides, got ranks=2x2x2");
+        "tensor_train: shape=4x5x6 needs 2 ranks, one between each two sides, or a tolerance, got ranks=2x2x2");
   CHECK(refused({.shape = {4, 5, 6}, .ranks = {5, 5}}) ==
         "tensor_train: rank 5 behind side 1 is above 4, the most that shape=4x5x6 and the ranks before it allow");
   CHECK(refused({.shape = {4, 5, 6}, .ranks = {1, 6}}) ==
