@@ -45,7 +45,8 @@ trained_codebook train_words(host_exec const& ex, communicator_ref* comm, fit_sa
 ///              does. Blocks of zeros, and runs of 4096 values that hold NaN or Inf, are left out
 /// Seeds:       k-means++ on a sample of up to 32 vectors per word, taken at equal distances
 /// Iterations:  Lloyd's: each vector goes to its nearest word, and each word to the mean of its vectors. A word without
-///              vectors stays. With `batch`, each word moves by the mean of all vectors that it got so far (mini-batches)
+///              vectors stays. With `batch`, words end as means over the second half of the iterations, in which later
+///              ones weigh more
 /// Ranks:       with a communicator, counts and sums are added over the ranks, in rank order, so that all ranks end with
 ///              the same words. Without one, send the words of one rank to the others
 /// Determinism: the same words for any thread count and instruction set
@@ -102,7 +103,7 @@ template <std::size_t Dim> class word_training {
       made.codebook = vector_codebook(shape_, {centers_.begin(), centers_.end()});
       word_sums sums = assign(made.codebook, i);
       made.distortion.push_back(sums.numbers[0] / (sums.numbers[1] * static_cast<double>(Dim)));
-      if (i < options_.iterations) move(sums, seen);
+      if (i < options_.iterations) move(sums, seen, i);
     }
     return made;
   }
@@ -203,11 +204,15 @@ template <std::size_t Dim> class word_training {
     for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = all[i];
     for (std::size_t i = numbers.size(); i < all.size(); ++i) numbers[i % numbers.size()] += all[i];
   }
-  void move(word_sums& sums, std::vector<double>& seen) {
+  /// Words go to the mean of their vectors. With batches, those of the second half of the iterations follow a mean over them,
+  /// so that what one batch happens to hold evens out.
+  void move(word_sums& sums, std::vector<double>& seen, int iteration) {
+    int const averaged = iteration - options_.iterations / 2;
+    double const kept = options_.batch == 0 || averaged < 1 ? 0 : averaged / (averaged + 1.0);
     for (std::size_t w = 0; w < seen.size(); ++w) {
       double const* const from = sums.of(shape_, w);
+      seen[w] = seen[w] * kept + from[0];
       if (from[0] == 0) continue;
-      seen[w] = options_.batch == 0 ? from[0] : seen[w] + from[0];
       for (std::size_t i = 0; i < part_; ++i) {
         double& center = centers_[w * part_ + i];
         center += (from[1 + i] - from[0] * center) / seen[w];

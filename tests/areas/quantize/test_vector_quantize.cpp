@@ -83,8 +83,7 @@ TEST_CASE("vector_quantize: each group gets its nearest word, in every part, on 
 }
 
 TEST_CASE("vector_quantize: of equal words the first is sent") {
-  auto values = random_words({4, 4, 1}).values();
-  std::vector<float> twice(values.begin(), values.end());
+  auto twice = support::gaussian_values(64, 3);
   for (std::size_t i = 32; i < 64; ++i) twice[i] = twice[i - 32];  // words 8..15 repeat 0..7
   auto const bytes =
       support::encoded(vector_quantize<4, 4>{vector_codebook({4, 4, 1}, twice), 64}, support::gaussian_values(4096, 1));
@@ -141,14 +140,17 @@ TEST_CASE("vector_quantize: the error is never larger than the block") {
 TEST_CASE("vector_quantize: codebooks that do not fit are refused in one sentence") {
   float const nan = std::numeric_limits<float>::quiet_NaN();
   std::vector<float> words(64, 1.0f);
-  CHECK_THROWS_WITH(vector_codebook({4, 4, 1}, {1, 2, 3}), doctest::Contains("ccomp: codebook: 1 times 16 words of 4 values are 64 values, got 3"));
+  CHECK_THROWS_WITH(vector_codebook({4, 4, 1}, {1, 2, 3}),
+                    doctest::Contains("ccomp: codebook: 1 times 16 words of 4 values are 64 values, got 3"));
   words[7] = nan;
-  CHECK_THROWS_WITH(vector_codebook({4, 4, 1}, words), doctest::Contains("ccomp: codebook: value 7 is not finite or above 2^60"));
+  CHECK_THROWS_WITH(vector_codebook({4, 4, 1}, words),
+                    doctest::Contains("ccomp: codebook: value 7 is not finite or above 2^60"));
   words[7] = -2e18f;
   CHECK_THROWS_AS(vector_codebook({4, 4, 1}, words), invalid_argument);
   CHECK_THROWS_AS(vector_codebook({4, 5, 2}, words), invalid_argument);
   CHECK_THROWS_AS(vector_codebook({0, 4, 1}, words), invalid_argument);
-  CHECK_THROWS_WITH(static_cast<void>(payload_bytes<float>(vector_quantize<4, 8>{random_words({2, 8, 1})}, 10)), doctest::Contains("ccomp: vector_quantize<4x8>: the codebook has words of 2 values and 8 bits"));
+  CHECK_THROWS_WITH(static_cast<void>(payload_bytes<float>(vector_quantize<4, 8>{random_words({2, 8, 1})}, 10)),
+                    doctest::Contains("ccomp: vector_quantize<4x8>: the codebook has words of 2 values and 8 bits"));
   CHECK_THROWS_AS(static_cast<void>(payload_bytes<float>(vector_quantize<2, 12>{}, 10)), invalid_argument);
 }
 
@@ -193,8 +195,10 @@ TEST_CASE("vector_codebook: saved, loaded, and known by its fingerprint") {
   damage(500, 77, "is damaged: its checksum does not match");
   std::filesystem::resize_file(other.path, 15);
   CHECK_THROWS_AS(vector_codebook::load(other.path), invalid_argument);
-  CHECK_THROWS_WITH(vector_codebook::load("no/such/file"), doctest::Contains("ccomp: codebook: no/such/file cannot be read"));
-  CHECK_THROWS_WITH(book.save("no/such/folder/file"), doctest::Contains("ccomp: codebook: no/such/folder/file cannot be written"));
+  CHECK_THROWS_WITH(vector_codebook::load("no/such/file"),
+                    doctest::Contains("ccomp: codebook: no/such/file cannot be read"));
+  CHECK_THROWS_WITH(book.save("no/such/folder/file"),
+                    doctest::Contains("ccomp: codebook: no/such/folder/file cannot be written"));
   CHECK_THROWS_AS(any_compressor("vector_quantize<4x8>(codebook=no/such/file)"), invalid_argument);
   CHECK_THROWS_AS(vector_codebook().save(other.path), invalid_argument);
 }
