@@ -88,7 +88,7 @@ template <class F> constexpr decltype(auto) with_stage_rows(F const& f) { return
         .timed = {"e8_lattice"},
         .examples = {"e8_lattice(block=16)", "e8_lattice(block=4096)|cast<bfloat16>", "top_k(0.1)|e8_lattice(block=64)",
                      "e8_lattice(block=32)|uniform_quantize<8>(block=64)"}},
-    stage_row<vector_quantize<4, 8>, vector_quantize<2, 8>, vector_quantize<8, 8>, vector_quantize<4, 12>, vector_quantize<8, 16>>{.kind = family::quantizer, .summary = "the nearest word of a codebook, given or trained, for groups of 2, 4 or 8 values",
+    stage_row<vector_quantize<4, 8>, vector_quantize<2, 8>, vector_quantize<8, 8>, vector_quantize<8, 16>>{.kind = family::quantizer, .summary = "the nearest word of a codebook, given or trained, for groups of 2, 4 or 8 values",
         .timed = {"vector_quantize<4x8>"},
         .examples = {"vector_quantize<4x8>(block=64)", "top_k(0.1)|vector_quantize<2x8>(block=16)|cast<bfloat16>"}},
     stage_widths<qsgd, 4, 2, 3, 5, 6, 7, 8>{.kind = family::quantizer, .summary = "stochastic levels of a block's norm; unbiased",

@@ -244,7 +244,6 @@ template <int Dim, int Bits> struct vector_quantize {
 template <> inline constexpr bool detail::standard_stage<vector_quantize<4, 8>> = true;
 template <> inline constexpr bool detail::standard_stage<vector_quantize<2, 8>> = true;
 template <> inline constexpr bool detail::standard_stage<vector_quantize<8, 8>> = true;
-template <> inline constexpr bool detail::standard_stage<vector_quantize<4, 12>> = true;
 template <> inline constexpr bool detail::standard_stage<vector_quantize<8, 16>> = true;
 
 CCOMP_END

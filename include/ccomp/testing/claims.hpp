@@ -83,6 +83,7 @@ inline compressor_claims claims_of(std::span<stage_ref const> stages, std::span<
   constexpr float largest = 0x1.fffffep127f;
   bool leaves = false, codes = false, biased = false, claims_no_bias = false;
   std::size_t before = 1, after = 1;  // the longest block before a sparsifier, and of its carrier
+  std::size_t each = 1;               // values that a carrier's value stands for: the gain of a block
   for (std::size_t i = 0; i < stages.size(); ++i) {
     auto const& f = *stages[i].facts;
     void const* const stage = stages[i].stage;
@@ -91,8 +92,12 @@ inline compressor_claims claims_of(std::span<stage_ref const> stages, std::span<
     if (f.transform) block = f.transform->block(stage);
     if (f.quantizer) block = f.quantizer->block(stage);
     if (f.vector) {
-      before = std::max(before, after);
-      after = 1;
+      before = std::max(before, after * each);
+      after = each = 1;
+    }
+    if (f.vector && f.vector->floats && f.vector->block(stage) > 1) {
+      each = f.vector->block(stage);
+    } else if (f.vector) {
       c.sent = random && !f.vector->counted ? sends::drawn : std::max(c.sent, sends::largest);
       c.exact_size = c.exact_size && !f.vector->counted;
     }
@@ -106,6 +111,7 @@ inline compressor_claims claims_of(std::span<stage_ref const> stages, std::span<
     else
       biased = biased || !f.transform;
   }
+  after *= each;
   // What a block before a sparsifier spoils lies side by side in the carrier, whose blocks spoil others before it.
   c.spread = before > 1 && after > 1 ? before * (before + 2 * after) : std::max(before, after);
   c.reach = leaves ? largest / 4096 : largest;  // no block is longer

@@ -67,6 +67,51 @@ template <std::size_t Dim>
 }
 #endif
 
+/// Without an instruction for it, a fused multiply-add is a call. So products and sums that are rounded apart tell which words
+/// may be the nearest, and those alone are compared as above.
+template <std::size_t Dim>
+[[gnu::always_inline]] inline void find_words_plainly(float const* x, std::size_t stride, std::size_t n,
+                                                      word_list const& words, std::int32_t* at) {
+  float largest_half = 0, largest[Dim] = {};
+  for (std::size_t w = 0; w < words.count; ++w) {
+    largest_half = words.halves[w] > largest_half ? words.halves[w] : largest_half;
+    for (std::size_t i = 0; i < Dim; ++i) {
+      float const size = bits_float(magnitude_key(words.values[w * Dim + i]));
+      largest[i] = size > largest[i] ? size : largest[i];
+    }
+  }
+  for (std::size_t v = 0; v < n; ++v) {
+    float z[Dim], bound = largest_half;
+    for (std::size_t i = 0; i < Dim; ++i) {
+      z[i] = x[i * stride + v];
+      bound = add(bound, mul(bits_float(magnitude_key(z[i])), largest[i]));
+    }
+    auto const roughly = [&](std::size_t w) {
+      float d = words.halves[w];
+      for (std::size_t i = 0; i < Dim; ++i) d = sub(d, mul(z[i], words.values[w * Dim + i]));
+      return d;
+    };
+    float least = largest_float;
+    for (std::size_t w = 0; w < words.count; ++w) {
+      float const d = roughly(w);
+      least = d < least ? d : least;
+    }
+    // Each of Dim <= 8 steps is off by 3 halves of the last bit of `bound` at most, for this word and for the nearest:
+    // 48 halves in all.
+    float const end = add(least, add(mul(bound, 0x1p-18f), 0x1p-140f));
+    float best = largest_float;
+    std::int32_t place = 0;
+    for (std::size_t w = 0; w < words.count; ++w) {
+      if (roughly(w) > end) continue;
+      float d = words.halves[w];
+      for (std::size_t i = 0; i < Dim; ++i) d = fused_less(d, z[i], words.values[w * Dim + i]);
+      place = d < best ? static_cast<std::int32_t>(w) : place;
+      best = d < best ? d : best;
+    }
+    at[v] = place;
+  }
+}
+
 /// at[v] = the number of the word next to vector v, of n vectors, a multiple of 32; number i of vector v is
 /// x[i * stride + v].
 template <std::size_t Dim>
@@ -77,19 +122,7 @@ void find_words(instruction_set isa, float const* x, std::size_t stride, std::si
   if (isa == instruction_set::avx2) return find_words_avx2<Dim>(x, stride, n, words, at);
 #endif
   static_cast<void>(isa);
-  run_baseline([&] {
-    for (std::size_t v = 0; v < n; ++v) {
-      float best = largest_float;
-      std::int32_t place = 0;
-      for (std::size_t w = 0; w < words.count; ++w) {
-        float d = words.halves[w];
-        for (std::size_t i = 0; i < Dim; ++i) d = fused_less(d, x[i * stride + v], words.values[w * Dim + i]);
-        place = d < best ? static_cast<std::int32_t>(w) : place;
-        best = d < best ? d : best;
-      }
-      at[v] = place;
-    }
-  });
+  run_baseline([&] { find_words_plainly<Dim>(x, stride, n, words, at); });
 }
 
 }  // namespace detail
