@@ -15,6 +15,7 @@
 #include <ccomp/quantize/ternary.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/quantize/vector_quantize.hpp>
+#include <ccomp/sparsify/approximate_top_k.hpp>
 #include <ccomp/sparsify/block_top_k.hpp>
 #include <ccomp/sparsify/random_block.hpp>
 #include <ccomp/sparsify/random_k.hpp>
@@ -122,6 +123,10 @@ template <class F> constexpr decltype(auto) with_stage_rows(F const& f) { return
                      "top_k(0.4, indices=bitmap)", "top_k(0.3, indices=bitmap)|uniform_quantize<8>", "top_k(0.02)|cast<float16>",
                      "top_k(0.05)|uniform_quantize<8>", "top_k(0.1)|uniform_quantize<8>",
                      "top_k(0.3)|top_k(0.5)|uniform_quantize<3>", "top_k(0.3)|top_k(0.5)|cast<bfloat16>"}},
+    stage_row<approximate_top_k>{.kind = family::sparsifier, .summary = "about k values of largest magnitude, and never more, by a bound from a sample",
+        .timed = {"approximate_top_k(0.01)"},
+        .examples = {"approximate_top_k(0.05)", "approximate_top_k(0.3, indices=raw)|qsgd<4>",
+                     "hadamard_rotate(block=64)|approximate_top_k(0.2)|uniform_quantize<8>"}},
     stage_row<block_top_k>{.kind = family::sparsifier, .summary = "the k values of largest magnitude of each block, exactly",
         .compared = {"block_top_k|uniform_quantize<2>(block=64)"},
         .timed = {"block_top_k"},

@@ -34,9 +34,11 @@ void settle(Queue const& q, fused_encode_call const& c, selected_entries const& 
   q.run("scatter", scatter_kernel<Queue>, ceil_div(c.n, scatter_values), c.items, s, to);
 }
 
-/// Finds what to select: indices, values, and of a bound how many there are.
-template <class Queue>
-entry_count select(Queue& q, fused_encode_call const& c, selection const& what, per_item<std::uint32_t> index) {
+/// Finds what to select: indices, values, and of a bound how many there are. `find_bound(queue, input)` finds a bound that the
+/// stage does not say: the largest key that is not selected, `low` of the state.
+template <class Queue, class FindBound>
+entry_count select(Queue& q, fused_encode_call const& c, selection const& what, per_item<std::uint32_t> index,
+                   FindBound const& find_bound) {
   bool const one_block = c.n <= block_values;
   selection_input input{what, c.in, {}};
   selection_output output{index, c.carrier, {}, c.status};
@@ -48,10 +50,8 @@ entry_count select(Queue& q, fused_encode_call const& c, selection const& what, 
     input.state = q.template take_each<selection_state>(1, c.items);
     count.counted = {&input.state.data->selected, input.state.bytes};
     if (!(what.value > 0)) {
-      std::uint64_t const tiles = ceil_div(c.n, norm_values);
-      auto const norms = q.template take_each<tile_norm>(tiles, c.items);
       start();
-      q.run("norm", norm_kernel<Queue>, ceil_div(tiles, vector_warps), c.items, input, norms);
+      find_bound(q, input);
     } else if (!one_block) {
       start();
     }
@@ -112,8 +112,13 @@ void encode_found(Queue q, fused_encode_call const& c, std::uint64_t most, index
 template <class Queue>
 void encode_selected(Queue q, fused_encode_call const& c, selection const& what, index_layout const& layout,
                      std::uint64_t header, carrier_coder const& coder) {
+  auto const relative = [&](Queue& queue, selection_input const& input) {
+    std::uint64_t const tiles = ceil_div(c.n, norm_values);
+    auto const norms = queue.template take_each<tile_norm>(tiles, c.items);
+    queue.run("norm", norm_kernel<Queue>, ceil_div(tiles, vector_warps), c.items, input, norms);
+  };
   encode_found(q, c, what.most, layout, header, coder,
-               [&](Queue& queue, per_item<std::uint32_t> index) { return select(queue, c, what, index); });
+               [&](Queue& queue, per_item<std::uint32_t> index) { return select(queue, c, what, index, relative); });
 }
 
 /// Reads the places in payloads and checks them.

@@ -6,6 +6,7 @@
 #include <ccomp/engine/host/scatter.hpp>
 #include <ccomp/engine/host/selection.hpp>
 #include <ccomp/engine/host/statistic.hpp>
+#include <ccomp/sparsify/counted_header.hpp>
 #include <ccomp/sparsify/selected_count.hpp>
 
 #include <algorithm>
@@ -61,11 +62,7 @@ struct threshold {
     detail::expect_ratio(capacity_ratio, name, "capacity_ratio");
   }
 
-  /// The first part of the side bytes.
-  struct header {
-    std::uint32_t selected, left_out;
-  };
-  static constexpr std::size_t header_bytes = sizeof(header);
+  static constexpr std::size_t header_bytes = detail::counted_header::bytes;
 
   [[nodiscard]] std::size_t carrier_size(std::size_t n) const {
     return detail::selected_of_sum(detail::selected_count(capacity_ratio, 0, n, name), payloads, n);
@@ -91,7 +88,9 @@ struct threshold {
   }
 
   /// How many values reached the bound and found no room; `side` may be the whole payload.
-  static std::size_t overflow(std::span<std::byte const> side) { return read_header(side).left_out; }
+  static std::size_t overflow(std::span<std::byte const> side) {
+    return detail::counted_header::read(side, name).left_out;
+  }
 
   std::size_t encode(host_exec const& ex, std::span<float const> in, std::span<std::byte> side,
                      std::span<float> carrier, std::span<std::byte> scratch, pass_options const& at) const {
@@ -104,50 +103,26 @@ struct threshold {
     std::uint32_t const key = detail::reaching_key(bound);
     auto const start = static_cast<std::size_t>(detail::overflow_start(at.at, at.tensor, in.size()));
     auto const found = detail::select_reaching(ex, in, key, most, start, memory, index, carrier.data());
-    header const h{static_cast<std::uint32_t>(found.selected), static_cast<std::uint32_t>(found.left_out)};
-    std::memcpy(side.data(), &h, sizeof h);
+    detail::counted_header{static_cast<std::uint32_t>(found.selected), static_cast<std::uint32_t>(found.left_out)}
+        .write(side);
     detail::encode_indices(ex, layout(in.size()), {index, found.selected}, side.data() + header_bytes);
     return found.selected;
   }
   [[nodiscard]] std::size_t carrier_count(std::span<std::byte const> side, std::size_t n) const {
-    if (n == 0) return 0;
-    header const h = read_header(side);
-    std::size_t const most = carrier_size(n);
-    detail::expects<payload_error>(h.selected <= most && std::uint64_t{h.selected} + h.left_out <= n, [&] {
-      return detail::sentence("threshold: the payload claims ", h.selected, " values and ", h.left_out, " left out; ",
-                              most, " of ", n, " fit");
-    });
-    return h.selected;
+    return detail::counted_header::count(side, n, carrier_size(n), name);
   }
   void decode(host_exec const& ex, std::span<std::byte const> side, std::span<float const> carrier,
               std::span<float> out, std::span<std::byte>, pass_options const&) const {
-    expect_count(side, carrier.size(), out.size());
-    detail::scatter(ex, layout(out.size()), after_header(side), carrier, out, name);
+    detail::counted_header::expect_carried(carrier_count(side, out.size()), carrier.size(), name);
+    detail::scatter(ex, layout(out.size()), detail::counted_header::behind(side), carrier, out, name);
   }
   void accumulate(host_exec const& ex, std::span<std::byte const> side, std::span<float const> carrier,
                   std::span<float> out, float sign, pass_options const&) const {
-    expect_count(side, carrier.size(), out.size());
-    detail::scatter_add(ex, layout(out.size()), after_header(side), carrier, out, sign, name);
+    detail::counted_header::expect_carried(carrier_count(side, out.size()), carrier.size(), name);
+    detail::scatter_add(ex, layout(out.size()), detail::counted_header::behind(side), carrier, out, sign, name);
   }
 
  private:
-  static header read_header(std::span<std::byte const> side) {
-    if (side.empty()) return {0, 0};
-    detail::expects<payload_error>(side.size() >= header_bytes, "threshold: the payload ends within its counts");
-    header h;
-    std::memcpy(&h, side.data(), sizeof h);
-    return h;
-  }
-  static std::span<std::byte const> after_header(std::span<std::byte const> side) {
-    return side.empty() ? side : side.subspan(header_bytes);
-  }
-  void expect_count(std::span<std::byte const> side, std::size_t carried, std::size_t n) const {
-    std::size_t const counted = carrier_count(side, n);
-    detail::expects<payload_error>(counted == carried, [&] {
-      return detail::sentence("threshold: the payload counts ", counted, " values, the carrier holds ", carried);
-    });
-  }
-
   struct tile_norm {
     double squares;
     float largest;

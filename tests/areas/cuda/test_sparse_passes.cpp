@@ -10,6 +10,7 @@
 #include <ccomp/quantize/e8_lattice.hpp>
 #include <ccomp/quantize/natural.hpp>
 #include <ccomp/quantize/vector_quantize.hpp>
+#include <ccomp/sparsify/approximate_top_k.hpp>
 #include <ccomp/sparsify/block_top_k.hpp>
 #include <ccomp/sparsify/random_block.hpp>
 #include <ccomp/sparsify/random_k.hpp>
@@ -89,6 +90,19 @@ TEST_CASE("cuda: top_k, each index coding and tail") {
   check_types(top_k{.ratio = 0.6} | natural{});
   check_values(top_k{.ratio = 0.1});
   check_values(top_k{.ratio = 0.1} | natural{});
+}
+
+TEST_CASE("cuda: approximate_top_k, whose bound a sample gives") {
+  check_sizes(approximate_top_k{.ratio = 0.02});
+  check_sizes(approximate_top_k{.ratio = 0.3, .indices = index_coding::raw} | natural{});
+  check_types(approximate_top_k{.ratio = 0.1});
+  check_values(approximate_top_k{.ratio = 0.1} | cast<float16>{});
+  // Bounds that take corrections: few values in a sample of many, values that repeat.
+  check_passes<float>(approximate_top_k{.count = 3}, same_gaussian_values(60000, 1), 0);
+  check_passes<float>(approximate_top_k{.ratio = 0.05}, std::vector<float>(20000, 2.5f), 0);
+  auto x = same_gaussian_values(30000, 2);
+  for (std::size_t i = 0; i < 25000; ++i) x[i] = i % 50 == 0 ? 1.0f : 0.0f;
+  check_passes<float>(approximate_top_k{.ratio = 0.1}, x, 1);
 }
 
 TEST_CASE("cuda: block_top_k, by teams of one thread to all of a thread block") {
@@ -183,6 +197,7 @@ TEST_CASE("cuda: chunks of a tensor, the last one short or empty") {
     check_chunks(c, support::narrowed<float16>(same_gaussian_values(1000, 2)), 1024, 2);
   };
   each(top_k{.ratio = 0.1});
+  each(approximate_top_k{.ratio = 0.1});
   each(block_top_k{5, 128});
   each(e8_lattice{64});
   each(with_words<8, 9>(1, 128));

@@ -161,6 +161,7 @@ TEST_CASE("threshold: counts that no encode writes are refused before anything i
     return false;
   };
   CHECK(refused(101, 0));
+  CHECK(refused(0, 0));
   CHECK(refused(99, 0));
   CHECK(refused(0xffffffffu, 0));
   CHECK(refused(100, 901));

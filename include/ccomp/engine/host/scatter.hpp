@@ -10,10 +10,17 @@ namespace detail {
 /// A value looked up out of order costs about as much as this many in a row.
 inline constexpr std::size_t scatter_weight = 16;
 
+/// A payload that announces no index holds none.
+inline void expect_no_indices(host_exec const& ex, index_layout const& l, std::span<std::byte const> side,
+                              std::string_view stage) {
+  if (l.map_bytes > 0) static_cast<void>(coded_indices(ex, l, side, 0, 1, stage));
+}
+
 /// out = 0 but for carrier[i] at index i. Nothing is written unless the side bytes are good.
 inline void scatter(host_exec const& ex, index_layout const& l, std::span<std::byte const> side,
                     std::span<float const> carrier, std::span<float> out, std::string_view stage) {
   if (carrier.empty()) {
+    expect_no_indices(ex, l, side, stage);
     parallel_ranges(ex, out.size(), 1, [&](std::size_t begin, std::size_t end) {
       std::memset(out.data() + begin, 0, (end - begin) * sizeof(float));
     });
@@ -30,7 +37,7 @@ inline void scatter(host_exec const& ex, index_layout const& l, std::span<std::b
 /// out += sign * carrier, value by value. See `add_signed`.
 inline void scatter_add(host_exec const& ex, index_layout const& l, std::span<std::byte const> side,
                         std::span<float const> carrier, std::span<float> out, float sign, std::string_view stage) {
-  if (carrier.empty()) return;
+  if (carrier.empty()) return expect_no_indices(ex, l, side, stage);
   coded_indices const indices(ex, l, side, carrier.size(), scatter_weight, stage);
   indices.visit([&](std::size_t entry, std::span<std::uint32_t const> index) {
     for (std::size_t i = 0; i < index.size(); ++i) {

@@ -6,6 +6,7 @@
 /// often that the candidates would not fit), histograms of the whole array put the bound right, at two to four times
 /// the cost. The result is exact and the same for any number of threads: the sample decides how fast, never what.
 
+#include <ccomp/core/sampled_bound.hpp>
 #include <ccomp/core/scratch.hpp>
 #include <ccomp/core/workspace.hpp>
 #include <ccomp/engine/host/compact.hpp>
@@ -121,19 +122,12 @@ inline collected collect(host_exec const& ex, instruction_set isa, std::span<flo
   return {stored.load(), equal.load()};
 }
 
-/// One value of each of `count` equal stretches of the array, at a place in it that no pattern in the data can follow.
+/// So many values of the array, where `sample_place` says.
 inline void draw_sample(host_exec const& ex, instruction_set isa, std::span<float const> in, std::size_t count,
                         float* out) {
-  std::uint64_t const stride = (static_cast<std::uint64_t>(in.size()) << 16) / count, width = in.size() / count;
   parallel_ranges(ex, count, 4, [&](std::size_t begin, std::size_t end) {
     run_narrow(isa, [=] {
-      for (std::size_t i = begin; i < end; ++i) {
-        auto h = static_cast<std::uint32_t>(i) * 0x9E3779B1u + 0x7F4A7C15u;
-        h = (h ^ (h >> 16)) * 0x85EBCA6Bu;
-        h = (h ^ (h >> 13)) * 0xC2B2AE35u;
-        h ^= h >> 16;
-        out[i] = in[((i * stride) >> 16) + ((h * width) >> 32)];
-      }
+      for (std::size_t i = begin; i < end; ++i) out[i] = in[sample_place(i, in.size(), count)];
     });
   });
 }
