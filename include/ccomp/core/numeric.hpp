@@ -19,6 +19,7 @@ CCOMP_HD constexpr float canonical_nan() { return bits_float(nan_bits); }
 /// |x| as an integer key: orders like the magnitude, NaN above Inf.
 CCOMP_HD constexpr std::uint32_t magnitude_key(float x) { return float_bits(x) & 0x7fffffffu; }
 CCOMP_HD constexpr bool is_finite(float x) { return magnitude_key(x) < inf_bits; }
+CCOMP_HD constexpr bool is_finite(double x) { return (__builtin_bit_cast(std::uint64_t, x) << 1) < 0x7ffull << 53; }
 /// A power of two: multiplying by its inverse divides exactly.
 CCOMP_HD constexpr bool has_exact_inverse(float x) { return (float_bits(x) & 0x7fffffu) == 0; }
 CCOMP_HD constexpr float canonical(float x) { return x == x ? x : canonical_nan(); }

@@ -147,7 +147,7 @@ template <std::size_t Dim> class word_training {
       }
       for (std::size_t p = 0; p < static_cast<std::size_t>(shape_.parts); ++p) {
         auto const shift = p * static_cast<std::size_t>(shape_.part_bits());
-        double* const to = sums.of(shape_, p * words_ + (codes[v] >> shift & (words_ - 1)));
+        double* const to = sums.of(shape_, p * words_ + (std::size_t{codes[v]} >> shift & (words_ - 1)));
         to[0] += 1;
         for (std::size_t i = 0; i < part_; ++i) to[1 + i] += static_cast<double>(tile.x[p * part_ + i][v]);
       }

@@ -13,13 +13,13 @@ namespace detail {
 /// that is not finite has scale 0, too.
 CCOMP_HD inline float block_scale(double squares, std::size_t n) {
   double const mean = squares / static_cast<double>(n), rms = sqrt(mean);
-  if (!(mean - mean == 0) || mean < 0x1p-236) return 0.0f;
+  if (!is_finite(mean) || mean < 0x1p-236) return 0.0f;
   return rms < largest_float ? static_cast<float>(rms) : largest_float;
 }
 /// The gain that leaves a block the least squared error: `product` of its divided vectors with their words, `length` of the
 /// words, squared. NaN where the block is not finite.
 CCOMP_HD inline float block_gain(double squares, float scale, double product, double length) {
-  if (!(squares - squares == 0)) return canonical_nan();
+  if (!is_finite(squares)) return canonical_nan();
   if (!(product > 0)) return 0.0f;
   double const gain = mul(static_cast<double>(scale), product) / length;
   return gain < largest_float ? static_cast<float>(gain) : largest_float;

@@ -90,7 +90,7 @@ template <std::size_t Dim> struct word_coder {
       float const* values = book.values().data();
       for (std::size_t first = 0, shift = 0; first < Dim; first += part, values += words * part) {
         for (std::size_t v = 0; v < count; ++v) {
-          float const* const from = values + (codes[v] >> shift & (words - 1)) * part;
+          float const* const from = values + (std::size_t{codes[v]} >> shift & (words - 1)) * part;
           for (std::size_t i = 0; i < part; ++i) word[first + i][v] = from[i];
         }
         shift += static_cast<std::size_t>(shape.part_bits());
