@@ -34,8 +34,8 @@ struct bound_search {
 
   bound_search() = default;
   CCOMP_HD constexpr bound_search(std::uint64_t n, std::uint64_t wanted)
-      : most(wanted), sampled(n < most_sampled ? n : most_sampled), rank(n <= most_sampled ? wanted : 0) {
-    if (rank == 0) rank = clamped(9 * wanted * sampled / (10 * n));
+      : most(wanted), sampled(n < most_sampled ? n : most_sampled), rank(wanted) {
+    if (n > most_sampled) rank = clamped(9 * wanted * sampled / (10 * n));
   }
   /// Takes note of how many values reach a key of rank `rank`; asks for another rank, or ends.
   CCOMP_HD constexpr void judge(std::uint32_t trial, std::uint64_t count) {
