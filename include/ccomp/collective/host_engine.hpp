@@ -129,7 +129,7 @@ class host_engine : public communicating_engine<host_exec, communicator_ref> {
                        .at = at(j)});
     auto const sizes = this->sizes();
     auto const memory = reserve(loops.scratch_bytes(stage, {sizes, comm_.size(), !transforms.empty()}));
-    begin("rounds");
+    begin("rounds", -1, loops.setting(stage, calls));
     return rounds_report(loops.reduce(stage, ex_, comm_, calls, memory));
   }
 

@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -18,7 +20,7 @@ namespace detail {
 
 /// What the tensors of a call need together, in values.
 struct power_sizes {
-  std::size_t p = 0, q = 0, dense = 0;                   // P and Q of all matrices, and the small tensors
+  std::size_t p = 0, q = 0, longer = 0, dense = 0;       // P, Q, and the longer of them; the small tensors
   std::size_t most_q = 0, most_partial = 0, most_n = 0;  // of one matrix
 
   void add(factor_layout const& layout, std::size_t n) {
@@ -29,59 +31,130 @@ struct power_sizes {
     auto const m = layout.shape_of(n);
     p += m.rows * layout.rank;
     q += m.cols * layout.rank;
+    longer += std::max(m.rows, m.cols) * layout.rank;
     most_q = std::max(most_q, m.cols * layout.rank);
     most_partial = std::max(most_partial, m.cols * layout.rank * m.bands());
     most_n = std::max(most_n, n);
   }
 };
 
+/// [rows][cols], row by row, to [cols][rows].
+inline void transpose(float const* from, std::size_t rows, std::size_t cols, float* to) {
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t j = 0; j < cols; ++j) to[j * rows + i] = from[i * cols + j];
+}
+
+/// What half steps keep of a tensor: the orthonormal columns of the last sum, P [rows][rank] or Q [rank][cols], in room
+/// for the longer of them, and which it is.
+struct half_state {
+  std::span<float> state;
+
+  static std::size_t size(low_rank_passes const& passes) { return std::max(passes.p_size(), passes.q_size()) + 1; }
+  [[nodiscard]] bool has_p() const { return state.back() != 0; }
+  /// `columns` [length][rank]: a sum, of which this makes orthonormal columns. Those that vanished are drawn anew.
+  void keep(bool p, float* columns, std::size_t length, std::size_t rank, random_start const& fresh) const {
+    float* const drawn = state.data();
+    for (std::size_t k = 0; k < rank; ++k) {
+      bool vanished = true;
+      for (std::size_t i = 0; i < length; ++i) vanished = vanished && columns[i * rank + k] == 0;
+      if (!vanished) continue;
+      fresh.draw(k, drawn);
+      for (std::size_t i = 0; i < length; ++i) columns[i * rank + k] = drawn[i];
+    }
+    orthonormalise(columns, length, rank);
+    if (p)
+      std::memcpy(state.data(), columns, length * rank * sizeof(float));
+    else
+      transpose(columns, length, rank, state.data());
+    state.back() = p ? 1.0f : 0.0f;
+  }
+};
+
 /// One call of allreduce. First message: P of every matrix, one after the other, then the values of the small tensors.
-/// Second message: Q of every matrix.
+/// Second message: Q of every matrix. Half steps have one message: P or Q of every matrix, then the small tensors.
 class power_rounds {
  public:
-  static std::size_t scratch_bytes(factor_layout const& layout, reduce_shape const& shape) {
+  struct settings {
+    factor_layout layout;
+    std::uint64_t seed;
+    bool half_steps;
+  };
+
+  static std::size_t scratch_bytes(settings const& s, reduce_shape const& shape) {
     power_sizes all;
-    for (std::size_t const n : shape.sizes) all.add(layout, n);
-    return scratch::bytes_for<float>(all.p + all.dense) + 2 * scratch::bytes_for<float>(all.q) +
-           scratch::bytes_for<float>(all.most_q) + scratch::bytes_for<float>(all.most_partial) +
-           (shape.transformed ? scratch::bytes_for<float>(all.most_n) : 0);
+    for (std::size_t const n : shape.sizes) all.add(s.layout, n);
+    auto const floats = [](std::size_t n) { return scratch::bytes_for<float>(n); };
+    // Without a wrapper there are whole steps, whatever the settings say.
+    std::size_t const whole = floats(all.p + all.dense) + 2 * floats(all.q) + floats(all.most_q);
+    std::size_t const half = s.half_steps ? floats(all.longer + all.dense) + floats(all.longer) : 0;
+    return std::max(whole, half) + floats(all.most_partial) + (shape.transformed ? floats(all.most_n) : 0);
+  }
+  /// What error feedback keeps of a matrix, before the first step.
+  static stage_state make_state(settings const& s, host_exec const& ex, std::size_t n) {
+    auto const passes = s.layout.passes_of(ex, n);
+    std::size_t const cols = passes.shape.cols, rank = s.layout.rank;
+    random_start const start(passes.isa, s.seed, {}, cols);
+    stage_state state(s.half_steps ? half_state::size(passes) : passes.q_size());
+    if (!s.half_steps) {
+      start.draw_all(rank, state.data());
+      return state;
+    }
+    std::vector<float> columns(passes.q_size());  // of zeros: all are drawn
+    half_state{state}.keep(false, columns.data(), cols, rank, start);
+    return state;
+  }
+  /// Which factors this call sums, so that ranks whose wrappers are not at the same half do not exchange.
+  static std::string halves(settings const& s, std::span<reduce_call const> calls) {
+    std::string text;
+    if (!s.half_steps) return text;
+    for (auto const& call : calls)
+      if (!call.state.empty()) text += half_state{call.state}.has_p() ? 'Q' : 'P';
+    return text;
   }
 
-  power_rounds(factor_layout const& layout, std::uint64_t seed, host_exec const& ex, std::span<reduce_call const> calls,
-               std::span<std::byte> room)
-      : ex_(ex), isa_(resolve_isa(ex)), rank_(layout.rank), seed_(seed) {
-    for (auto const& call : calls) all_.add(layout, call.in.n);
-    scratch memory(room);
-    first_ = memory.take<float>(all_.p + all_.dense);
-    second_ = memory.take<float>(all_.q);
-    auto* own = memory.take<float>(all_.q);
-    start_ = memory.take<float>(all_.most_q);
-    partial_ = memory.take<float>(all_.most_partial);
-    float *p = first_, *total = second_, *values = first_ + all_.p;
+  power_rounds(settings const& s, host_exec const& ex, std::span<reduce_call const> calls, std::span<std::byte> room)
+      : ex_(ex), isa_(resolve_isa(ex)), rank_(s.layout.rank), seed_(s.seed) {
+    power_sizes all;
     for (auto const& call : calls) {
-      if (layout.is_dense(call.in.n)) {
-        small_.push_back({&call, values});
-        values += call.in.n;
-        continue;
-      }
-      auto const passes = layout.passes_of(ex, call.in.n);
-      expects(call.state.empty() || call.state.size() == passes.q_size(),
+      all.add(s.layout, call.in.n);
+      if (s.layout.is_dense(call.in.n)) continue;
+      auto const passes = s.layout.passes_of(ex, call.in.n);
+      expects(call.state.empty() || call.state.size() == (s.half_steps ? half_state::size(passes) : passes.q_size()),
               "power_sgd: the warm start belongs to another tensor; make a new error_feedback");
-      if (!call.transforms.empty() && !transformed_) transformed_ = memory.take<float>(all_.most_n);
-      matrices_.push_back({&call, passes, p, own, total});
-      p += passes.p_size();
-      own += passes.q_size();
-      total += passes.q_size();
+      matrix m{.call = &call, .passes = passes, .half = s.half_steps && !call.state.empty()};
+      m.sums_p = m.half && !half_state{call.state}.has_p();
+      half_ = half_ || m.half;
+      summed_ += m.size();
+      matrices_.push_back(m);
     }
+    scratch memory(room);
+    first_size_ = half_ ? 0 : all.p + all.dense;
+    last_size_ = summed_ + (half_ ? all.dense : 0);
+    first_ = memory.take<float>(first_size_);
+    last_ = memory.take<float>(last_size_);
+    auto* own = memory.take<float>(summed_);
+    if (!half_) start_ = memory.take<float>(all.most_q);
+    partial_ = memory.take<float>(all.most_partial);
+    float *p = first_, *sum = last_;
+    for (auto& m : matrices_) {
+      m.kept = m.half ? m.call->state.data() : std::exchange(p, p + m.passes.p_size());
+      m.own = std::exchange(own, own + m.size());
+      m.sum = std::exchange(sum, sum + m.size());
+      if (!m.call->transforms.empty() && !transformed_) transformed_ = memory.take<float>(all.most_n);
+    }
+    float* values = half_ ? sum : p;
+    for (auto const& call : calls)
+      if (s.layout.is_dense(call.in.n)) small_.push_back({&call, std::exchange(values, values + call.in.n)});
   }
 
   /// Returns the bytes that this rank sent.
   std::size_t run(communicator_ref& comm) {
-    for (auto& m : matrices_) project(m);
     for (auto const& s : small_) add_up(*s.call, {}, s.values);
-    std::size_t sent = sum(comm, first_, all_.p + all_.dense);
-    for (auto& m : matrices_) back_project(m);
-    sent += sum(comm, second_, all_.q);
+    if (!half_)
+      for (auto& m : matrices_) project(m);
+    std::size_t sent = add_ranks(comm, first_, first_size_);
+    for (auto& m : matrices_) make_own(m);
+    sent += add_ranks(comm, last_, last_size_);
     auto const ranks = static_cast<float>(comm.size());
     for (auto& m : matrices_) finish(m, m.call->mean ? ranks : 1.0f);
     for (auto const& s : small_) finish(s, s.call->mean ? ranks : 1.0f);
@@ -91,21 +164,30 @@ class power_rounds {
  private:
   struct small_tensor {
     reduce_call const* call;
-    float* values;  // in the first message
+    float* values;  // in the first message that there is
   };
+  /// M = P Q^T, of which one factor is kept, with orthonormal columns, and the other is summed over the ranks.
   struct matrix {
     reduce_call const* call;
     low_rank_passes passes;
-    float* p;      // in the first message
-    float* own;    // this rank's Q
-    float* total;  // the same in the second message
+    bool half = false;    // the kept factor is the wrapper's; otherwise P, from the first message
+    bool sums_p = false;  // and keeps Q
+    float* kept = nullptr;
+    float* own = nullptr;  // this rank's part of the sum
+    float* sum = nullptr;  // in the last message
     bool good = true;
+
+    [[nodiscard]] std::size_t size() const { return sums_p ? passes.p_size() : passes.q_size(); }
+    /// Values of the product with `summed` as the factor that is not kept.
+    void expand(float const* summed, std::size_t first, std::size_t n, float* out) const {
+      passes.expand(sums_p ? summed : kept, sums_p ? kept : summed, first, n, out);
+    }
   };
 
   [[nodiscard]] static residual_ref residual_of(reduce_call const& c) { return {c.residual, c.residual_type, c.decay}; }
   [[nodiscard]] random_start start_of(matrix const& m) const { return {isa_, seed_, m.call->at, m.passes.shape.cols}; }
 
-  std::size_t sum(communicator_ref& comm, float* values, std::size_t n) const {
+  std::size_t add_ranks(communicator_ref& comm, float* values, std::size_t n) const {
     if (n == 0) return 0;
     comm.all_reduce(ex_, values, n, wire_type::float32, wire_op::sum);
     return all_reduce_bytes(n * sizeof(float), comm.size());
@@ -138,24 +220,28 @@ class power_rounds {
       start_of(m).draw_all(rank_, start_);
       start = start_;
     }
-    m.passes.project(source(m), start, m.p);
+    m.passes.project(source(m), start, m.kept);
   }
   /// Whatever was not finite on any rank has reached P on every rank: all see it, and none sends a Q.
-  void back_project(matrix& m) {
-    std::size_t const size = m.passes.q_size();
-    m.good = all_below(isa_, m.p, m.passes.p_size(), inf_bits);
-    if (!m.good) return fill_nan(m.total, size);
-    orthonormalise(m.p, m.passes.shape.rows, rank_);
-    m.passes.back_project(source(m), m.p, m.own, partial_);
-    std::memcpy(m.total, m.own, size * sizeof(float));
-    if (!all_below(isa_, m.own, size, factor_limit_bits)) m.total[0] = canonical_nan();
+  void make_own(matrix& m) {
+    if (!m.half) {
+      m.good = all_below(isa_, m.kept, m.passes.p_size(), inf_bits);
+      if (!m.good) return fill_nan(m.sum, m.size());
+      orthonormalise(m.kept, m.passes.shape.rows, rank_);
+    }
+    if (m.sums_p)
+      m.passes.project(source(m), m.kept, m.own);
+    else
+      m.passes.back_project(source(m), m.kept, m.own, partial_);
+    std::memcpy(m.sum, m.own, m.size() * sizeof(float));
+    if (!all_below(isa_, m.own, m.size(), factor_limit_bits)) m.sum[0] = canonical_nan();
   }
 
-  /// The next start. Only directions count: columns of unit length keep M Q in range at any scale of M.
+  /// The next start of whole steps. Only directions count: columns of unit length keep M Q in range at any scale of M.
   void keep_start(matrix const& m) const {
     std::size_t const cols = m.passes.shape.cols;
     for (std::size_t k = 0; k < rank_; ++k) {
-      float const* const from = m.total + k * cols;
+      float const* const from = m.sum + k * cols;
       float* const to = m.call->state.data() + k * cols;
       double squares = 0;
       run_narrow(isa_, [&] { squares = scan<sum_squares>(from, cols).sum[0]; });
@@ -166,19 +252,28 @@ class power_rounds {
         start_of(m).draw(k, to);
     }
   }
-  void finish(matrix& m, float divisor) {
+  void keep_half(matrix const& m) const {
+    std::size_t const length = m.sums_p ? m.passes.shape.rows : m.passes.shape.cols;
+    if (m.sums_p)
+      std::memcpy(m.own, m.sum, m.size() * sizeof(float));
+    else
+      transpose(m.sum, rank_, length, m.own);
+    half_state{m.call->state}.keep(m.sums_p, m.own, length, rank_, {isa_, seed_, m.call->at, length});
+  }
+  void finish(matrix& m, float divisor) const {
     reduce_call const& call = *m.call;
-    m.good = m.good && all_below(isa_, m.total, m.passes.q_size(), factor_limit_bits);
+    m.good = m.good && all_below(isa_, m.sum, m.size(), factor_limit_bits);
     if (m.good) {
-      if (!call.state.empty()) keep_start(m);
-      run_narrow(isa_, [&] { finish_sum(m.total, m.passes.q_size(), divisor); });
+      if (!m.half && !call.state.empty()) keep_start(m);
+      run_narrow(isa_, [&] { finish_sum(m.sum, m.size(), divisor); });
     }
-    matrix_source const untransformed{call.in, residual_of(call)};
-    if (m.good && untransformed.residual && untransformed.direct() && call.transforms.empty() &&
+    matrix_source const plain{call.in, residual_of(call)};
+    if (m.good && !m.sums_p && plain.residual && plain.direct() && call.transforms.empty() &&
         call.out.type == element_type::float32)
-      m.passes.expand_with_residual(untransformed, m.p, m.total, m.own, static_cast<float*>(call.out.data));
+      m.passes.expand_with_residual(plain, m.kept, m.sum, m.own, static_cast<float*>(call.out.data));
     else
       expand(m);
+    if (m.good && m.half) keep_half(m);  // the factor that was kept has served
   }
   void expand(matrix const& m) const {
     reduce_call const& call = *m.call;
@@ -189,7 +284,7 @@ class power_rounds {
         alignas(64) float v[tile_values];
         residual_tile const residual(c, r, first, n, b);
         float const* const x = load(c.isa, call.in, first, n, b.values);
-        m.passes.expand(m.p, m.own, first, n, b.decoded);
+        m.expand(m.own, first, n, b.decoded);
         inverse(call.transforms, c, b.decoded, n, first);
         run_narrow(c.isa, [&] {
           add_residual(residual.data(), r.decay, x, n, v);
@@ -198,7 +293,7 @@ class power_rounds {
         residual.commit();
       }
       if (m.good) {
-        m.passes.expand(m.p, m.total, first, n, b.values);
+        m.expand(m.sum, first, n, b.values);
         inverse(call.transforms, c, b.values, n, first);
       } else {
         fill_nan(b.values, n);
@@ -228,10 +323,11 @@ class power_rounds {
   instruction_set isa_;
   std::size_t rank_;
   std::uint64_t seed_;
-  power_sizes all_;
+  bool half_ = false;
+  std::size_t summed_ = 0, first_size_ = 0, last_size_ = 0;
   std::vector<small_tensor> small_;
   std::vector<matrix> matrices_;
-  float *first_ = nullptr, *second_ = nullptr, *start_ = nullptr, *partial_ = nullptr, *transformed_ = nullptr;
+  float *first_ = nullptr, *last_ = nullptr, *start_ = nullptr, *partial_ = nullptr, *transformed_ = nullptr;
   reduce_call const* in_transformed_ = nullptr;  // whose sum `transformed_` holds
 };
 

@@ -92,6 +92,9 @@ template <> struct device_protocol<power_sgd> {
   static void prepare(power_sgd const& s, std::span<device_reduce_call const> calls, workspace<cuda_exec>& ws) {
     for (auto const& call : calls) {
       if (s.is_dense(call.n)) continue;
+      expects(!s.half_steps || call.state.empty(),
+              "power_sgd: with error feedback, half_steps runs on the host only, because the state in device memory "
+              "says which factor a step sends; use half_steps=false");
       auto const m = s.shape_of(call.n);
       expects(call.state.empty() || call.state.size() == m.cols * s.rank, [&] {
         return sentence("power_sgd: a warm start of ", call.state.size(), " values where the tensor has ",

@@ -14,6 +14,7 @@
 #include <deque>
 
 using namespace ccomp;
+using support::device_array;
 using support::same_bits;
 
 namespace {
@@ -112,4 +113,29 @@ TEST_CASE("cuda rounds: several tensors take two messages, and have the bits of 
 TEST_CASE("cuda rounds: what is not finite spoils its tensor only") {
   check_tensors(power_sgd{.rank = 3}, 2, support::quiet_nan);
   check_tensors(power_sgd{.rank = 3}, 2, support::inf);
+}
+
+TEST_CASE("cuda rounds: half steps with a wrapper are refused before anything is sent; without one they are whole") {
+  std::size_t constexpr n = 40 * 48;
+  power_sgd const whole{.rank = 3}, halved{.rank = 3, .half_steps = true};
+  auto const in = support::low_rank_inputs<float>(2, n, 48);
+  std::vector<int> sums(2);
+  thread_group group(2);
+  group.run([&](thread_communicator& comm) {
+    auto const r = static_cast<std::size_t>(comm.rank());
+    support::counting_communicator counting{comm};
+    support::place<cuda_exec> const site;
+    workspace<cuda_exec> ws{site.ex};
+    error_feedback<power_sgd, cuda_exec> wrapper(halved, n, site.ex);
+    device_array<float> const x(in[r]);
+    CHECK_THROWS_WITH_AS(allreduce(site.ex, counting, wrapper, std::span(x.data(), n), ws, {.at = 1}),
+                         doctest::Contains("half_steps runs on the host only"), invalid_argument);
+    sums[r] = counting.sums;
+    CHECK(wrapper.valid());
+    CHECK(same_bits(site.values<float>(x), in[r]));
+  });
+  CHECK(sums == std::vector<int>{0, 0});
+  support::step_options const alone{.feedback = false};
+  CHECK(same_bits(support::on_gpu_ranks<float>(halved, n, 2, 1, support::constantly(in), alone).out,
+                  support::on_gpu_ranks<float>(whole, n, 2, 1, support::constantly(in), alone).out));
 }

@@ -69,6 +69,8 @@ struct reduce_call {
 /// All tensors of a call at once, so that a stage may send one message for all of them.
 struct rounds_loops {
   std::size_t (*scratch_bytes)(void const* stage, reduce_shape const&);
+  /// What the ranks compare beside the call's arguments, if a state decides what is sent.
+  std::string (*setting)(void const* stage, std::span<reduce_call const>);
   /// `memory`: scratch_bytes of it. Returns the bytes this rank sent.
   std::size_t (*reduce)(void const* stage, host_exec const&, communicator_ref&, std::span<reduce_call const>,
                         std::span<std::byte> memory);
@@ -143,6 +145,12 @@ inline constexpr vector_loops vector_loops_of = {
 template <class S>
 inline constexpr rounds_loops rounds_loops_of = {
     [](void const* s, reduce_shape const& shape) { return as<S>(s).reduce_scratch_bytes(shape); },
+    []([[maybe_unused]] void const* s, [[maybe_unused]] std::span<reduce_call const> calls) -> std::string {
+      if constexpr (requires { as<S>(s).reduce_setting(calls); })
+        return as<S>(s).reduce_setting(calls);
+      else
+        return {};
+    },
     [](void const* s, host_exec const& ex, communicator_ref& comm, std::span<reduce_call const> calls,
        std::span<std::byte> memory) -> std::size_t { return as<S>(s).reduce(ex, comm, calls, memory); }};
 
