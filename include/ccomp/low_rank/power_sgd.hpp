@@ -29,12 +29,12 @@ template <class S> struct device_protocol;  // engine/cuda/protocol.cuh
 ///              every matrix and the values of small tensors
 /// Rounding:    float, with sums in an order that depends on the shape only; orthonormalisation in double
 /// Guarantee:   the error is M - P P^T M, a projection. It is never larger than M, it is zero if rank(M) <= rank, and
-///              after some steps with a warm start it is close to the smallest error for this rank. Half steps: M - P P^T M
-///              or M - M Q Q^T; zero for rank(M) <= rank only from the second step on a matrix
+///              after some steps with a warm start it is close to the smallest error for this rank. Half steps:
+///              M - P P^T M or M - M Q Q^T; zero for rank(M) <= rank only from the second step on a matrix
 /// Feedback:    each rank keeps M - P Q_own^T (M - P_own Q^T); the residuals of all ranks add up to what the sum lacks
 /// State:       Q [rank][cols], columns of unit length; a zero column is drawn again. Half steps: the factor that was
-///              summed last, and which it is. So the halves alternate whatever the steps' numbers are; after a step that
-///              was lost or discarded, and after load, the half that was due is next
+///              summed last, and which it is. So the halves alternate whatever the steps' numbers are; after a step
+///              that was lost or discarded, and after load, the half that was due is next
 /// Linear:      no (P depends on the sum); it has its own rounds instead
 /// Determinism: the same bits on every rank, for any thread count and instruction set of one build. Different builds
 ///              and engines (Eigen's flags, cuBLAS) agree within a tolerance. Any build decodes the payload of another
