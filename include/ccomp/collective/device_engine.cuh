@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <optional>
+#include <vector>
 
 CCOMP_BEGIN
 namespace detail {
@@ -191,32 +192,28 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
       device_transforms transforms;
       std::apply([&](auto const&... s) { (add_transform(s, transforms), ...); }, as_tuple(compressor_));
       std::size_t const steps = step_matters(call_.stages) ? step_bytes() : 0;
-      return this->by_rounds(
-          round_up(steps, 256),
-          [&](tensor_job const& j) {
-            reduce_shape const shape{j.data.n, comm_.size(), transforms.count > 0};
-            protocol::prepare(stage, shape, j.state, ws_);
-            return protocol::scratch_bytes(stage, shape);
-          },
-          [&](std::span<std::byte> memory) {
-            begin("rounds");
-            compare_steps(memory.first(steps));
-          },
-          [&](tensor_job const& j, std::span<std::byte> memory) {
-            device_values const tensor{j.data.data, j.data.type};
-            pass_options const at = this->at(j);
-            return protocol::reduce(stage, ex_, comm_, ws_,
-                                    {.in = tensor,
-                                     .out = tensor,
-                                     .n = j.data.n,
-                                     .transforms = transforms,
-                                     .residual = {j.residual.data, j.residual.type},
-                                     .decay = j.residual.decay,
-                                     .state = j.state,
-                                     .mean = call_.mean,
-                                     .memory = memory,
-                                     .at = {at.at, at.tensor, at.rank}});
-          });
+      std::vector<device_reduce_call> calls;
+      for (auto const& j : call_.jobs) {
+        device_values const tensor{j.data.data, j.data.type};
+        pass_options const at = this->at(j);
+        calls.push_back({.in = tensor,
+                         .out = tensor,
+                         .n = j.data.n,
+                         .transforms = transforms,
+                         .residual = {j.residual.data, j.residual.type},
+                         .decay = j.residual.decay,
+                         .state = j.state,
+                         .mean = call_.mean,
+                         .at = {at.at, at.tensor, at.rank}});
+      }
+      protocol::prepare(stage, calls, ws_);
+      auto const sizes = this->sizes();
+      std::size_t const common = round_up(steps, 256);
+      auto const memory =
+          this->reserve(common + protocol::scratch_bytes(stage, {sizes, comm_.size(), transforms.count > 0}));
+      begin("rounds");
+      compare_steps(memory.first(steps));
+      return this->rounds_report(protocol::reduce(stage, ex_, comm_, ws_, calls, memory.subspan(common)));
     } else {
       return {};
     }

@@ -6,6 +6,8 @@
 #include <ccomp/core/communicator.hpp>
 #include <ccomp/core/workspace.hpp>
 
+#include <vector>
+
 CCOMP_BEGIN
 
 /// What a collective did.
@@ -55,20 +57,16 @@ template <class Exec> class engine_base {
     return {strategy, sent, payload, ws_.size()};
   }
 
-  /// allreduce by a stage that brings its own rounds. `scratch(job)`: bytes that one tensor takes, beside `common` bytes of
-  /// the call; `agree(memory)`: the ranks compare what they are about to do, in those bytes; `sum(job, memory)`: the
-  /// stage's rounds, returns the bytes that this rank sent.
-  template <class Scratch, class Agree, class Sum>
-  collective_report by_rounds(std::size_t common, Scratch const& scratch, Agree const& agree, Sum const& sum) const {
-    std::size_t most = 0, sent = 0, payload = 0;
-    for (auto const& j : call_.jobs) most = std::max<std::size_t>(most, scratch(j));
-    auto const memory = reserve(common + most);
-    agree(memory.first(common));
-    for (auto const& j : call_.jobs) {
-      sent += sum(j, memory.subspan(common));
-      payload += payload_bytes(j, j.data.n);
-    }
+  /// Of an allreduce by a stage that brings its own rounds.
+  [[nodiscard]] collective_report rounds_report(std::size_t sent) const {
+    std::size_t payload = 0;
+    for (auto const& j : call_.jobs) payload += payload_bytes(j, j.data.n);
     return report("rounds", sent, payload);
+  }
+  [[nodiscard]] std::vector<std::size_t> sizes() const {
+    std::vector<std::size_t> n;
+    for (auto const& j : call_.jobs) n.push_back(j.data.n);
+    return n;
   }
 
  protected:

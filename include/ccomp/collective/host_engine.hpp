@@ -115,25 +115,22 @@ class host_engine : public communicating_engine<host_exec, communicator_ref> {
   collective_report rounds() {
     auto const& loops = *call_.stages.back().host->rounds;
     auto const* const stage = call_.stages.back().stage;
-    return by_rounds(
-        0,
-        [&](tensor_job const& j) {
-          return loops.scratch_bytes(stage, {j.data.n, comm_.size(), call_.stages.size() > 1});
-        },
-        [&](std::span<std::byte>) { begin("rounds"); },
-        [&](tensor_job const& j, std::span<std::byte> memory) {
-          reduce_call const one{.in = j.data,
-                                .out = j.data,
-                                .transforms = call_.stages.first(call_.stages.size() - 1),
-                                .residual = j.residual.data,
-                                .residual_type = j.residual.type,
-                                .decay = j.residual.decay,
-                                .state = j.state,
-                                .mean = call_.mean,
-                                .memory = memory,
-                                .at = at(j)};
-          return loops.reduce(stage, ex_, comm_, one);
-        });
+    auto const transforms = call_.stages.first(call_.stages.size() - 1);
+    std::vector<reduce_call> calls;
+    for (auto const& j : call_.jobs)
+      calls.push_back({.in = j.data,
+                       .out = j.data,
+                       .transforms = transforms,
+                       .residual = j.residual.data,
+                       .residual_type = j.residual.type,
+                       .decay = j.residual.decay,
+                       .state = j.state,
+                       .mean = call_.mean,
+                       .at = at(j)});
+    auto const sizes = this->sizes();
+    auto const memory = reserve(loops.scratch_bytes(stage, {sizes, comm_.size(), !transforms.empty()}));
+    begin("rounds", -1, loops.setting(stage, calls));
+    return rounds_report(loops.reduce(stage, ex_, comm_, calls, memory));
   }
 
  private:

@@ -154,7 +154,7 @@ template <class S> inline constexpr element_type cast_type_of = element_type_of<
 
 /// What decides the memory that a stage with rounds of its own needs.
 struct reduce_shape {
-  std::size_t n;
+  std::span<std::size_t const> sizes;  // of the tensors of a call, in values
   int ranks;
   bool transformed;  // transforms stand before the stage
 };

@@ -7,6 +7,9 @@
 #include <ccomp/low_rank/orthonormal.cuh>
 #include <ccomp/low_rank/power_sgd.hpp>
 
+#include <utility>
+#include <vector>
+
 CCOMP_BEGIN
 namespace detail {
 
@@ -16,9 +19,9 @@ namespace detail {
 /// Q^T [cols][rank].
 class device_iteration {
  public:
-  /// Scratch: what orthonormalisation and cuBLAS need, and whether the factors are bad.
+  /// Scratch: what orthonormalisation and cuBLAS need.
   static std::size_t scratch_bytes(matrix_shape const& m, std::uint32_t rank) {
-    return orthonormal_scratch_bytes(m.rows, rank) + scratch::bytes_for<unsigned>(1) +
+    return orthonormal_scratch_bytes(m.rows, rank) +
            scratch::bytes_for<std::byte>(cublas_workspace_bytes + cublas_alignment);
   }
   /// Refuses what cuBLAS cannot take, and makes its handle.
@@ -31,17 +34,14 @@ class device_iteration {
     ws.kept<cublas>("power_sgd");
   }
 
+  /// `bad`: 0; set if a factor is not finite, or too large.
   device_iteration(cuda_exec const& ex, workspace<cuda_exec>& ws, matrix_shape const& m, std::uint32_t rank,
-                   scratch memory)
-      : ex_(ex), blas_(ws.kept<cublas>()), rows_(m.rows), cols_(m.cols), rank_(rank) {
-    bad_ = memory.take<unsigned>(1);
-    triangles_ = memory;
+                   unsigned* bad, scratch memory)
+      : ex_(ex), blas_(ws.kept<cublas>()), rows_(m.rows), cols_(m.cols), rank_(rank), bad_(bad), triangles_(memory) {
     static_cast<void>(memory.take<std::byte>(orthonormal_scratch_bytes(rows_, rank_)));
     blas_memory_ = memory.remaining();
-    ex.fill_zero(bad_, sizeof *bad_);
   }
 
-  /// Not 0 if a factor is not finite, or too large.
   [[nodiscard]] unsigned* bad() const { return bad_; }
 
   /// The random Q of a step, on which all ranks agree.
@@ -68,7 +68,7 @@ class device_iteration {
   cublas const& blas_;
   std::size_t rows_, cols_;
   std::uint32_t rank_;
-  unsigned* bad_ = nullptr;
+  unsigned* bad_;
   scratch triangles_;
   std::span<std::byte> blas_memory_;
 };
@@ -76,91 +76,172 @@ class device_iteration {
 /// The host's rounds, with P = M Q and Q = M^T P by cuBLAS. What the host decides by looking at the factors is decided
 /// on the device: a sum that is not finite runs through all rounds, and changes neither residual nor state.
 ///
-/// Memory:      the factors; M as floats, 4 rows cols bytes; P twice in double; 32 MiB for cuBLAS
+/// Memory:      the factors of all matrices; and once for all of them what the largest needs: M as floats, 4 rows cols
+///              bytes, P twice in double, 32 MiB for cuBLAS. So if several matrices need a copy of M, each is copied
+///              once per product
 /// Determinism: the same bits on every rank, because P and Q are what the communicator gave to all, and what follows
 ///              depends on the shape alone; the same bits in every run on GPUs of one type
 template <> struct device_protocol<power_sgd> {
   static std::size_t scratch_bytes(power_sgd const& s, reduce_shape const& shape) {
-    if (s.is_dense(shape.n)) return scratch::bytes_for<float>(shape.n);
-    auto const m = s.shape_of(shape.n);
-    return scratch::bytes_for<float>(m.rows * s.rank) + 3 * scratch::bytes_for<float>(m.cols * s.rank) +
-           scratch::bytes_for<double>(s.rank) + scratch::bytes_for<float>(m.rows * m.cols) +
-           device_iteration::scratch_bytes(m, s.rank);
+    room const all(s, shape.sizes);
+    return scratch::bytes_for<float>(all.sizes.p + all.sizes.dense) + 2 * scratch::bytes_for<float>(all.sizes.q) +
+           scratch::bytes_for<float>(all.sizes.most_q) + scratch::bytes_for<double>(s.rank) +
+           scratch::bytes_for<float>(all.padded) + scratch::bytes_for<unsigned>(shape.sizes.size()) + all.iteration;
   }
 
-  static void prepare(power_sgd const& s, reduce_shape const& shape, std::span<float> state, workspace<cuda_exec>& ws) {
-    if (s.is_dense(shape.n)) return;
-    auto const m = s.shape_of(shape.n);
-    expects(state.empty() || state.size() == m.cols * s.rank, [&] {
-      return sentence("power_sgd: a warm start of ", state.size(), " values where the tensor has ", m.cols * s.rank,
-                      "; make a new error_feedback");
-    });
-    device_iteration::prepare(m, ws);
+  static void prepare(power_sgd const& s, std::span<device_reduce_call const> calls, workspace<cuda_exec>& ws) {
+    for (auto const& call : calls) {
+      if (s.is_dense(call.n)) continue;
+      expects(!s.half_steps || call.state.empty(),
+              "power_sgd: with error feedback, half_steps runs on the host only, because the state in device memory "
+              "says which factor a step sends; use half_steps=false");
+      auto const m = s.shape_of(call.n);
+      expects(call.state.empty() || call.state.size() == m.cols * s.rank, [&] {
+        return sentence("power_sgd: a warm start of ", call.state.size(), " values where the tensor has ",
+                        m.cols * s.rank, "; make a new error_feedback");
+      });
+      device_iteration::prepare(m, ws);
+    }
   }
 
   template <class Comm>
   static std::size_t reduce(power_sgd const& s, cuda_exec const& ex, Comm& comm, workspace<cuda_exec>& ws,
-                            device_reduce_call const& call) {
-    return s.is_dense(call.n) ? reduce_dense(ex, comm, call) : reduce_factors(s, ex, comm, ws, call);
+                            std::span<device_reduce_call const> calls, std::span<std::byte> memory) {
+    return rounds(s, ex, ws, comm.size(), calls, scratch(memory)).run(comm);
   }
 
  private:
-  /// Transforms would only add rounding to values that are sent unchanged.
-  template <class Comm>
-  static std::size_t reduce_dense(cuda_exec const& ex, Comm& comm, device_reduce_call const& call) {
-    if (call.n == 0) return 0;
-    auto* const sum = scratch(call.memory).take<float>(call.n);
-    block_call tiles = tile_call(call, comm.size());
-    tiles.how.transforms = {};
-    gather_matrix(ex, tiles.whole, tiles.how, sum, call.n);
-    comm.all_reduce(ex, sum, call.n, wire_type::float32, wire_op::sum);
-    finish_dense(ex, tiles.whole, sum, tiles.sum.divisor);
-    return all_reduce_bytes(call.n * sizeof(float), comm.size());
-  }
-
-  template <class Comm>
-  static std::size_t reduce_factors(power_sgd const& s, cuda_exec const& ex, Comm& comm, workspace<cuda_exec>& ws,
-                                    device_reduce_call const& call) {
-    auto const shape = s.shape_of(call.n);
-    std::size_t const p_size = shape.rows * s.rank, q_size = shape.cols * s.rank, padded = shape.rows * shape.cols;
-    scratch memory(call.memory);
-    auto* const p = memory.take<float>(p_size);
-    auto* const drawn = memory.take<float>(q_size);
-    auto* const own = memory.take<float>(q_size);
-    auto* const total = memory.take<float>(q_size);
-    auto* const squares = memory.take<double>(s.rank);
-    auto* const copy = memory.take<float>(padded);
-    device_iteration const iteration(ex, ws, shape, s.rank, memory);
-    block_call const tiles = tile_call(call, comm.size());
-    auto const start = iteration.start(s.seed, detail::random_start::unit(shape.cols), call.at);
-
-    auto const* m = static_cast<float const*>(call.in.data);
-    bool const as_it_is = call.in.type == element_type::float32 && !call.residual && call.transforms.count == 0;
-    if (!as_it_is || call.n != padded) {
-      gather_matrix(ex, tiles.whole, tiles.how, copy, padded);
-      m = copy;
+  /// What the tensors of a call need.
+  struct room {
+    power_sizes sizes;
+    std::size_t padded = 0, iteration = 0;  // of one matrix
+    room(power_sgd const& s, std::span<std::size_t const> n) {
+      for (std::size_t const each : n) add(s, each);
     }
-    float const* from = call.state.data();
-    if (call.state.empty()) {
-      iteration.draw(start, drawn);
-      from = drawn;
+    room(power_sgd const& s, std::span<device_reduce_call const> calls) {
+      for (auto const& call : calls) add(s, call.n);
     }
-    iteration.project(m, from, p);
-    comm.all_reduce(ex, p, p_size, wire_type::float32, wire_op::sum);
-    iteration.orthonormal_columns(p);
-    iteration.back_project(m, p, own);
-    launch(ex, "limit", limit_kernel<>, blocks_for(q_size), 256, static_cast<float const*>(own), total,
-           std::uint64_t{q_size}, power_sgd::limit_bits);
-    comm.all_reduce(ex, total, q_size, wire_type::float32, wire_op::sum);
-    launch(ex, "squares", squares_kernel<>, s.rank, 256, static_cast<float const*>(total), start.cols,
-           power_sgd::limit_bits, squares, iteration.bad());
-    launch(ex, "finish_factor", finish_factor_kernel<>, iteration.blocks_of(start), 256, start, total,
-           static_cast<double const*>(squares), static_cast<unsigned const*>(iteration.bad()), call.state.data(),
-           tiles.sum.divisor);
-    expand_factors(ex, tiles.whole, tiles.how, {p, total, own, s.rank, start.cols}, iteration.bad());
-    return all_reduce_bytes(p_size * sizeof(float), comm.size()) +
-           all_reduce_bytes(q_size * sizeof(float), comm.size());
-  }
+
+   private:
+    void add(power_sgd const& s, std::size_t n) {
+      sizes.add(s.layout(), n);
+      if (s.is_dense(n)) return;
+      auto const m = s.shape_of(n);
+      padded = std::max(padded, m.rows * m.cols);
+      iteration = std::max(iteration, device_iteration::scratch_bytes(m, s.rank));
+    }
+  };
+
+  class rounds {
+   public:
+    rounds(power_sgd const& s, cuda_exec const& ex, workspace<cuda_exec>& ws, int ranks,
+           std::span<device_reduce_call const> calls, scratch memory)
+        : s_(s), ex_(ex), all_(s, calls) {
+      first_ = memory.take<float>(all_.sizes.p + all_.sizes.dense);
+      second_ = memory.take<float>(all_.sizes.q);
+      auto* own = memory.take<float>(all_.sizes.q);
+      drawn_ = memory.take<float>(all_.sizes.most_q);
+      squares_ = memory.take<double>(s.rank);
+      copy_ = memory.take<float>(all_.padded);
+      auto* bad = memory.take<unsigned>(calls.size());
+      if (all_.sizes.p > 0) ex.fill_zero(bad, calls.size() * sizeof *bad);
+      float *p = first_, *total = second_, *values = first_ + all_.sizes.p;
+      for (auto const& call : calls) {
+        block_call const tiles = tile_call(call, ranks);
+        if (s.is_dense(call.n)) {
+          if (call.n > 0) small_.push_back({tiles, values});
+          values += call.n;
+          continue;
+        }
+        auto const shape = s.shape_of(call.n);
+        device_iteration const iteration(ex, ws, shape, s.rank, bad++, memory);
+        auto const start = iteration.start(s.seed, random_start::unit(shape.cols), call.at);
+        matrices_.push_back({&call, tiles, iteration, start, shape.rows * shape.cols, p, own, total});
+        p += shape.rows * s.rank;
+        own += shape.cols * s.rank;
+        total += shape.cols * s.rank;
+      }
+    }
+
+    template <class Comm> std::size_t run(Comm& comm) {
+      for (auto const& m : matrices_) project(m);
+      for (auto const& t : small_) {  // transforms would only add rounding to values that are sent unchanged
+        block_coding plain = t.tiles.how;
+        plain.transforms = {};
+        gather_matrix(ex_, t.tiles.whole, plain, t.values, t.tiles.whole.n);
+      }
+      std::size_t sent = sum(comm, first_, all_.sizes.p + all_.sizes.dense);
+      for (auto const& m : matrices_) back_project(m);
+      sent += sum(comm, second_, all_.sizes.q);
+      for (auto const& m : matrices_) finish(m);
+      for (auto const& t : small_) finish_dense(ex_, t.tiles.whole, t.values, t.tiles.sum.divisor);
+      return sent;
+    }
+
+   private:
+    struct small_tensor {
+      block_call tiles;
+      float* values;  // in the first message
+    };
+    struct matrix {
+      device_reduce_call const* call;
+      block_call tiles;
+      device_iteration iteration;
+      low_rank_start start;
+      std::size_t padded;
+      float* p;      // in the first message
+      float* own;    // this rank's Q
+      float* total;  // the same in the second message
+
+      [[nodiscard]] std::size_t q_size() const { return std::size_t{start.rank} * start.cols; }
+    };
+
+    template <class Comm> std::size_t sum(Comm& comm, float* values, std::size_t n) const {
+      if (n == 0) return 0;
+      comm.all_reduce(ex_, values, n, wire_type::float32, wire_op::sum);
+      return all_reduce_bytes(n * sizeof(float), comm.size());
+    }
+    /// The tensor itself, or a copy in the memory that all matrices share.
+    float const* values_of(matrix const& m) {
+      device_reduce_call const& call = *m.call;
+      if (call.in.type == element_type::float32 && !call.residual && call.transforms.count == 0 && call.n == m.padded)
+        return static_cast<float const*>(call.in.data);
+      if (std::exchange(copied_, &call) != &call) gather_matrix(ex_, m.tiles.whole, m.tiles.how, copy_, m.padded);
+      return copy_;
+    }
+    void project(matrix const& m) {
+      float const* from = m.call->state.data();
+      if (m.call->state.empty()) {
+        m.iteration.draw(m.start, drawn_);
+        from = drawn_;
+      }
+      m.iteration.project(values_of(m), from, m.p);
+    }
+    void back_project(matrix const& m) {
+      m.iteration.orthonormal_columns(m.p);
+      m.iteration.back_project(values_of(m), m.p, m.own);
+      launch(ex_, "limit", limit_kernel<>, blocks_for(m.q_size()), 256, static_cast<float const*>(m.own), m.total,
+             std::uint64_t{m.q_size()}, power_sgd::limit_bits);
+    }
+    void finish(matrix const& m) const {
+      unsigned* const bad = m.iteration.bad();
+      launch(ex_, "squares", squares_kernel<>, s_.rank, 256, static_cast<float const*>(m.total), m.start.cols,
+             power_sgd::limit_bits, squares_, bad);
+      launch(ex_, "finish_factor", finish_factor_kernel<>, device_iteration::blocks_of(m.start), 256, m.start, m.total,
+             static_cast<double const*>(squares_), static_cast<unsigned const*>(bad), m.call->state.data(),
+             m.tiles.sum.divisor);
+      expand_factors(ex_, m.tiles.whole, m.tiles.how, {m.p, m.total, m.own, s_.rank, m.start.cols}, bad);
+    }
+
+    power_sgd const& s_;
+    cuda_exec const& ex_;
+    room all_;
+    std::vector<small_tensor> small_;
+    std::vector<matrix> matrices_;
+    float *first_ = nullptr, *second_ = nullptr, *drawn_ = nullptr, *copy_ = nullptr;
+    double* squares_ = nullptr;
+    device_reduce_call const* copied_ = nullptr;  // whose M `copy_` holds
+  };
 };
 
 }  // namespace detail
@@ -178,11 +259,13 @@ template <> struct device_stage<power_sgd> {
     std::size_t const padded = shape.rows * shape.cols, own = detail::device_iteration::scratch_bytes(shape, s.rank);
     auto* const drawn = q.take<float>(shape.cols * s.rank);
     auto* const copy = q.take<float>(padded);
+    auto* const bad = q.take<unsigned>(1);
     auto* const memory = q.take<std::byte>(own);
     if (q.measures()) return detail::device_iteration::prepare(shape, q.memory());
     cuda_exec const& ex = q.exec();
     for (unsigned i = 0; i < c.items; ++i) {
-      detail::device_iteration const iteration(ex, q.memory(), shape, s.rank, detail::scratch({memory, own}));
+      ex.fill_zero(bad, sizeof *bad);
+      detail::device_iteration const iteration(ex, q.memory(), shape, s.rank, bad, detail::scratch({memory, own}));
       auto const* m = c.values.of(i);
       if (c.n != padded) {  // the last row is short
         ex.copy(copy, m, c.n * sizeof(float));

@@ -15,8 +15,8 @@ CCOMP_BEGIN
 /// Shapes:      in [n] -> codes [n] of Bits bits, one scale per block; in flight: keys u32 [ceil(n/block)], codes [n]
 ///              of 8, 16 or 32 bits
 /// Payload:     pad16(4 ceil(n/block)) + pad16(ceil(n Bits / 8)) bytes
-/// In flight:   an allreduce of 4 ceil(n/block) bytes, then one of n bytes for W ranks with L W <= 127, of 2 n for
-///              L W <= 32767, of 4 n beyond (L = 2^(Bits-1) - 1): no sum can overflow
+/// In flight:   for all tensors of the call an allreduce of 4 ceil(n/block) bytes each, then one of n bytes for W ranks
+///              with L W <= 127, of 2 n for L W <= 32767, of 4 n beyond (L = 2^(Bits-1) - 1): no sum can overflow
 /// Range:       -L..L times scale; scale = max|x| / L, rounded up to 16 significant bits; the maximum is over the block
 ///              and all ranks
 /// Rounding:    each value is rounded to nearest (half to even) or stochastically. The sum of codes is exact; the
@@ -55,10 +55,11 @@ template <int Bits> struct shared_scale_quantize {
   [[nodiscard]] std::size_t reduce_scratch_bytes(detail::reduce_shape const& shape) const {
     return detail::shared_sum::scratch_bytes(block, levels, shape);
   }
-  /// The sum or mean over the ranks; returns the bytes that this rank sent.
-  std::size_t reduce(host_exec const& ex, communicator_ref& comm, detail::reduce_call const& call) const {
+  /// The sums or means over the ranks; returns the bytes that this rank sent.
+  std::size_t reduce(host_exec const& ex, communicator_ref& comm, std::span<detail::reduce_call const> calls,
+                     std::span<std::byte> memory) const {
     detail::shared_pieces const pieces{{levels, levels + 1}, round == rounding::stochastic};
-    return detail::shared_sum(pieces, block, seed, ex, call, comm.size()).run_rounds(comm);
+    return detail::shared_sum::run_rounds(pieces, block, seed, ex, comm, calls, memory);
   }
 
  private:

@@ -6,6 +6,8 @@
 #include <ccomp/engine/cuda/protocol.cuh>
 #include <ccomp/quantize/shared_pieces.hpp>
 
+#include <vector>
+
 CCOMP_BEGIN
 namespace detail {
 
@@ -137,48 +139,81 @@ __global__ void __launch_bounds__(32 * warps_per_block, Team::least_blocks)
   }
 }
 
-/// The rounds of a symmetric quantizer whose blocks share their scales over the ranks; returns the bytes sent.
+/// Where the next tensor's codes begin: kernels write whole groups of four, the last of them with codes of zero.
+inline std::uint64_t shared_codes(std::uint64_t n) { return round_up(n, std::uint64_t{4}); }
+
+inline std::size_t shared_device_bytes(std::uint32_t block, std::int32_t levels, reduce_shape const& shape) {
+  std::size_t blocks = 0, codes = 0;
+  for (std::size_t const n : shape.sizes) blocks += ceil_div(n, block), codes += shared_codes(n);
+  return scratch::bytes_for<std::uint32_t>(blocks) +
+         scratch::bytes_for<std::byte>(codes * wire_bytes(sum_type(levels, shape.ranks)));
+}
+
+/// The rounds of a symmetric quantizer whose blocks share their scales over the ranks: one message of all maxima, one of
+/// all codes. Returns the bytes sent.
 template <class Comm>
 std::size_t shared_sum_on_device(shared_pieces const& pieces, std::uint32_t block, std::uint64_t seed,
-                                 cuda_exec const& ex, Comm& comm, device_reduce_call const& call) {
+                                 cuda_exec const& ex, Comm& comm, std::span<device_reduce_call const> calls,
+                                 std::span<std::byte> room) {
+  struct tensor {
+    block_call tiles;
+    shared_integers integers;
+  };
   int const ranks = comm.size();
-  std::size_t const blocks = ceil_div(call.n, block);
   wire_type const narrow = sum_type(pieces.levels, ranks);
+  std::size_t blocks = 0, codes = 0, end = 0;
+  for (auto const& call : calls) {
+    blocks += ceil_div(call.n, block);
+    if (call.n > 0) end = codes + call.n;
+    codes += shared_codes(call.n);
+  }
   bool const halves = narrow == wire_type::int16;
   wire_type const wire = halves ? wire_type::uint32 : narrow;
-  std::size_t const words = halves ? ceil_div(call.n, 2) : call.n;
+  std::size_t const words = halves ? ceil_div(end, 2) : end;
 
-  scratch memory(call.memory);
-  shared_integers integers;
-  integers.keys = memory.take<std::uint32_t>(blocks);
-  integers.codes = memory.take<std::byte>(call.n * wire_bytes(narrow));
-  integers.bytes = static_cast<int>(wire_bytes(narrow));
-  integers.levels = pieces.levels;
-
-  block_call tiles = tile_call(call, ranks, block);
-  block_part& whole = tiles.whole;
-  whole.layout.bits = 8;  // of a code in a register
-  whole.layout.parameter_bytes = sizeof(std::uint32_t);
-  whole.layout.seed = seed;
-  whole.layout.measure(call.n);
-  whole.payload = reinterpret_cast<std::byte*>(integers.keys);
+  scratch memory(room);
+  auto* const all_keys = memory.take<std::uint32_t>(blocks);
+  auto* const all_codes = memory.take<std::byte>(codes * wire_bytes(narrow));
+  std::vector<tensor> tensors;
+  auto* keys = all_keys;
+  auto* next = all_codes;
+  for (auto const& call : calls) {
+    tensor t{tile_call(call, ranks, block), {}};
+    t.integers.keys = keys;
+    t.integers.codes = next;
+    t.integers.bytes = static_cast<int>(wire_bytes(narrow));
+    t.integers.levels = pieces.levels;
+    block_part& whole = t.tiles.whole;
+    whole.layout.bits = 8;  // of a code in a register
+    whole.layout.parameter_bytes = sizeof(std::uint32_t);
+    whole.layout.seed = seed;
+    whole.layout.measure(call.n);
+    whole.layout.side = 0;  // no padding behind the keys: those of the next tensor follow
+    whole.payload = reinterpret_cast<std::byte*>(keys);
+    keys += ceil_div(call.n, block);
+    next += shared_codes(call.n) * wire_bytes(narrow);
+    tensors.push_back(t);
+  }
   constexpr unsigned threads = 32 * warps_per_block;
   auto const run = [&](char const* name, shared_output what) {
-    with_team(tiles, [&](auto team) {
-      using team_type = decltype(team);
-      shared_coder<team_type> const coder{{pieces}, integers};
-      launch(ex, name, shared_kernel<team_type>, grid_of<team_type>(call.n), threads, coder, what, whole, tiles.how);
-    });
+    for (auto const& t : tensors)
+      with_team(t.tiles, [&](auto team) {
+        using team_type = decltype(team);
+        shared_coder<team_type> const coder{{pieces}, t.integers};
+        launch(ex, name, shared_kernel<team_type>, grid_of<team_type>(t.tiles.whole.n), threads, coder, what,
+               t.tiles.whole, t.tiles.how);
+      });
   };
   run("shared_maxima", shared_output::maxima);
-  comm.all_reduce(ex, integers.keys, blocks, wire_type::uint32, wire_op::max);
+  comm.all_reduce(ex, all_keys, blocks, wire_type::uint32, wire_op::max);
   run("shared_encode", shared_output::encode);
-  comm.all_reduce(ex, integers.codes, words, wire, wire_op::sum);
-  with_team(tiles, [&](auto team) {
-    using team_type = decltype(team);
-    launch(ex, "shared_decode", shared_decode_kernel<team_type>, grid_of<team_type>(call.n), threads, integers, ranks,
-           whole, tiles.how, tiles.sum.divisor);
-  });
+  comm.all_reduce(ex, all_codes, words, wire, wire_op::sum);
+  for (auto const& t : tensors)
+    with_team(t.tiles, [&](auto team) {
+      using team_type = decltype(team);
+      launch(ex, "shared_decode", shared_decode_kernel<team_type>, grid_of<team_type>(t.tiles.whole.n), threads,
+             t.integers, ranks, t.tiles.whole, t.tiles.how, t.tiles.sum.divisor);
+    });
   return all_reduce_bytes(blocks * sizeof(std::uint32_t), ranks) + all_reduce_bytes(words * wire_bytes(wire), ranks);
 }
 

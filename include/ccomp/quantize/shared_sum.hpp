@@ -7,6 +7,9 @@
 #include <ccomp/engine/host/random.hpp>
 #include <ccomp/quantize/shared_pieces.hpp>
 
+#include <utility>
+#include <vector>
+
 CCOMP_BEGIN
 namespace detail {
 
@@ -31,12 +34,14 @@ template <class Integer>
 class shared_sum {
  public:
   static std::size_t scratch_bytes(std::size_t block, std::int32_t levels, reduce_shape const& shape) {
-    return scratch::bytes_for<std::uint32_t>(ceil_div(shape.n, block)) +
-           scratch::bytes_for<std::byte>(shape.n * wire_bytes(sum_type(levels, shape.ranks)));
+    std::size_t blocks = 0, values = 0;
+    for (std::size_t const n : shape.sizes) blocks += ceil_div(n, block), values += n;
+    return scratch::bytes_for<std::uint32_t>(blocks) +
+           scratch::bytes_for<std::byte>(values * wire_bytes(sum_type(levels, shape.ranks)));
   }
 
   shared_sum(shared_pieces const& pieces, std::size_t block, std::uint64_t seed, host_exec const& ex,
-             reduce_call const& call, int ranks)
+             reduce_call const& call, wire_type type)
       : pieces_(pieces),
         block_(block),
         seed_(seed),
@@ -44,22 +49,39 @@ class shared_sum {
         call_(call),
         residual_{call.residual, call.residual_type, call.decay},
         n_(call.in.n),
-        type_(sum_type(pieces.levels, ranks)) {
-    scratch memory(call.memory);
-    keys_ = memory.take<std::uint32_t>(blocks());
-    codes_ = memory.take<std::byte>(n_ * wire_bytes(type_));
-  }
+        type_(type) {}
 
-  /// Returns the bytes sent.
-  std::size_t run_rounds(communicator_ref& comm) {
-    find_maxima();
-    comm.all_reduce(context_.ex, keys_, blocks(), wire_type::uint32, wire_op::max);
-    encode();
-    comm.all_reduce(context_.ex, codes_, n_, type_, wire_op::sum);
-    float const divisor = call_.mean ? static_cast<float>(comm.size()) : 1.0f;
-    with_integer(type_, [&](auto integer) { decode(reinterpret_cast<decltype(integer)*>(codes_), divisor); });
-    return all_reduce_bytes(blocks() * sizeof(std::uint32_t), comm.size()) +
-           all_reduce_bytes(n_ * wire_bytes(type_), comm.size());
+  /// All tensors of a call: one message of all maxima, one of all codes. Returns the bytes sent.
+  static std::size_t run_rounds(shared_pieces const& pieces, std::size_t block, std::uint64_t seed, host_exec const& ex,
+                                communicator_ref& comm, std::span<reduce_call const> calls,
+                                std::span<std::byte> memory) {
+    wire_type const type = sum_type(pieces.levels, comm.size());
+    std::vector<shared_sum> tensors;
+    std::size_t blocks = 0, values = 0;
+    for (auto const& call : calls) {
+      auto const& t = tensors.emplace_back(pieces, block, seed, ex, call, type);
+      blocks += t.blocks();
+      values += t.n_;
+    }
+    scratch room(memory);
+    auto* const keys = room.take<std::uint32_t>(blocks);
+    auto* const codes = room.take<std::byte>(values * wire_bytes(type));
+    auto* next_keys = keys;
+    auto* next_codes = codes;
+    for (auto& t : tensors) {
+      t.keys_ = std::exchange(next_keys, next_keys + t.blocks());
+      t.codes_ = std::exchange(next_codes, next_codes + t.n_ * wire_bytes(type));
+      t.find_maxima();
+    }
+    comm.all_reduce(ex, keys, blocks, wire_type::uint32, wire_op::max);
+    for (auto const& t : tensors) t.encode();
+    comm.all_reduce(ex, codes, values, type, wire_op::sum);
+    for (auto const& t : tensors) {
+      float const divisor = t.call_.mean ? static_cast<float>(comm.size()) : 1.0f;
+      with_integer(type, [&](auto integer) { t.decode(reinterpret_cast<decltype(integer)*>(t.codes_), divisor); });
+    }
+    return all_reduce_bytes(blocks * sizeof(std::uint32_t), comm.size()) +
+           all_reduce_bytes(values * wire_bytes(type), comm.size());
   }
 
  private:

@@ -7,12 +7,12 @@
 using namespace ccomp;
 
 std::size_t sum(cuda_exec const& ex, nccl_communicator& comm, workspace<cuda_exec>& ws,
-                detail::device_reduce_call const& call) {
-  return detail::device_protocol<shared_scale_quantize<4>>::reduce({}, ex, comm, ws, call);
+                std::span<detail::device_reduce_call const> calls, std::span<std::byte> memory) {
+  return detail::device_protocol<shared_scale_quantize<4>>::reduce({}, ex, comm, ws, calls, memory);
 }
 std::size_t factors(cuda_exec const& ex, nccl_communicator& comm, workspace<cuda_exec>& ws,
-                    detail::device_reduce_call const& call) {
-  return detail::device_protocol<power_sgd>::reduce({}, ex, comm, ws, call);
+                    std::span<detail::device_reduce_call const> calls, std::span<std::byte> memory) {
+  return detail::device_protocol<power_sgd>::reduce({}, ex, comm, ws, calls, memory);
 }
 void alone(std::span<float> x, std::span<std::byte> payload) {
   cuda_exec const ex;

@@ -1,5 +1,5 @@
 #pragma once
-/// Stages that bring their own rounds of communication, on a GPU: what a stage gets of one tensor, and what it offers.
+/// Stages that bring their own rounds of communication, on a GPU: what a stage gets of each tensor, and what it offers.
 
 #include <ccomp/core/communicator.hpp>
 #include <ccomp/engine/cuda/block_launch.cuh>
@@ -19,17 +19,17 @@ struct device_reduce_call {
   float decay = 1;
   std::span<float> state{};  // as large as the host's make_state; empty: none is kept
   bool mean = true;
-  std::span<std::byte> memory{};  // device_protocol<S>::scratch_bytes, on 16 bytes at least
   device_random at{};
 };
 
 /// What a multi-round stage S offers on a GPU, specialised in its own .cuh header:
 ///   static std::size_t scratch_bytes(S const&, reduce_shape const&);
-///   static void prepare(S const&, reduce_shape const&, std::span<float> state, workspace<cuda_exec>&);
+///   static void prepare(S const&, std::span<device_reduce_call const>, workspace<cuda_exec>&);
 ///   template <class Comm> static std::size_t reduce(S const&, cuda_exec const&, Comm&, workspace<cuda_exec>&,
-///                                                   device_reduce_call const&);
-/// `prepare` refuses what cannot be done, before the other ranks are involved. `reduce` queues everything on the stream and returns the bytes this rank sends. What it keeps longer than a call
-/// (handles of libraries) stays with the workspace; its memory is the call's.
+///                                                   std::span<device_reduce_call const>, std::span<std::byte> memory);
+/// They are given all tensors of a call. `prepare` refuses what cannot be done, before the other ranks are involved.
+/// `reduce` queues everything on the stream and returns the bytes this rank sends. `memory`: `scratch_bytes` of device
+/// memory, on 16 bytes at least. What `reduce` keeps longer than a call (handles of libraries) stays with the workspace.
 template <class S> struct device_protocol;
 
 /// The call as tile kernels take it; `block`: values that a tile must hold together, beside those of the transforms.

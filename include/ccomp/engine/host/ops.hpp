@@ -53,8 +53,8 @@ struct vector_loops {
                      std::span<float const> carrier, std::span<float> out, float sign, pass_options const&);
 };
 
-/// Everything that a stage with rounds of its own needs of one tensor: it sums in + decay * residual over the ranks into
-/// `out`.
+/// Everything that a stage with rounds of its own needs of one tensor of a call: it sums in + decay * residual over the
+/// ranks into `out`.
 struct reduce_call {
   const_values in;
   values out;
@@ -64,13 +64,16 @@ struct reduce_call {
   float decay = 1;
   std::span<float> state{};
   bool mean = true;
-  std::span<std::byte> memory{};
   pass_options at{};
 };
+/// All tensors of a call at once, so that a stage may send one message for all of them.
 struct rounds_loops {
   std::size_t (*scratch_bytes)(void const* stage, reduce_shape const&);
-  /// Returns the bytes this rank sent.
-  std::size_t (*reduce)(void const* stage, host_exec const&, communicator_ref&, reduce_call const&);
+  /// What the ranks compare beside the call's arguments, if a state decides what is sent.
+  std::string (*setting)(void const* stage, std::span<reduce_call const>);
+  /// `memory`: scratch_bytes of it. Returns the bytes this rank sent.
+  std::size_t (*reduce)(void const* stage, host_exec const&, communicator_ref&, std::span<reduce_call const>,
+                        std::span<std::byte> memory);
 };
 
 struct host_ops {
@@ -142,9 +145,14 @@ inline constexpr vector_loops vector_loops_of = {
 template <class S>
 inline constexpr rounds_loops rounds_loops_of = {
     [](void const* s, reduce_shape const& shape) { return as<S>(s).reduce_scratch_bytes(shape); },
-    [](void const* s, host_exec const& ex, communicator_ref& comm, reduce_call const& call) -> std::size_t {
-      return as<S>(s).reduce(ex, comm, call);
-    }};
+    []([[maybe_unused]] void const* s, [[maybe_unused]] std::span<reduce_call const> calls) -> std::string {
+      if constexpr (requires { as<S>(s).reduce_setting(calls); })
+        return as<S>(s).reduce_setting(calls);
+      else
+        return {};
+    },
+    [](void const* s, host_exec const& ex, communicator_ref& comm, std::span<reduce_call const> calls,
+       std::span<std::byte> memory) -> std::size_t { return as<S>(s).reduce(ex, comm, calls, memory); }};
 
 template <class S> constexpr host_ops make_host_ops() {
   host_ops ops;
