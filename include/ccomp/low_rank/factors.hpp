@@ -117,20 +117,23 @@ template <std::size_t Bytes, std::size_t Rank, bool Residual, std::size_t Rows>
 /// What `expand_loop` makes of a product: the first vectors of it, or more of them; and whether it takes them from M.
 enum class expand_mode { write, add, write_and_residual, add_and_residual };
 
-/// term[row] = p[row] q^T; out = term or += sign * term. With `own`: also residual = M - p own^T, or -= p own^T.
+/// term[row] = p[row] q^T; out = term or += sign * term. With `own`: also residual = M - own_p own^T, or -= own_p own^T.
 template <std::size_t Bytes, std::size_t Rank, expand_mode Mode, std::size_t Rows>
-[[gnu::always_inline]] inline void expand_loop(panel<Rows> const& m, float decay, float const* p, std::size_t p_stride,
-                                               float sign, float const* q, float const* own, std::size_t q_stride,
-                                               std::size_t n) {
+[[gnu::always_inline]] inline void expand_loop(panel<Rows> const& m, float decay, float const* p, float const* own_p,
+                                               std::size_t p_stride, float sign, float const* q, float const* own,
+                                               std::size_t q_stride, std::size_t n) {
   constexpr bool more = Mode == expand_mode::add || Mode == expand_mode::add_and_residual;
   constexpr bool updates = Mode == expand_mode::write_and_residual || Mode == expand_mode::add_and_residual;
-  float factor[Rows][Rank];
+  float factor[Rows][Rank], own_factor[Rows][Rank];
   for (std::size_t i = 0; i < Rows; ++i)
-    for (std::size_t k = 0; k < Rank; ++k) factor[i][k] = mul(sign, p[i * p_stride + k]);
-  auto product = [&](lanes<Bytes>& sum, lanes<Bytes> const(&y)[Rank], std::size_t i) {
-    sum.set_product(y[0], factor[i][0]);
+    for (std::size_t k = 0; k < Rank; ++k) {
+      factor[i][k] = mul(sign, p[i * p_stride + k]);
+      if constexpr (updates) own_factor[i][k] = own_p[i * p_stride + k];
+    }
+  auto product = [](lanes<Bytes>& sum, lanes<Bytes> const(&y)[Rank], float const(&f)[Rank]) {
+    sum.set_product(y[0], f[0]);
     CCOMP_HOST_UNROLL(4)
-    for (std::size_t k = 1; k < Rank; ++k) sum.add_product(y[k], factor[i][k]);
+    for (std::size_t k = 1; k < Rank; ++k) sum.add_product(y[k], f[k]);
   };
   for (std::size_t j = 0; j < n; j += lane_count) {
     lanes<Bytes> y[Rank];
@@ -148,7 +151,7 @@ template <std::size_t Bytes, std::size_t Rank, expand_mode Mode, std::size_t Row
       CCOMP_HOST_UNROLL(4)
       for (std::size_t i = 0; i < Rows; ++i) {
         lanes<Bytes> term;
-        product(term, y, i);
+        product(term, y, own_factor[i]);
         v[i].subtract(term);
         v[i].store(m.residual[i] + j);
       }
@@ -158,7 +161,7 @@ template <std::size_t Bytes, std::size_t Rank, expand_mode Mode, std::size_t Row
     CCOMP_HOST_UNROLL(4)
     for (std::size_t i = 0; i < Rows; ++i) {
       lanes<Bytes> term;
-      product(term, y, i);
+      product(term, y, factor[i]);
       if constexpr (more) {
         lanes<Bytes> sum;
         sum.load(m.out[i] + j);
@@ -298,19 +301,19 @@ struct low_rank_passes {
                     });
   }
 
-  /// out = P Q^T, and residual = M - P own^T; all of them float.
-  void expand_with_residual(matrix_source const& s, float const* p, float const* q, float const* own,
-                            float* out) const {
+  /// out = P Q^T, and residual = M - own_p own^T; all of them float.
+  void expand_with_residual(matrix_source const& s, float const* p, float const* q, float const* own_p,
+                            float const* own, float* out) const {
     parallel_ranges(ex, shape.bands(), shape.band_rows() * shape.cols, [&](std::size_t begin, std::size_t end) {
       for (std::size_t band = begin; band < end; ++band)
         for_panels(shape, band, [&](std::size_t row, auto rows) {
           for_vectors(rank, [&](std::size_t k, auto count) {
             if (k == 0)
               residual_panel<decltype(rows)::value, decltype(count)::value, expand_mode::write_and_residual>(
-                  s, row, k, p, q, own, out);
+                  s, row, k, p, q, own_p, own, out);
             else
-              residual_panel<decltype(rows)::value, decltype(count)::value, expand_mode::add_and_residual>(s, row, k, p,
-                                                                                                           q, own, out);
+              residual_panel<decltype(rows)::value, decltype(count)::value, expand_mode::add_and_residual>(
+                  s, row, k, p, q, own_p, own, out);
           });
         });
     });
@@ -369,7 +372,7 @@ struct low_rank_passes {
 
   template <std::size_t Rows, std::size_t Count, expand_mode Mode>
   void residual_panel(matrix_source const& s, std::size_t row, std::size_t k, float const* p, float const* q,
-                      float const* own, float* out) const {
+                      float const* own_p, float const* own, float* out) const {
     alignas(64) float vectors[panel_rank * lane_count], own_vectors[panel_rank * lane_count];
     alignas(64) float tail_out[Rows][lane_count] = {};
     for_stretches<Rows>(s, shape, isa, row, [&](panel<Rows> m, std::size_t j, std::size_t n, std::size_t tail) {
@@ -382,8 +385,8 @@ struct low_rank_passes {
         m.out[i] = tail_out[i];
       }
       run_lanes(isa, [&](auto bytes) {
-        expand_loop<decltype(bytes)::value, Count, Mode>(m, s.residual.decay, p + row * rank + k, rank, 1.0f, y.data,
-                                                         z.data, y.stride, n);
+        expand_loop<decltype(bytes)::value, Count, Mode>(
+            m, s.residual.decay, p + row * rank + k, own_p + row * rank + k, rank, 1.0f, y.data, z.data, y.stride, n);
       });
       auto* const residual = static_cast<float*>(s.residual.data);
       for (std::size_t i = 0; tail > 0 && i < Rows; ++i) {
@@ -415,7 +418,8 @@ struct low_rank_passes {
       panel<1> m{};
       m.out[0] = to;
       run_lanes(isa, [&](auto bytes) {
-        expand_loop<decltype(bytes)::value, Count, Mode>(m, 1.0f, p, rank, sign, y.data, nullptr, y.stride, size);
+        expand_loop<decltype(bytes)::value, Count, Mode>(m, 1.0f, p, nullptr, rank, sign, y.data, nullptr, y.stride,
+                                                         size);
       });
     };
     if (whole > 0) loop({q, shape.cols, Count, j, 0, nullptr}, whole, out);

@@ -268,11 +268,16 @@ class power_rounds {
       run_narrow(isa_, [&] { finish_sum(m.sum, m.size(), divisor); });
     }
     matrix_source const plain{call.in, residual_of(call)};
-    if (m.good && !m.sums_p && plain.residual && plain.direct() && call.transforms.empty() &&
-        call.out.type == element_type::float32)
-      m.passes.expand_with_residual(plain, m.kept, m.sum, m.own, static_cast<float*>(call.out.data));
-    else
+    if (m.good && plain.residual && plain.direct() && call.transforms.empty() &&
+        call.out.type == element_type::float32) {
+      auto* const out = static_cast<float*>(call.out.data);
+      if (m.sums_p)
+        m.passes.expand_with_residual(plain, m.sum, m.kept, m.own, m.kept, out);
+      else
+        m.passes.expand_with_residual(plain, m.kept, m.sum, m.kept, m.own, out);
+    } else {
       expand(m);
+    }
     if (m.good && m.half) keep_half(m);  // the factor that was kept has served
   }
   void expand(matrix const& m) const {
