@@ -66,10 +66,11 @@ def known_stages():
             text = header.read_text(encoding="utf-8")
             for name in re.findall(r'string_view name = "(\w+)";', text):
                 keys = [key for key, stage in re.findall(r'field\{"(\w+)", &(\w+)::', text) if stage == name]
-                types = {key: re.search(rf"^ +(?:std::)?(\w+) {key} = ", text, re.M) for key in keys}
+                types = {key: re.search(rf"^ +(?:std::)?(\w+) {key}(?: = |{{)", text, re.M) for key in keys}
                 settings = {key: found[1] if found else "" for key, found in types.items()}
                 if settings or name == "cast":
-                    stages[name] = (settings, folder == "quantize")
+                    # Quantizers of vectors leave gains, which later stages may code.
+                    stages[name] = (settings, folder == "quantize" and "carrier_size(" not in text)
     return stages
 
 
@@ -79,6 +80,8 @@ def arguments_of(name):
     found = re.findall(rf"stage_row<{name}<(\w+)>>", text)
     for widths in re.findall(rf"stage_widths<{name}, ([0-9, ]+)>", text):
         found += widths.split(", ")
+    for variants in re.findall(rf"stage_row<({name}<\d+, \d+>[^{{]*)>{{", text):
+        found += [f"{dim}x{bits}" for dim, bits in re.findall(r"<(\d+), (\d+)>", variants)]
     return found
 
 
@@ -99,6 +102,8 @@ def check_setting(refuse, stage, key, kind, value):
         want = "a finite number"
     elif kind in ("uint32_t", "uint64_t", "size_t", "int"):
         want, good = "a whole number", re.fullmatch("[0-9]+", value) is not None
+    elif kind == "vector_codebook":
+        want, good = "a codebook file that can be read, or none", value == "none" or pathlib.Path(value).is_file()
     elif "/" in value:
         want, good = "numbers", all(re.fullmatch(NUMBER, each, re.I) for each in value.split("/"))
     else:
@@ -137,7 +142,7 @@ def check_compressor(text):
             keys = {}  # its blocks are those of 8-bit types
         given = []
         for setting in settings.split(",") if settings.strip() else []:
-            word = re.fullmatch(rf"\s*(?:({WORD})\s*=\s*)?({WORD}(?:/{WORD})*)\s*", setting)
+            word = re.fullmatch(rf"\s*(?:({WORD})\s*=\s*)?([^\s,=()|]+)\s*", setting)
             if not word:
                 refuse(f"'{setting.strip()}' is no setting; one is written value or key=value")
             if word[1] and word[1] not in keys:
