@@ -3,6 +3,7 @@
 /// what the sums of codes stand for. One kernel each; the host's bits.
 
 #include <ccomp/core/scratch.hpp>
+#include <ccomp/core/stage_facts.hpp>
 #include <ccomp/engine/cuda/protocol.cuh>
 #include <ccomp/quantize/shared_pieces.hpp>
 
