@@ -92,10 +92,12 @@ static_assert(sizeof(codebook_header) == 20);
 
 }  // namespace detail
 
-#if CCOMP_DEFINITIONS
 CCOMP_END
+
+#if CCOMP_DEFINITIONS
 #include <cstdio>
 #include <cstring>
+
 CCOMP_BEGIN
 [[CCOMP_SMALL]] CCOMP_FUNCTION std::shared_ptr<vector_codebook::content const> vector_codebook::make(
     codebook_shape shape, std::vector<float> values) {
@@ -168,6 +170,5 @@ CCOMP_BEGIN
   detail::expects(good, [&] { return detail::sentence("codebook: ", path, " cannot be written"); });
   path_ = path;
 }
-#endif
-
 CCOMP_END
+#endif
