@@ -154,15 +154,6 @@ struct e8_lattice {
           decode_tile(isa, tile, side.data() + first / 4, carrier.data() + first / block, n, out.data() + first);
         });
   }
-  void accumulate(host_exec const& ex, std::span<std::byte const> side, std::span<float const> carrier,
-                  std::span<float> out, float sign, pass_options const&) const {
-    detail::for_vector_tiles<detail::e8_tile>(
-        ex, out.size(), [&](instruction_set isa, detail::e8_tile& tile, std::size_t first, std::size_t n) {
-          float values[detail::tile_values];
-          decode_tile(isa, tile, side.data() + first / 4, carrier.data() + first / block, n, values);
-          detail::accumulate_tile(isa, values, n, sign, out.data() + first);
-        });
-  }
 
  private:
   void encode_tile(instruction_set isa, detail::e8_tile& tile, float const* x, std::size_t n, float* gains,

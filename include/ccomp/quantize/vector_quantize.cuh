@@ -1,6 +1,7 @@
 #pragma once
 /// vector_quantize on GPUs.
 
+#include <ccomp/engine/cuda/bit_row.cuh>
 #include <ccomp/quantize/vector_quantize.hpp>
 #include <ccomp/quantize/vector_team.cuh>
 
@@ -147,15 +148,11 @@ __global__ void __launch_bounds__(vector_threads, 2)
 CCOMP_KERNEL __launch_bounds__(vector_threads)
     pack_codes_kernel(per_item<std::uint16_t const> codes, std::uint64_t count, unsigned bits,
                       per_item<std::byte> side) {
-  std::uint64_t const w = std::uint64_t{blockIdx.x} * vector_threads + threadIdx.x, begin = 32 * w;
-  if (begin >= count * bits) return;
-  std::uint32_t word = 0;
-  for (std::uint64_t i = begin / bits; i < count && i * bits < begin + 32; ++i) {
-    std::uint32_t const code = codes.mine()[i];
-    std::uint64_t const bit = i * bits;
-    word |= bit < begin ? code >> (begin - bit) : code << (bit - begin);
-  }
-  reinterpret_cast<std::uint32_t*>(side.mine())[w] = word;
+  std::uint64_t const w = std::uint64_t{blockIdx.x} * vector_threads + threadIdx.x;
+  if (32 * w >= count * bits) return;
+  auto const* const mine = codes.mine();
+  reinterpret_cast<std::uint32_t*>(side.mine())[w] =
+      row_word(bits, count, w, [&](std::uint64_t i) { return std::uint32_t{mine[i]}; });
 }
 
 /// A thread for each vector.
@@ -165,11 +162,7 @@ __global__ void __launch_bounds__(vector_threads)
   std::uint64_t const v = std::uint64_t{blockIdx.x} * vector_threads + threadIdx.x, first = Dim * v;
   if (first >= call.n) return;
   auto const* const row = reinterpret_cast<std::uint32_t const*>(call.side.mine());
-  std::uint64_t const bit = v * bits;
-  unsigned const shift = static_cast<unsigned>(bit % 32);
-  std::uint32_t code = row[bit / 32] >> shift;
-  if (shift + bits > 32) code |= row[bit / 32 + 1] << (32 - shift);
-  code &= (1u << bits) - 1u;
+  std::uint32_t const code = row_number(row, bits, v);
   float const gain = call.carrier.mine()[first / block];
   unsigned const part = Dim / words.parts;
   CCOMP_UNROLL

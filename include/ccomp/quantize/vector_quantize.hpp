@@ -224,16 +224,6 @@ template <int Dim, int Bits> struct vector_quantize {
           c.decode(isa, tile, side.data() + c.code_bytes(first), carrier.data() + first / block, n, out.data() + first);
         });
   }
-  void accumulate(host_exec const& ex, std::span<std::byte const> side, std::span<float const> carrier,
-                  std::span<float> out, float sign, pass_options const&) const {
-    coder const c{words(), block};
-    detail::for_vector_tiles<tile_type>(
-        ex, out.size(), [&](instruction_set isa, tile_type& tile, std::size_t first, std::size_t n) {
-          float values[detail::tile_values];
-          c.decode(isa, tile, side.data() + c.code_bytes(first), carrier.data() + first / block, n, values);
-          detail::accumulate_tile(isa, values, n, sign, out.data() + first);
-        });
-  }
 
  private:
   using coder = detail::word_coder<std::size_t{Dim}>;

@@ -12,7 +12,6 @@
 #include <cmath>
 #include <cstring>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -31,13 +30,6 @@ template <class T> bool same_values(std::span<T const> a, std::span<T const> b) 
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
 }
 inline float canonical(float x) { return x == x ? x : std::bit_cast<float>(0x7fc00000u); }
-/// Finite values stay finite.
-template <class T> T written_as(float x) {
-  if constexpr (std::same_as<T, float>)
-    return x;
-  else
-    return T::saturated(x);
-}
 template <class T> std::string type_name() { return std::string(element_name(element_type_of<T>)); }
 
 /// Every check adds the faults that it finds, one sentence each.
@@ -272,13 +264,7 @@ class compressor_check {
   [[nodiscard]] std::size_t size_or(std::size_t usual) const {
     return claims_.sizes.empty() ? usual : std::ranges::max(claims_.sizes);
   }
-  [[nodiscard]] std::vector<std::size_t> sizes() const {
-    if (!claims_.sizes.empty()) return claims_.sizes;
-    std::set<std::size_t> all{0, 1, 2, 31, 32, 33, 255, 257, 511, 513, 1023, 1025, 4095, 4097, 8193};
-    std::size_t const block = std::clamp<std::size_t>(claims_.spread, 16, 4096);
-    for (std::size_t const s : {block - 1, block, block + 1, 3 * block + 5}) all.insert(s);
-    return {all.begin(), all.end()};
-  }
+  [[nodiscard]] std::vector<std::size_t> sizes() const { return sizes_or(usual_sizes(claims_.spread)); }
 
   template <class T> std::vector<std::byte> encoded(std::vector<T> const& x, pass_options where, host_exec ex = {1}) {
     payload_buffer payload(payload_bytes<T>(c_, x.size()));

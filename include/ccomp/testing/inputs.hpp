@@ -7,11 +7,14 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <map>
 #include <mutex>
 #include <numbers>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -137,6 +140,21 @@ template <class T> std::vector<typed_case<T>> const& finite_typed_cases(std::siz
   cases.push_back(make_case("spike over noise", noisy));
   cases.push_back(make_case("any finite bits", any));
   return cases;
+}
+
+/// Finite values stay finite.
+template <class T> T written_as(float x) {
+  if constexpr (std::same_as<T, float>)
+    return x;
+  else
+    return T::saturated(x);
+}
+/// Lengths of tensors: around what kernels and loops take at once, and around a block.
+inline std::vector<std::size_t> usual_sizes(std::size_t longest_block) {
+  std::set<std::size_t> all{0, 1, 2, 31, 32, 33, 255, 257, 511, 513, 1023, 1025, 4095, 4097, 8193};
+  std::size_t const block = std::clamp<std::size_t>(longest_block, 16, 4096);
+  for (std::size_t const s : {block - 1, block, block + 1, 3 * block + 5}) all.insert(s);
+  return {all.begin(), all.end()};
 }
 
 /// Gaussian values, some of which are not finite; `bad` tells which.

@@ -1,4 +1,5 @@
 #include <support/block_checks.hpp>
+#include <support/clipped_range.hpp>
 #include <support/float_bits.hpp>
 
 #include <ccomp/quantize/ternary.hpp>
@@ -15,16 +16,6 @@ using support::round_trip;
 namespace {
 
 static_assert(quantizer_stage<ternary> && !linear<ternary>);
-
-double scale_of(std::vector<float> const& x, float clip) {
-  double top = 0, squares = 0;
-  for (double const v : x) {
-    top = std::fmax(top, std::fabs(v));
-    squares += v * v;
-  }
-  double const bound = static_cast<double>(clip) * std::sqrt(squares / static_cast<double>(x.size()));
-  return clip > 0 ? std::fmin(top, bound) : top;
-}
 
 }  // namespace
 
@@ -46,7 +37,7 @@ TEST_CASE("ternary: values are -s, 0 and s; unbiased for the clipped values") {
     for (auto const& x : {support::gaussian_values(512, 2), support::heavy_tailed_values(300, 3)}) {
       ternary const c{.clip = clip, .seed = 4};
       CAPTURE(text(c));
-      double const exact = scale_of(x, clip);
+      double const exact = support::clipped_range(x, clip);
       float stored;
       std::memcpy(&stored, encoded(c, x).data(), sizeof stored);
       auto const s = static_cast<double>(stored);

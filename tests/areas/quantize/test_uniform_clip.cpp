@@ -1,3 +1,4 @@
+#include <support/clipped_range.hpp>
 // The setting `clip` of uniform_quantize.
 #include <support/block_checks.hpp>
 
@@ -19,15 +20,6 @@ std::vector<float> stored_scales(std::vector<std::byte> const& payload, std::siz
   std::vector<float> scales(blocks);
   std::memcpy(scales.data(), payload.data(), blocks * sizeof(float));
   return scales;
-}
-double range_of(std::vector<float> const& x, float clip) {
-  double top = 0, squares = 0;
-  for (double const v : x) {
-    top = std::fmax(top, std::fabs(v));
-    squares += v * v;
-  }
-  double const bound = static_cast<double>(clip) * std::sqrt(squares / static_cast<double>(x.size()));
-  return clip > 0 ? std::fmin(top, bound) : top;
 }
 double squared_sum(std::vector<float> const& x) {
   double sum = 0;
@@ -105,7 +97,7 @@ TEST_CASE("clip: scales end at the smaller of maximum and clip sigma, and no err
       for (std::size_t b = 0; b < 21; ++b) {
         std::vector<float> const values(x.begin() + static_cast<std::ptrdiff_t>(b * block),
                                         x.begin() + static_cast<std::ptrdiff_t>(std::min(n, (b + 1) * block)));
-        double const range = range_of(values, clip), scale = static_cast<double>(scales[b]);
+        double const range = support::clipped_range(values, clip), scale = static_cast<double>(scales[b]);
         CHECK(scale * 7 >= range * (1 - 1e-6));
         CHECK(scale * 7 <= range * (1 + 0x1p-14));
         double error = 0, top = 0;

@@ -4,6 +4,7 @@
 
 #include <ccomp/core/index_layout.hpp>
 #include <ccomp/engine/cuda/arrays.cuh>
+#include <ccomp/engine/cuda/bit_row.cuh>
 #include <ccomp/engine/cuda/block_scan.cuh>
 #include <ccomp/engine/cuda/status.cuh>
 
@@ -25,15 +26,8 @@ struct index_write_call {
 __device__ inline std::uint32_t low_word(index_layout const& l, std::uint32_t const* index, std::uint64_t count,
                                          std::uint64_t w) {
   auto const bits = static_cast<unsigned>(l.low_bits);
-  std::uint64_t const begin = 32 * w;
   std::uint32_t const mask = (1u << bits) - 1u;
-  std::uint32_t word = 0;
-  for (std::uint64_t i = begin / bits; i < count && i * bits < begin + 32; ++i) {
-    std::uint32_t const low = index[i] & mask;
-    std::uint64_t const bit = i * bits;
-    word |= bit < begin ? low >> (begin - bit) : low << (bit - begin);
-  }
-  return word;
+  return row_word(bits, count, w, [&](std::uint64_t i) { return index[i] & mask; });
 }
 /// Word w of the row of ones.
 __device__ inline std::uint32_t ones_word(index_layout const& l, std::uint32_t const* index, std::uint64_t count,
@@ -50,12 +44,7 @@ __device__ inline std::uint32_t ones_word(index_layout const& l, std::uint32_t c
 
 /// The low bits of entry i.
 __device__ inline std::uint32_t low_part(index_layout const& l, std::uint32_t const* row, std::uint64_t i) {
-  auto const bits = static_cast<unsigned>(l.low_bits);
-  std::uint64_t const bit = i * bits;
-  unsigned const shift = static_cast<unsigned>(bit % 32);
-  std::uint32_t low = bits > 0 ? row[bit / 32] >> shift : 0;
-  if (shift + bits > 32) low |= row[bit / 32 + 1] << (32 - shift);
-  return low & ((1u << bits) - 1u);
+  return row_number(row, static_cast<unsigned>(l.low_bits), i);
 }
 
 CCOMP_KERNEL __launch_bounds__(vector_threads) write_indices(index_write_call call) {

@@ -71,12 +71,5 @@ template <class Tile, class F> void for_vector_tiles(host_exec const& ex, std::s
     }
   });
 }
-/// out += sign * values.
-inline void accumulate_tile(instruction_set isa, float const* values, std::size_t n, float sign, float* out) {
-  run_narrow(isa, [&] {
-    for (std::size_t i = 0; i < n; ++i) out[i] = canonical(add_signed(out[i], sign, values[i]));
-  });
-}
-
 }  // namespace detail
 CCOMP_END
