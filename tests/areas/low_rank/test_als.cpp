@@ -74,7 +74,8 @@ TEST_CASE("als: the penalised error never rises") {
 }
 
 TEST_CASE("als: rank-deficient, zero, huge and tiny matrices") {
-  for (auto [rows, cols] : {std::pair<std::size_t, std::size_t>{30, 40}, {40, 30}}) {
+  for (auto const& shape : {std::pair<std::size_t, std::size_t>{30, 40}, {40, 30}}) {
+    auto const rows = shape.first, cols = shape.second;
     CAPTURE(rows);
     als const c{.rank = 6, .rows = rows, .regularization = 1e-9f};
     for (double const size : {1.0, 1e30, 1e-30}) {

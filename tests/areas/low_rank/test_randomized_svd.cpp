@@ -51,7 +51,8 @@ TEST_CASE("randomized_svd: the expected error keeps the bound of Halko, Martinss
 }
 
 TEST_CASE("randomized_svd: where singular values fall off, power iterations find the best matrix") {
-  for (auto [rows, cols] : {std::pair<std::size_t, std::size_t>{48, 30}, {30, 48}}) {
+  for (auto const& shape : {std::pair<std::size_t, std::size_t>{48, 30}, {30, 48}}) {
+    auto const rows = shape.first, cols = shape.second;
     auto m = support::product_matrix(rows, cols, 4);
     auto const rest = support::formula_matrix(rows, cols);
     for (std::size_t i = 0; i < m.size(); ++i) m[i] += 0.01f * rest[i];
@@ -65,7 +66,8 @@ TEST_CASE("randomized_svd: where singular values fall off, power iterations find
 }
 
 TEST_CASE("randomized_svd: rank-deficient, zero, huge and tiny matrices") {
-  for (auto [rows, cols] : {std::pair<std::size_t, std::size_t>{30, 40}, {40, 30}, {7, 90}}) {
+  for (auto const& shape : {std::pair<std::size_t, std::size_t>{30, 40}, {40, 30}, {7, 90}}) {
+    auto const rows = shape.first, cols = shape.second;
     CAPTURE(rows);
     randomized_svd const c{.rank = 6, .rows = rows};
     for (double const size : {1.0, 1e30, 1e-30}) {

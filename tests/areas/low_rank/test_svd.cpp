@@ -30,19 +30,21 @@ constexpr dropped_squares known_matrices[] = {
 
 TEST_CASE("svd: the squared error is the sum of the dropped squared singular values") {
   for (auto const& known : known_matrices)
-    for (auto [rank, want] : {std::pair{1u, known.behind_1}, {4u, known.behind_4}, {8u, known.behind_8}}) {
+    for (auto const& best : {std::pair{1u, known.behind_1}, {4u, known.behind_4}, {8u, known.behind_8}}) {
+      auto const rank = best.first;
       if (known.rows == 256 && rank != 4) continue;
       CAPTURE(known.rows);
       CAPTURE(rank);
       auto const m = support::formula_matrix(known.rows, known.cols);
       auto const y = support::round_trip(svd{.rank = rank, .rows = known.rows}, m);
       // The factors are rounded to float once: 2^-24 of each product, and the sum of `rank` products in float.
-      CHECK(squared_error(m, y) == doctest::Approx(want).epsilon(1e-6));
+      CHECK(squared_error(m, y) == doctest::Approx(best.second).epsilon(1e-6));
     }
 }
 
 TEST_CASE("svd: the full rank gives back the matrix, and a lower one a matrix of that rank") {
-  for (auto [rows, cols] : {std::pair<std::size_t, std::size_t>{12, 12}, {40, 9}, {9, 40}, {1, 7}, {7, 1}}) {
+  for (auto const& shape : {std::pair<std::size_t, std::size_t>{12, 12}, {40, 9}, {9, 40}, {1, 7}, {7, 1}}) {
+    auto const rows = shape.first, cols = shape.second;
     CAPTURE(rows);
     auto const m = support::formula_matrix(rows, cols);
     auto const least = static_cast<std::uint32_t>(std::min(rows, cols));
@@ -77,7 +79,8 @@ TEST_CASE("svd: the columns of P are orthonormal and their largest entries posit
 }
 
 TEST_CASE("svd: rank-deficient, zero, huge and tiny matrices") {
-  for (auto [rows, cols] : {std::pair<std::size_t, std::size_t>{30, 40}, {40, 30}}) {
+  for (auto const& shape : {std::pair<std::size_t, std::size_t>{30, 40}, {40, 30}}) {
+    auto const rows = shape.first, cols = shape.second;
     CAPTURE(rows);
     svd const c{.rank = 6, .rows = rows};
     for (double const size : {1.0, 1e30, 1e-30}) {

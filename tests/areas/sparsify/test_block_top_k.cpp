@@ -31,23 +31,19 @@ std::vector<std::uint32_t> naive_block_top_k(std::vector<float> const& x, std::s
 }  // namespace
 
 TEST_CASE("block_top_k: the largest of each block, against sorting, on every instruction set") {
-  struct setting {
-    std::uint32_t count, block;
-  };
-  for (auto const& [count, block] :
-       {setting{64, 4096}, {1, 16}, {16, 16}, {3, 64}, {100, 256}, {4096, 4096}, {600, 4096}})
+  for (block_top_k const& c :
+       {block_top_k{64, 4096}, {1, 16}, {16, 16}, {3, 64}, {100, 256}, {4096, 4096}, {600, 4096}})
     for (std::size_t n : {1u, 15u, 4096u, 4097u, 12300u})
       for (auto const& values : support::selection_cases(n)) {
         CAPTURE(values.name);
         CAPTURE(n);
-        CAPTURE(count);
-        CAPTURE(block);
-        block_top_k const c{count, block};
+        CAPTURE(c.count);
+        CAPTURE(c.block);
         auto const bytes = support::encoded(c, values.values);
         CHECK(bytes.size() == payload_bytes<float>(c, n));
         auto const back = support::decoded(c, bytes, n);
         std::vector<float> expected(n);
-        for (auto const i : naive_block_top_k(values.values, count, block))
+        for (auto const i : naive_block_top_k(values.values, c.count, c.block))
           expected[i] = std::isnan(values.values[i]) ? detail::canonical_nan() : values.values[i];
         CHECK(support::bits_of(back) == support::bits_of(expected));
         for (auto const isa : support::instruction_sets())
