@@ -16,6 +16,7 @@
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/quantize/vector_quantize.hpp>
 #include <ccomp/sparsify/approximate_top_k.hpp>
+#include <ccomp/sparsify/block_threshold.hpp>
 #include <ccomp/sparsify/block_top_k.hpp>
 #include <ccomp/sparsify/random_block.hpp>
 #include <ccomp/sparsify/random_k.hpp>
@@ -139,6 +140,11 @@ template <class F> constexpr decltype(auto) with_stage_rows(F const& f) { return
                      "threshold(relative=1.5, capacity_ratio=0.2)|qsgd<4>", "threshold(indices=raw)|qsgd<4>",
                      "threshold(relative=0.5, indices=packed)|natural", "sign_flip|threshold|hadamard_rotate(block=16)",
                      "threshold(capacity_ratio=0.5)|threshold(capacity_ratio=0.5)"}},
+    stage_row<block_threshold>{.kind = family::sparsifier, .summary = "whole blocks whose root mean square reaches a bound; the others are silent",
+        .timed = {"block_threshold"},
+        .examples = {"block_threshold(block=16)", "block_threshold(0.9, block=64, capacity_ratio=1)|natural",
+                     "block_threshold(0.5, whole_tensor=true)|cast<float16>", "block_threshold(relative=0.5, block=4096)",
+                     "hadamard_rotate(block=64)|block_threshold(relative=1.1, block=32)|uniform_quantize<4>"}},
     stage_row<random_k>{.kind = family::sparsifier, .summary = "k values at places drawn from a shared seed, no indices sent; linear",
         .compared = {"random_k(0.05)"},
         .timed = {"random_k(0.01)"},

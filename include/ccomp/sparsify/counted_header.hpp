@@ -30,12 +30,12 @@ struct counted_header {
   static std::span<std::byte const> behind(std::span<std::byte const> side) {
     return side.empty() ? side : side.subspan(bytes);
   }
-  /// How many of n values are selected, at most `most`.
+  /// How many of n values, or blocks, are selected, at most `most`.
   static std::size_t count(std::span<std::byte const> side, std::size_t n, std::size_t most, std::string_view stage) {
     if (n == 0) return 0;
     counted_header const h = read(side, stage);
     expects<payload_error>(h.selected <= most && std::uint64_t{h.selected} + h.left_out <= n, [&] {
-      return sentence(stage, ": the payload claims ", h.selected, " values and ", h.left_out, " left out; ", most,
+      return sentence(stage, ": the payload claims ", h.selected, " selected and ", h.left_out, " left out; ", most,
                       " of ", n, " fit");
     });
     return h.selected;

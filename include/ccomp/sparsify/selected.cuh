@@ -1,5 +1,5 @@
 #pragma once
-/// What top_k and threshold share on a GPU: selection, indices in the side bytes, carriers put back.
+/// What sparsifiers by magnitude share on a GPU: selection, indices in the side bytes, carriers put back.
 
 #include <ccomp/engine/cuda/scatter.cuh>
 #include <ccomp/engine/cuda/small_selection.cuh>
@@ -84,29 +84,35 @@ entry_count select(Queue& q, fused_encode_call const& c, selection const& what, 
   return count;
 }
 
-/// Codes what `find(queue, index)` selects, `most` values at most: it writes indices and carriers, and says how many
-/// there are. `header`: side bytes ahead of the indices, which it writes as well.
-template <class Queue, class Find>
-void encode_found(Queue q, fused_encode_call const& c, std::uint64_t most, index_layout const& layout,
-                  std::uint64_t header, carrier_coder const& coder, Find const& find) {
-  bool const raw = layout.coding == index_coding::raw;
-  per_item<std::uint32_t> const index =
-      raw ? per_item<std::uint32_t>{reinterpret_cast<std::uint32_t*>(past(c.payload.data, header)), c.payload.bytes}
-          : q.template take_each<std::uint32_t>(most, c.items);
-  selected_entries selected;
-  selected.count = find(q, index);
-  selected.index = {index.data, index.bytes};
-
+/// Writes the side bytes behind the header, and what pads the payload. `carried`: how many values the carriers hold.
+template <class Queue>
+void write_selected_indices(Queue const& q, fused_encode_call const& c, index_layout const& layout,
+                            std::uint64_t header, selected_entries const& selected, entry_count const& carried) {
   index_write_call w;
   w.layout = layout;
   w.header = header;
   w.carrier = c.place;
   w.count = selected.count;
+  w.carried = carried;
   w.index = selected.index;
   w.payload = c.payload;
-  if (!selected.count.counted.data && raw) w.from = layout.bytes() / 4;
+  if (!selected.count.counted.data && layout.coding == index_coding::raw) w.from = layout.bytes() / 4;
   q.run_each("write_indices", write_indices<Queue>, w.carrier.end / 4 - w.from, c.items, w);
+}
 
+/// Codes what `find(queue, index)` selects, `most` values at most: it writes indices and carriers, and says how many
+/// there are. `header`: side bytes ahead of the indices, which it writes as well.
+template <class Queue, class Find>
+void encode_found(Queue q, fused_encode_call const& c, std::uint64_t most, index_layout const& layout,
+                  std::uint64_t header, carrier_coder const& coder, Find const& find) {
+  per_item<std::uint32_t> const index =
+      layout.coding == index_coding::raw
+          ? per_item<std::uint32_t>{reinterpret_cast<std::uint32_t*>(past(c.payload.data, header)), c.payload.bytes}
+          : q.template take_each<std::uint32_t>(most, c.items);
+  selected_entries selected;
+  selected.count = find(q, index);
+  selected.index = {index.data, index.bytes};
+  write_selected_indices(q, c, layout, header, selected, selected.count);
   settle(q, c, selected, coder.encode(q, c.carrier, selected.count.counted));
 }
 template <class Queue>
@@ -119,6 +125,12 @@ void encode_selected(Queue q, fused_encode_call const& c, selection const& what,
   };
   encode_found(q, c, what.most, layout, header, coder,
                [&](Queue& queue, per_item<std::uint32_t> index) { return select(queue, c, what, index, relative); });
+}
+
+/// Room for each source of each item.
+template <class T, class Queue> per_list<T> take_lists(Queue& q, fused_decode_call const& c, std::uint64_t count) {
+  auto const room = q.template take_each<T>(count, c.items * c.sources);
+  return {room.data, room.bytes, room.bytes * c.sources};
 }
 
 /// Reads the places in payloads and checks them.
@@ -134,17 +146,14 @@ index_read_call read_indices(Queue& q, fused_decode_call const& c, std::uint64_t
   r.sources = c.sources;
   r.payload = c.payload;
   r.status = c.status;
-  auto const each = [&](auto const& array) {
-    return per_list<std::remove_pointer_t<decltype(array.data)>>{array.data, array.bytes, array.bytes * c.sources};
-  };
-  r.list = each(q.template take_each<index_list>(1, lists));
+  r.list = take_lists<index_list>(q, c, 1);
   bool const listed = layout.coding == index_coding::raw;
   std::uint64_t const blocks = ceil_div(layout.map_bytes / 4, words_of_block);
   if (listed)
     r.index = {const_cast<std::uint32_t*>(reinterpret_cast<std::uint32_t const*>(past(c.payload.data, header))),
                c.payload.source_bytes, c.payload.item_bytes};
   else
-    r.index = each(q.template take_each<std::uint32_t>(most, lists));
+    r.index = take_lists<std::uint32_t>(q, c, most);
   if (blocks <= 1 && most <= block_entries) {
     q.run("read_indices", read_kernel<Queue>, 1, lists, r);
   } else {
@@ -152,7 +161,7 @@ index_read_call read_indices(Queue& q, fused_decode_call const& c, std::uint64_t
     if (layout.per_block > 0) {
       q.run_each("read_in_blocks", read_in_blocks<Queue>, most, lists, r);
     } else if (!listed) {
-      r.totals = each(q.template take_each<unsigned long long>(blocks, lists));
+      r.totals = take_lists<unsigned long long>(q, c, blocks);
       q.run("count_ones", count_ones_kernel<Queue>, blocks, lists, r);
       q.run("read_ones", read_ones_kernel<Queue>, blocks, lists, r);
     }
@@ -168,16 +177,22 @@ template <class Queue> void scatter_sum(Queue const& q, fused_decode_call const&
   q.run("scatter", scatter_kernel<Queue>, ceil_div(c.n, scatter_values), c.items, s, c.to);
 }
 
+/// Sums the carriers of lists that were read, of `most` values at most.
+template <class Queue>
+void decode_listed(Queue& q, fused_decode_call const& c, std::uint64_t most, per_list<index_list> const& list,
+                   per_list<std::uint32_t> const& index, carrier_coder const& coder) {
+  scatter_call s;
+  s.count.most = most;
+  s.list = {list.data, list.source_bytes, list.item_bytes};
+  s.index = {index.data, index.source_bytes, index.item_bytes};
+  s.carrier = coder.decode(q, {&list.data->count, list.source_bytes, list.item_bytes});
+  scatter_sum(q, c, s);
+}
 template <class Queue>
 void decode_selected(Queue q, fused_decode_call const& c, std::uint64_t most, index_layout const& layout,
                      std::uint64_t header, carrier_coder const& coder) {
   index_read_call const r = read_indices(q, c, most, layout, header);
-  scatter_call s;
-  s.count.most = most;
-  s.list = {r.list.data, r.list.source_bytes, r.list.item_bytes};
-  s.index = {r.index.data, r.index.source_bytes, r.index.item_bytes};
-  s.carrier = coder.decode(q, {&r.list.data->count, r.list.source_bytes, r.list.item_bytes});
-  scatter_sum(q, c, s);
+  decode_listed(q, c, most, r.list, r.index, coder);
 }
 
 }  // namespace detail

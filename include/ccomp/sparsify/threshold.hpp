@@ -52,13 +52,7 @@ struct threshold {
                       field{"capacity_ratio", &threshold::capacity_ratio}, field{"indices", &threshold::indices}};
   }
   void validate() const {
-    detail::expects(value >= 0 && detail::is_finite(value), [&] {
-      return detail::sentence("threshold: value must be finite and at least 0, got ", detail::print_value(value));
-    });
-    detail::expects(relative >= 0 && detail::is_finite(relative), [&] {
-      return detail::sentence("threshold: relative must be finite and at least 0, got ", detail::print_value(relative));
-    });
-    detail::expects(value > 0 || relative > 0, "threshold: one of value and relative must be above 0");
+    detail::expect_bound(name, value, relative);
     detail::expect_ratio(capacity_ratio, name, "capacity_ratio");
   }
 
@@ -145,17 +139,10 @@ struct threshold {
         }
       });
     });
-    // As within a tile: 128 partial sums, then a halving tree, so that a GPU need not add them one by one.
-    double sums[detail::partial_sums] = {};
     float largest = 0;
-    for (std::size_t t = 0; t < tiles; ++t) {
-      double& sum = sums[t % detail::partial_sums];
-      sum = detail::add(sum, norms[t].squares);
-      largest = std::max(largest, norms[t].largest);
-    }
-    for (std::size_t half = detail::partial_sums / 2; half > 0; half /= 2)
-      for (std::size_t i = 0; i < half; ++i) sums[i] = detail::add(sums[i], sums[i + half]);
-    return detail::relative_bound(relative, sums[0], in.size(), largest);
+    for (std::size_t t = 0; t < tiles; ++t) largest = std::max(largest, norms[t].largest);
+    double const squares = detail::sum_as_in_tile(tiles, [&](std::size_t t) { return norms[t].squares; });
+    return detail::relative_bound(relative, squares, in.size(), largest);
   }
 };
 

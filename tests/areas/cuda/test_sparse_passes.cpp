@@ -11,6 +11,7 @@
 #include <ccomp/quantize/natural.hpp>
 #include <ccomp/quantize/vector_quantize.hpp>
 #include <ccomp/sparsify/approximate_top_k.hpp>
+#include <ccomp/sparsify/block_threshold.hpp>
 #include <ccomp/sparsify/block_top_k.hpp>
 #include <ccomp/sparsify/random_block.hpp>
 #include <ccomp/sparsify/random_k.hpp>
@@ -117,6 +118,20 @@ TEST_CASE("cuda: block_top_k, by teams of one thread to all of a thread block") 
   check_values(block_top_k{} | natural{});
 }
 
+TEST_CASE("cuda: block_threshold, by blocks of any size and as a whole") {
+  check_sizes(block_threshold{});
+  check_sizes(block_threshold{.block = 16} | natural{});
+  check_sizes(block_threshold{.value = 0.9f, .block = 64, .capacity_ratio = 0.1} | cast<float16>{});
+  check_sizes(block_threshold{.relative = 0.9f, .block = 4096, .capacity_ratio = 1});
+  check_sizes(block_threshold{.value = 0.9f, .whole_tensor = true});
+  check_sizes(block_threshold{.value = 2, .whole_tensor = true} | natural{});
+  check_types(block_threshold{.block = 128});
+  check_types(block_threshold{.block = 32, .capacity_ratio = 0.9} | natural{});
+  check_values(block_threshold{.block = 128});
+  check_values(block_threshold{.value = 1, .block = 16} | natural{});
+  check_values(block_threshold{.value = 1, .whole_tensor = true});
+}
+
 TEST_CASE("cuda: e8_lattice, whose carrier is a gain per block") {
   check_sizes(e8_lattice{});
   check_sizes(e8_lattice{16} | natural{});
@@ -199,6 +214,8 @@ TEST_CASE("cuda: chunks of a tensor, the last one short or empty") {
   each(top_k{.ratio = 0.1});
   each(approximate_top_k{.ratio = 0.1});
   each(block_top_k{5, 128});
+  each(block_threshold{.block = 64, .capacity_ratio = 0.3} | natural{});
+  each(block_threshold{.value = 0.99f, .whole_tensor = true});
   each(e8_lattice{64});
   each(with_words<8, 9>(1, 128));
   each(top_k{.ratio = 0.03} | natural{});

@@ -2,6 +2,7 @@
 #include <ccomp/quantize/e8_lattice.hpp>
 #include <ccomp/quantize/vector_quantize.hpp>
 #include <ccomp/sparsify/approximate_top_k.hpp>
+#include <ccomp/sparsify/block_threshold.hpp>
 #include <ccomp/sparsify/block_top_k.hpp>
 
 namespace detail = ccomp::detail;
@@ -17,6 +18,12 @@ template __global__ void detail::sample_kernel<queue>(detail::vector_source, eac
 template __global__ void detail::trial_kernel<queue>(detail::selection_input, each<float const>,
                                                      each<detail::bound_trial>, int);
 template __global__ void detail::reach_kernel<queue>(detail::vector_source, each<detail::bound_trial>);
+template __global__ void detail::block_squares<queue>(detail::vector_source, unsigned, each<detail::tile_norm>,
+                                                      each<float>);
+template __global__ void detail::whole_mean<queue>(std::uint64_t, each<detail::tile_norm>, each<float>);
+template __global__ void detail::block_bound<queue>(detail::selection_input, std::uint64_t, each<detail::tile_norm>);
+template __global__ void detail::expand_blocks<queue>(detail::expand_call);
+template __global__ void detail::expand_lists<queue>(detail::expand_list_call);
 template __global__ void detail::encode_e8_kernel<queue>(encode_call, unsigned);
 template __global__ void detail::decode_e8_kernel<queue>(decode_call, unsigned);
 template __global__ void detail::pack_codes_kernel<queue>(each<std::uint16_t const>, std::uint64_t, unsigned,

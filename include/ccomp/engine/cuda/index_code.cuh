@@ -17,7 +17,8 @@ struct index_write_call {
   std::uint64_t header = 0;  // bytes ahead of the indices, written already
   std::uint64_t from = 0;    // words before are written already
   carrier_place carrier{};
-  entry_count count{};
+  entry_count count{};                    // of indices
+  entry_count carried{};                  // of the carrier's values
   per_item<std::uint32_t const> index{};  // ascending; raw: where they belong already
   per_item<std::byte> payload{};
 };
@@ -62,7 +63,7 @@ CCOMP_KERNEL __launch_bounds__(vector_threads) write_indices(index_write_call ca
     } else if (w - low_words < call.layout.map_bytes / 4) {
       word = ones_word(call.layout, call.index.mine(), count, w - low_words);
     }
-  } else if (call.carrier.raw && place < call.carrier.begin + 4 * count) {
+  } else if (call.carrier.raw && place < call.carrier.begin + 4 * call.carried.mine()) {
     return;
   }
   *reinterpret_cast<std::uint32_t*>(call.payload.mine() + place) = word;

@@ -8,6 +8,31 @@ CCOMP_BEGIN
 namespace detail {
 
 inline constexpr std::uint64_t norm_values = tile_values;
+
+/// All squares, in the order of a tile's, and the largest key, by one thread block; thread 0 has them.
+template <class Sums, class Keys>
+__device__ tile_norm sum_norms(tile_norm const* norms, std::uint64_t count, Sums& sums, Keys& keys) {
+  std::uint32_t largest = 0;
+  double sum = 0;
+  for (std::uint64_t t = threadIdx.x; t < count; t += vector_threads) {
+    std::uint32_t const key = __ldcg(&norms[t].largest);
+    largest = key > largest ? key : largest;
+  }
+  if (threadIdx.x < row_values) {
+    for (std::uint64_t t = threadIdx.x; t < count; t += row_values) sum = add(sum, __ldcg(&norms[t].squares));
+    sums[threadIdx.x] = sum;
+  }
+  largest = __reduce_max_sync(full_warp, largest);
+  if (threadIdx.x % 32 == 0) keys[threadIdx.x / 32] = largest;
+  for (unsigned half = row_values / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) sums[threadIdx.x] = add(sums[threadIdx.x], sums[threadIdx.x + half]);
+  }
+  __syncthreads();
+  for (unsigned w = 0; w < vector_warps; ++w) largest = keys[w] > largest ? keys[w] : largest;
+  return {sums[0], largest};
+}
+
 /// Squares of tiles as the host sums them; the last block finds the bound.
 CCOMP_KERNEL __launch_bounds__(vector_threads) norm_kernel(selection_input input, per_item<tile_norm> tile_norms) {
   CCOMP_SHARED(double[row_values], sums);
@@ -36,27 +61,9 @@ CCOMP_KERNEL __launch_bounds__(vector_threads) norm_kernel(selection_input input
   }
   if (!arrives_last(&s.arrived[3], gridDim.x)) return;
 
-  std::uint64_t const tiles = ceil_div(source.n, norm_values);
-  std::uint32_t largest = 0;
-  double sum = 0;
-  for (std::uint64_t t = threadIdx.x; t < tiles; t += vector_threads) {
-    std::uint32_t const key = __ldcg(&norms[t].largest);
-    largest = key > largest ? key : largest;
-  }
-  if (threadIdx.x < row_values) {
-    for (std::uint64_t t = threadIdx.x; t < tiles; t += row_values) sum = add(sum, __ldcg(&norms[t].squares));
-    sums[threadIdx.x] = sum;
-  }
-  largest = __reduce_max_sync(full_warp, largest);
-  if (threadIdx.x % 32 == 0) keys[threadIdx.x / 32] = largest;
-  for (unsigned half = row_values / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (threadIdx.x < half) sums[threadIdx.x] = add(sums[threadIdx.x], sums[threadIdx.x + half]);
-  }
-  __syncthreads();
+  tile_norm const all = sum_norms(norms, ceil_div(source.n, norm_values), sums, keys);
   if (threadIdx.x != 0) return;
-  for (unsigned w = 0; w < vector_warps; ++w) largest = keys[w] > largest ? keys[w] : largest;
-  s.low = reaching_key(relative_bound(input.what.relative, sums[0], source.n, bits_float(largest))) - 1;
+  s.low = reaching_key(relative_bound(input.what.relative, all.squares, source.n, bits_float(all.largest))) - 1;
 }
 
 }  // namespace detail

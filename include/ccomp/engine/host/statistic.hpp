@@ -10,6 +10,16 @@
 CCOMP_BEGIN
 namespace detail {
 
+/// Many sums become one as the values of a tile do: 128 partial sums, then a halving tree, so that a GPU need not add them
+/// one by one. `term(i)` gives number i.
+template <class Term> double sum_as_in_tile(std::size_t count, Term const& term) {
+  double p[partial_sums] = {};
+  for (std::size_t i = 0; i < count; ++i) p[i % partial_sums] = add(p[i % partial_sums], term(i));
+  for (std::size_t half = partial_sums / 2; half > 0; half /= 2)
+    for (std::size_t j = 0; j < half; ++j) p[j] = add(p[j], p[j + half]);
+  return p[0];
+}
+
 template <class Statistic, int K>
 [[gnu::always_inline]] inline typename Statistic::partial scan_sum(float const* x, std::size_t n) {
   typename Statistic::partial p[partial_sums] = {};
