@@ -99,7 +99,7 @@ class CcompRecipe(ConanFile):
         if self.options.with_eigen:
             components += ["eigen"]
         if self.options.with_cuda:
-            components += ["cuda", "cublas", "nccl"]
+            components += ["cuda", "cublas", "cusolver", "nccl"]
         if self.options.compiled:
             components += ["compiled"]
         for name in components:

@@ -132,9 +132,8 @@ int const registered_randomized_svd = [] {
               own.push_back(seconds_of([&] { products.own(); }));
               eigen.push_back(seconds_of([&] { products.eigen(); }));
             }
-            // How many times as long as the products alone: at most 1.5 is wanted.
-            state.counters["over_products"] = compare::median(whole) / compare::median(own);
-            state.counters["over_eigens_products"] = compare::median(whole) / compare::median(eigen);
+            state.counters["of_products"] = compare::median(own) / compare::median(whole);
+            state.counters["of_eigens_products"] = compare::median(eigen) / compare::median(whole);
           });
   return 0;
 }();

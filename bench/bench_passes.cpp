@@ -53,7 +53,8 @@ int const registered_passes = [] {
   }
   for (std::string const text : {"cast<bfloat16>", "uniform_quantize<8>", "top_k(0.01)"})
     add_passes(text, kind::gaussian, huge, 2);
-  for (int const threads : {1, 2}) add_avx2("uniform_quantize<8>(round=stochastic)", threads);
+  for (std::string const text : {"uniform_quantize<8>(round=stochastic)", "vector_quantize<4x8>"})
+    for (int const threads : {1, 2}) add_avx2(text, threads);
   return 0;
 }();
 

@@ -1,6 +1,6 @@
 # The components of ccomp: each is a target that adds one outside library to ccomp::ccomp.
 # Used by this build, by find_package(ccomp COMPONENTS ...) and by the package of Conan, so that all know the same list.
-set(ccomp_known_components eigen cuda cublas nccl)
+set(ccomp_known_components eigen cuda cublas cusolver nccl)
 
 # Sets ccomp_component_library to the target of the component's outside library. Where the library is not found there is no
 # such target.
@@ -11,13 +11,13 @@ macro(ccomp_find_component_library component)
   elseif("${component}" STREQUAL "cuda") # exec/cuda.hpp: the runtime
     find_package(CUDAToolkit QUIET)
     set(ccomp_component_library CUDA::cudart)
-  elseif("${component}" STREQUAL "cublas") # low_rank/power_sgd.cuh
+  elseif("${component}" MATCHES "^(cublas|cusolver)$") # low_rank/power_sgd.cuh; low_rank/svd.cuh and randomized_svd.cuh
     find_package(CUDAToolkit QUIET)
-    if(TARGET CUDA::cublas AND NOT TARGET ccomp::cublas_library)
-      add_library(ccomp::cublas_library INTERFACE IMPORTED GLOBAL)
-      target_link_libraries(ccomp::cublas_library INTERFACE CUDA::cublas CUDA::cudart)
+    if(TARGET CUDA::${component} AND NOT TARGET ccomp::${component}_library)
+      add_library(ccomp::${component}_library INTERFACE IMPORTED GLOBAL)
+      target_link_libraries(ccomp::${component}_library INTERFACE CUDA::${component} CUDA::cudart)
     endif()
-    set(ccomp_component_library ccomp::cublas_library)
+    set(ccomp_component_library ccomp::${component}_library)
   elseif("${component}" STREQUAL "nccl") # comm/nccl.hpp
     find_package(CUDAToolkit QUIET)
     if(TARGET CUDA::cudart AND NOT TARGET ccomp::nccl_library)

@@ -51,7 +51,7 @@ function(ccomp_front_end_test name)
   endforeach()
   list(REMOVE_DUPLICATES folders)
   if((headers MATCHES "nccl" AND NOT TARGET ccomp::nccl) #
-     OR (headers MATCHES "low_rank" AND NOT (TARGET ccomp::eigen AND TARGET ccomp::cublas)))
+     OR (headers MATCHES "low_rank" AND NOT (TARGET ccomp::eigen AND TARGET ccomp::cublas AND TARGET ccomp::cusolver)))
     ccomp_skipped_test(nvcc.${name} nvcc "what nvcc says of ${name}; get NCCL with its package, Eigen with: apt-get install libeigen3-dev")
     return()
   endif()

@@ -29,10 +29,10 @@ if ! found Eigen/Core; then
   lacking+=(Eigen)
   left_out+=(-path '*/low_rank/*' -o)
 fi
-if found cuda_runtime.h cublas_v2.h nccl.h; then
+if found cuda_runtime.h cublas_v2.h cusolverDn.h nccl.h; then
   options+=(-include tests/sim/cuda/cuda_sim.hpp) # kernels as C++
 else
-  lacking+=("CUDA with NCCL and cuBLAS")
+  lacking+=("CUDA with NCCL, cuBLAS and cuSOLVER")
   left_out+=(-name '*.cuh' -o -path '*/exec/*' -o -path '*/comm/nccl*' -o -path '*/comm/thread_device.hpp' -o)
 fi
 for library in "${lacking[@]}"; do

@@ -118,7 +118,7 @@ collect() {
     fi
   done
   # libcudart travels, and what such a machine may lack. Of what any machine with g++ has, ours stand in for what is older
-  # or missing. NCCL and cuBLAS, 700 MiB, are that machine's own.
+  # or missing. NCCL, cuBLAS and cuSOLVER, more than a GiB, are that machine's own.
   for library in lib/libcudart lib/libbenchmark fallback/libgomp fallback/libstdc++ fallback/libgcc_s; do
     file=$(for program in "$@"; do ldd "$program" 2>/dev/null; done |
       awk -v name="${library##*/}.so" 'index($1, name) == 1 && $3 ~ "^/" { print $3; exit }')

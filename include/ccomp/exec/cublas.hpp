@@ -2,13 +2,11 @@
 /// Products of matrices by cuBLAS (component `cublas`). Runtime calls only, no kernels: any C++ compiler takes this header.
 
 #include <ccomp/exec/cuda.hpp>
+#include <ccomp/exec/handle_pool.hpp>
 
 #include <cublas_v2.h>
 
-#include <map>
-#include <mutex>
 #include <span>
-#include <vector>
 
 CCOMP_BEGIN
 namespace detail {
@@ -21,47 +19,16 @@ inline void check_cublas(cublasStatus_t status, char const* call, source at = so
   fail<cuda_error>(sentence(call, ": ", cublasGetStatusString(status), " (", cublasGetStatusName(status), ")"), at);
 }
 
-/// Unused handles, by device. They are never destroyed, because that would wait for the device, and making one takes
-/// long.
-class cublas_pool {
- public:
-  static cublas_pool& instance() {
-    static auto* const pool = new cublas_pool;
-    return *pool;
-  }
-  cublasHandle_t take(int device) {
-    std::lock_guard const lock(mutex_);
-    auto& free = free_[device];
-    if (free.empty()) {
-      cublasHandle_t made = nullptr;
-      check_cublas(cublasCreate(&made), "cublasCreate");
-      free.push_back(made);
-    }
-    auto* const handle = free.back();
-    free.pop_back();
-    free.reserve(free.size() + 1);  // giving back never allocates
-    return handle;
-  }
-  void give_back(int device, cublasHandle_t handle) noexcept {
-    std::lock_guard const lock(mutex_);
-    free_.at(device).push_back(handle);
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<int, std::vector<cublasHandle_t>> free_;
-};
-
 /// What cuBLAS may use besides the matrices, as its documentation advises for the largest GPUs; and room to align it.
 inline constexpr std::size_t cublas_workspace_bytes = std::size_t{32} << 20, cublas_alignment = 256;
 
 /// A handle for as long as the workspace keeps it. Made of the device that is current.
 class cublas {
  public:
-  explicit cublas(cuda_exec const& ex) : device_(ex.device()), handle_(cublas_pool::instance().take(device_)) {}
+  explicit cublas(cuda_exec const& ex) : device_(ex.device()), handle_(pool::instance().take(device_, make)) {}
   cublas(cublas const&) = delete;
   cublas& operator=(cublas const&) = delete;
-  ~cublas() { cublas_pool::instance().give_back(device_, handle_); }
+  ~cublas() { pool::instance().give_back(device_, handle_); }
 
   /// A matrix as cuBLAS sees it: column by column, `stride` floats apart; or its transpose.
   struct operand {
@@ -91,6 +58,13 @@ class cublas {
   }
 
  private:
+  using pool = handle_pool<cublasHandle_t>;
+  static cublasHandle_t make() {
+    cublasHandle_t made = nullptr;
+    check_cublas(cublasCreate(&made), "cublasCreate");
+    return made;
+  }
+
   int device_;
   cublasHandle_t handle_;
 };

@@ -1,10 +1,8 @@
 #pragma once
 /// power_sgd on GPUs. Opt-in: needs cuBLAS (link ccomp::cublas) and Eigen (ccomp::eigen); not part of ccomp.hpp.
 
-#include <ccomp/engine/cuda/vector_run.cuh>
-#include <ccomp/exec/cublas.hpp>
-#include <ccomp/low_rank/factors.cuh>
-#include <ccomp/low_rank/orthonormal.cuh>
+#include <ccomp/low_rank/factor_stage.cuh>
+#include <ccomp/low_rank/iteration.cuh>
 #include <ccomp/low_rank/power_sgd.hpp>
 
 #include <utility>
@@ -12,66 +10,6 @@
 
 CCOMP_BEGIN
 namespace detail {
-
-/// The steps of one power iteration: P = M Q, orthonormal columns, Q = M^T P.
-///
-/// Row by row is column by column of the transpose, so cuBLAS is given M^T [cols][rows], P^T [rank][rows] and
-/// Q^T [cols][rank].
-class device_iteration {
- public:
-  /// Scratch: what orthonormalisation and cuBLAS need.
-  static std::size_t scratch_bytes(matrix_shape const& m, std::uint32_t rank) {
-    return orthonormal_scratch_bytes(m.rows, rank) +
-           scratch::bytes_for<std::byte>(cublas_workspace_bytes + cublas_alignment);
-  }
-  /// Refuses what cuBLAS cannot take, and makes its handle.
-  static void prepare(matrix_shape const& m, workspace<cuda_exec>& ws) {
-    constexpr std::size_t most = 0x7fffffff;
-    expects(m.rows <= most && m.cols <= most, [&] {
-      return sentence("power_sgd: cuBLAS takes matrices of less than 2^31 rows and columns, got ", m.rows, " x ",
-                      m.cols);
-    });
-    ws.kept<cublas>("power_sgd");
-  }
-
-  /// `bad`: 0; set if a factor is not finite, or too large.
-  device_iteration(cuda_exec const& ex, workspace<cuda_exec>& ws, matrix_shape const& m, std::uint32_t rank,
-                   unsigned* bad, scratch memory)
-      : ex_(ex), blas_(ws.kept<cublas>()), rows_(m.rows), cols_(m.cols), rank_(rank), bad_(bad), triangles_(memory) {
-    static_cast<void>(memory.take<std::byte>(orthonormal_scratch_bytes(rows_, rank_)));
-    blas_memory_ = memory.remaining();
-  }
-
-  [[nodiscard]] unsigned* bad() const { return bad_; }
-
-  /// The random Q of a step, on which all ranks agree.
-  [[nodiscard]] low_rank_start start(std::uint64_t seed, float unit, device_random const& at) const {
-    return {rank_, static_cast<std::uint32_t>(cols_), seed, unit, at};
-  }
-  [[nodiscard]] static unsigned blocks_of(low_rank_start const& s) { return blocks_for(s.all_groups()); }
-  void draw(low_rank_start const& s, float* q) const {
-    launch(ex_, "draw_start", draw_start_kernel<>, blocks_of(s), 256, s, q);
-  }
-  void project(float const* m, float const* q, float* p) const {
-    blas_.multiply(ex_, rank_, rows_, cols_, {q, cols_, true}, {m, cols_, false}, p, blas_memory_);
-  }
-  void orthonormal_columns(float* p) const {
-    scratch memory = triangles_;
-    orthonormalise(ex_, p, rows_, rank_, bad_, memory);
-  }
-  void back_project(float const* m, float const* p, float* q) const {
-    blas_.multiply(ex_, cols_, rank_, rows_, {m, cols_, false}, {p, rank_, true}, q, blas_memory_);
-  }
-
- private:
-  cuda_exec const& ex_;
-  cublas const& blas_;
-  std::size_t rows_, cols_;
-  std::uint32_t rank_;
-  unsigned* bad_;
-  scratch triangles_;
-  std::span<std::byte> blas_memory_;
-};
 
 /// The host's rounds, with P = M Q and Q = M^T P by cuBLAS. What the host decides by looking at the factors is decided
 /// on the device: a sum that is not finite runs through all rounds, and changes neither residual nor state.
@@ -100,7 +38,7 @@ template <> struct device_protocol<power_sgd> {
         return sentence("power_sgd: a warm start of ", call.state.size(), " values where the tensor has ",
                         m.cols * s.rank, "; make a new error_feedback");
       });
-      device_iteration::prepare(m, ws);
+      device_iteration::prepare("power_sgd", m, ws);
     }
   }
 
@@ -128,7 +66,7 @@ template <> struct device_protocol<power_sgd> {
       if (s.is_dense(n)) return;
       auto const m = s.shape_of(n);
       padded = std::max(padded, m.rows * m.cols);
-      iteration = std::max(iteration, device_iteration::scratch_bytes(m, s.rank));
+      iteration = std::max(iteration, device_iteration::scratch_bytes(m.rows, s.rank));
     }
   };
 
@@ -250,75 +188,29 @@ template <> struct device_protocol<power_sgd> {
 /// the other: cuBLAS takes one matrix.
 template <> struct device_stage<power_sgd> {
   static void encode(power_sgd const& s, device_queue q, device_encode_call const& c) {
-    if (s.is_dense(c.n)) {
-      for (unsigned i = 0; !q.measures() && i < c.items; ++i)
-        q.exec().copy(c.carrier.of(i), c.values.of(i), c.n * sizeof(float));
-      return;
-    }
+    if (detail::encode_dense(s.layout(), q, c)) return;
     auto const shape = s.shape_of(c.n);
-    std::size_t const padded = shape.rows * shape.cols, own = detail::device_iteration::scratch_bytes(shape, s.rank);
+    std::size_t const own = detail::device_iteration::scratch_bytes(shape.rows, s.rank);
     auto* const drawn = q.take<float>(shape.cols * s.rank);
-    auto* const copy = q.take<float>(padded);
+    auto* const copy = q.take<float>(shape.rows * shape.cols);
     auto* const bad = q.take<unsigned>(1);
     auto* const memory = q.take<std::byte>(own);
-    if (q.measures()) return detail::device_iteration::prepare(shape, q.memory());
+    if (q.measures()) return detail::device_iteration::prepare(power_sgd::name, shape, q.memory());
     cuda_exec const& ex = q.exec();
     for (unsigned i = 0; i < c.items; ++i) {
       ex.fill_zero(bad, sizeof *bad);
       detail::device_iteration const iteration(ex, q.memory(), shape, s.rank, bad, detail::scratch({memory, own}));
-      auto const* m = c.values.of(i);
-      if (c.n != padded) {  // the last row is short
-        ex.copy(copy, m, c.n * sizeof(float));
-        ex.fill_zero(copy + c.n, (padded - c.n) * sizeof(float));
-        m = copy;
-      }
-      encode_matrix(s, ex, iteration, shape, m, drawn, c.carrier.of(i), c.at);
+      auto const* const m = detail::whole_matrix(ex, shape, c.values.of(i), copy);
+      auto* const p = c.carrier.of(i);
+      iteration.draw(iteration.start(s.seed, detail::random_start::unit(shape.cols), c.at), drawn);
+      iteration.project(m, drawn, p);
+      iteration.orthonormal_columns(p);
+      iteration.back_project(m, p, p + shape.rows * s.rank);
+      detail::finish_carrier(s.layout(), ex, shape, p, power_sgd::limit_bits, bad);
     }
   }
-
   static void decode(power_sgd const& s, device_queue q, device_decode_call const& c) {
-    auto* const bad = q.take<unsigned>(1);
-    if (q.measures()) return;
-    for (unsigned i = 0; i < c.items; ++i)
-      if (s.is_dense(c.n))
-        decode_dense(q.exec(), c.carrier.of(i), c.values.of(i), c.n, c.add);
-      else
-        decode_matrix(s, q.exec(), c.carrier.of(i), c.values.of(i), c, bad);
-  }
-
- private:
-  static void encode_matrix(power_sgd const& s, cuda_exec const& ex, detail::device_iteration const& iteration,
-                            detail::matrix_shape const& shape, float const* m, float* drawn, float* p,
-                            detail::device_random const& at) {
-    std::uint64_t const q_size = shape.cols * s.rank, all = s.factors(shape);
-    float* const q = p + shape.rows * s.rank;
-    iteration.draw(iteration.start(s.seed, detail::random_start::unit(shape.cols), at), drawn);
-    iteration.project(m, drawn, p);
-    iteration.orthonormal_columns(p);
-    iteration.back_project(m, p, q);
-    detail::launch(ex, "find_bad", detail::find_bad_kernel<>, detail::blocks_for(q_size), 256,
-                   static_cast<float const*>(q), q_size, power_sgd::limit_bits, iteration.bad());
-    detail::launch(ex, "spoil", detail::spoil_kernel<>, detail::blocks_for(all), 256, p, all,
-                   static_cast<unsigned const*>(iteration.bad()));
-  }
-  static void decode_dense(cuda_exec const& ex, float const* carrier, float* values, std::uint64_t n, bool add) {
-    if (!add) return ex.copy(values, carrier, n * sizeof(float));
-    detail::launch(ex, "add", detail::add_kernel<>, detail::blocks_for(n), 256, carrier, values, n);
-  }
-  static void decode_matrix(power_sgd const& s, cuda_exec const& ex, float const* carrier, float* values,
-                            device_decode_call const& c, unsigned* bad) {
-    auto const shape = s.shape_of(c.n);
-    std::uint64_t const all = s.factors(shape);
-    ex.fill_zero(bad, sizeof *bad);
-    detail::launch(ex, "find_bad", detail::find_bad_kernel<>, detail::blocks_for(all), 256, carrier, all,
-                   detail::inf_bits, bad);
-    detail::block_part to;
-    to.n = c.n;
-    to.out = {values, element_type::float32};
-    detail::decode_factors(
-        ex, to, c.add,
-        {carrier, carrier + shape.rows * s.rank, nullptr, s.rank, static_cast<std::uint32_t>(shape.cols)}, bad,
-        c.lost == lost_values::zero ? 0.0f : detail::canonical_nan());
+    detail::decode_carrier(s.layout(), q, c);
   }
 };
 

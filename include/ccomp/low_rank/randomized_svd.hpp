@@ -30,13 +30,14 @@ CCOMP_BEGIN
 /// Strategies:  codes the tensor as a whole, because chunks of it are other matrices: `automatic` takes gather, and
 ///              two_shot refuses it
 /// Linear:      no
-/// Determinism: the same bits for any thread count and instruction set of one build. Different builds agree within a
-///              tolerance, because Eigen makes columns orthonormal. Any build decodes the payload of another
+/// Determinism: on the host the same bits for any thread count and instruction set of one build. Different builds agree
+///              within a tolerance, because Eigen makes columns orthonormal. Any build decodes the payload of another
 /// NaN, Inf:    make the whole tensor NaN. So does a factor of 2^112 or more, because the product could overflow, and a
 ///              product with M that is not finite. In tensors sent as they are, only the value itself is lost
 /// Throws:      invalid_argument: rank is 0, above 1024, or with given rows above min(rows, cols); power_iterations is
 ///              above 64, or oversampling above 1024
-/// Device:      none: it runs on the host only
+/// Device:      close to the host's numbers, by cuSOLVER and cuBLAS in float. Each engine decodes the payload of the other
+///              to the same values. A stream that records a graph is refused
 /// Source:      Halko, Martinsson, Tropp, "Finding structure with randomness", SIAM Review 53(2), 2011
 struct randomized_svd {
   static constexpr std::string_view name = "randomized_svd";
@@ -100,13 +101,13 @@ struct randomized_svd {
     layout().decode(ex, carrier, out);
   }
 
- private:
   [[nodiscard]] detail::factor_layout layout() const { return {rank, rows, /*keeps_shape=*/true}; }
   /// The random vectors.
   [[nodiscard]] std::size_t drawn(detail::matrix_shape const& m) const {
     return std::min(std::min(m.rows, m.cols), std::size_t{rank} + oversampling);
   }
 
+ private:
   /// False: something is not finite.
   bool find(host_exec const& ex, detail::const_values const& in, detail::matrix_shape const& shape, float* carrier,
             detail::scratch memory, pass_options const& at) const {

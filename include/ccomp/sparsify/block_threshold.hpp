@@ -48,7 +48,7 @@ struct block_threshold {
 
   float value = 0;
   float relative = 1;
-  std::uint32_t block = 256;
+  std::uint32_t block = 64;
   double capacity_ratio = 0.25;
   bool whole_tensor = false;
   std::size_t payloads = 1;  // set by sum_of: room for what so many payloads hold

@@ -18,6 +18,9 @@
 #ifdef CONSUMER_HAS_cublas
 #include <cublas_v2.h>
 #endif
+#ifdef CONSUMER_HAS_cusolver
+#include <cusolverDn.h>
+#endif
 #ifdef CONSUMER_HAS_nccl
 #include <nccl.h>
 #endif
@@ -35,6 +38,9 @@ int main() {
 #endif
 #ifdef CONSUMER_HAS_cublas
   well = cublasGetProperty(MAJOR_VERSION, &version) == CUBLAS_STATUS_SUCCESS && well;
+#endif
+#ifdef CONSUMER_HAS_cusolver
+  well = cusolverGetProperty(MAJOR_VERSION, &version) == CUSOLVER_STATUS_SUCCESS && well;
 #endif
 #ifdef CONSUMER_HAS_nccl
   well = ncclGetVersion(&version) == ncclSuccess && well;

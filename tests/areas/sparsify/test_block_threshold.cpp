@@ -103,7 +103,7 @@ TEST_CASE("block_threshold: a silent tensor sends its side bytes alone, and zero
     return bytes.size();
   };
   CHECK(silent({.value = 0.02f, .whole_tensor = true}, x) == 16);
-  CHECK(silent({.value = 0.02f}, x) == detail::pad16(8 + 8 * 7));  // 391 blocks: seven words of bits
+  CHECK(silent({.value = 0.02f}, x) == detail::pad16(8 + 8 * 25));  // 1563 blocks: 25 words of bits
   silent({}, std::vector<float>(n, -0.0f));
   silent({.value = 1e-45f, .whole_tensor = true}, std::vector<float>(n));
   // The bound is reached or not by the tensor as a whole.

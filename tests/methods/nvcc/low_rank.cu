@@ -1,7 +1,10 @@
-// Compiled, never run: the stages that bring their own rounds, with all of their kernels, and those of power_sgd alone.
+// Compiled, never run: the stages that bring their own rounds, with all of their kernels; power_sgd alone; and the kernels that
+// svd and randomized_svd add to its own.
 #include <ccomp/codec.cuh>
 #include <ccomp/comm/nccl.hpp>
 #include <ccomp/low_rank/power_sgd.cuh>
+#include <ccomp/low_rank/randomized_svd.cuh>
+#include <ccomp/low_rank/svd.cuh>
 #include <ccomp/quantize/shared_scale.cuh>
 
 using namespace ccomp;
@@ -20,3 +23,8 @@ void alone(std::span<float> x, std::span<std::byte> payload) {
   encode(ex, power_sgd{}, x, payload, ws);
   decode(ex, power_sgd{}, payload, x, ws);
 }
+
+template __global__ void detail::largest_kernel<>(float const*, std::uint64_t, unsigned*);
+template __global__ void detail::scale_kernel<>(float const*, std::uint64_t, unsigned const*, float*, unsigned*);
+template __global__ void detail::take_columns_kernel<>(float const*, std::uint64_t, std::uint32_t, float*);
+template __global__ void detail::fix_signs_kernel<>(float*, std::uint64_t, std::uint32_t, float*, std::uint64_t);

@@ -1,15 +1,10 @@
 // The functions of cublas_v2.h that ccomp calls.
 #include "cublas_sim.hpp"
 
-#include <cuda_runtime_api.h>
+#include "../device_library.hpp"
 
 #include <cstdint>
 #include <cstring>
-#include <map>
-#include <memory>
-#include <mutex>
-#include <optional>
-#include <vector>
 
 struct cublasContext {
   int device = 0;
@@ -34,46 +29,11 @@ struct product {
   std::size_t workspace_size;
 };
 
-struct state {
-  std::mutex lock;
-  std::vector<std::unique_ptr<cublasContext>> handles;
-  std::vector<std::unique_ptr<product>> products;
-  std::map<std::string, cublasStatus_t> failures;
-  static state& get() {
-    static state& only = *new state;  // outlives whatever ends with the program
-    return only;
-  }
-  bool knows(cublasHandle_t handle) const {
-    for (auto const& h : handles)
-      if (h.get() == handle) return true;
-    return false;
-  }
-};
+using state = device_library::state<cublasContext, cublasStatus_t, product>;
+using device_library::on_device;
 
-std::optional<cublasStatus_t> planned(state& s, char const* function) {
-  auto const found = s.failures.find(function);
-  if (found == s.failures.end()) return std::nullopt;
-  auto const status = found->second;
-  s.failures.erase(found);
-  return status;
-}
-
-/// The frame of every call on a handle.
 template <class Body> cublasStatus_t api(char const* function, cublasHandle_t handle, Body body) {
-  state& s = state::get();
-  std::lock_guard const hold(s.lock);
-  if (!s.knows(handle)) return CUBLAS_STATUS_NOT_INITIALIZED;
-  if (auto const status = planned(s, function)) return *status;
-  return body(s);
-}
-
-bool on_device(void const* p, int device) {
-  cudaPointerAttributes found{};
-  if (!p || cudaPointerGetAttributes(&found, p) != cudaSuccess) {
-    static_cast<void>(cudaGetLastError());
-    return false;
-  }
-  return (found.type == cudaMemoryTypeDevice || found.type == cudaMemoryTypeManaged) && found.device == device;
+  return state::api(function, handle, CUBLAS_STATUS_NOT_INITIALIZED, body);
 }
 
 void CUDART_CB run(void* data) {
@@ -98,27 +58,18 @@ void CUDART_CB run(void* data) {
 
 }  // namespace
 
-int cublas_sim::handles() {
-  state& s = state::get();
-  std::lock_guard const hold(s.lock);
-  return static_cast<int>(s.handles.size());
-}
+int cublas_sim::handles() { return state::handle_count(); }
 void cublas_sim::fail_next(std::string function, cublasStatus_t status) {
-  state& s = state::get();
-  std::lock_guard const hold(s.lock);
-  s.failures[std::move(function)] = status;
+  state::fail_next(std::move(function), status);
 }
 
 extern "C" {
 
 cublasStatus_t cublasCreate_v2(cublasHandle_t* out) {
-  // The real one allocates and waits, which a capture forbids; so does this.
-  void* probe = nullptr;
-  if (cudaMalloc(&probe, 16) != cudaSuccess) return CUBLAS_STATUS_ALLOC_FAILED;
-  static_cast<void>(cudaFree(probe));
+  if (!device_library::may_wait()) return CUBLAS_STATUS_ALLOC_FAILED;
   state& s = state::get();
   std::lock_guard const hold(s.lock);
-  if (auto const status = planned(s, "cublasCreate")) return *status;
+  if (auto const status = s.planned("cublasCreate")) return *status;
   s.handles.push_back(std::make_unique<cublasContext>());
   if (cudaGetDevice(&s.handles.back()->device) != cudaSuccess) return CUBLAS_STATUS_NOT_INITIALIZED;
   *out = s.handles.back().get();
@@ -174,9 +125,9 @@ cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t op_a, cub
     if (!usable || !reachable) return CUBLAS_STATUS_INVALID_VALUE;
     // Without a workspace of the caller's a capture would allocate in the graph; with atomics runs would differ.
     if (!handle->workspace || handle->atomics != CUBLAS_ATOMICS_NOT_ALLOWED) return CUBLAS_STATUS_NOT_SUPPORTED;
-    s.products.push_back(std::make_unique<product>(product{transpose_a, transpose_b, m, n, k, *alpha, *beta, a, b, lda,
-                                                           ldb, c, ldc, handle->workspace, handle->workspace_size}));
-    return cudaLaunchHostFunc(handle->stream, run, s.products.back().get()) == cudaSuccess
+    s.queued.push_back(std::make_unique<product>(product{transpose_a, transpose_b, m, n, k, *alpha, *beta, a, b, lda,
+                                                         ldb, c, ldc, handle->workspace, handle->workspace_size}));
+    return cudaLaunchHostFunc(handle->stream, run, s.queued.back().get()) == cudaSuccess
                ? CUBLAS_STATUS_SUCCESS
                : CUBLAS_STATUS_EXECUTION_FAILED;
   });
