@@ -55,7 +55,7 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
 
  public:
   static constexpr bool may_fly = linear<C> || run_time, must_fly = linear<C> && !Feedback;
-  static constexpr bool may_have_rounds = has_rounds<C>, must_have_rounds = may_have_rounds;
+  static constexpr bool may_have_rounds = has_rounds<C>, must_have_rounds = may_have_rounds, knows_lengths = false;
 
   device_engine(cuda_exec const& ex, Comm& comm, C const& c, collective_call const& call, workspace<cuda_exec>& ws)
       : base(ex, comm, call, ws), compressor_(c) {

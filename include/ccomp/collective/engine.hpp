@@ -125,7 +125,7 @@ concept has_engine = requires { sizeof(engine_for<Exec>); };
 ///   rank, ranks
 ///   begin(strategy, root, setting)   the ranks compare the call; from here on residuals may change
 ///   write_headers(slots), check_headers(slots, first_rank)   each slot begins with one
-///   encode(job, cut, slots, spare)                  chunk i into slot i; returns the bytes used
+///   encode(job, cut, slots, spare)                  chunk i into slot i; returns the bytes used, where it knows_lengths
 ///   decode(job, chain, out, cut, slots, room, spare)   slot i, a payload of `chain`, into chunk i of `out`
 ///   sum(job, out, first, slots, room, spare)        the sum of all slots into `out`, divided as the call says
 ///   reduce(job, sums, cut, i, slots, room, to, spare)  the sum of all slots, chunk i, encoded by `sums`; what that leaves
@@ -162,6 +162,7 @@ concept collective_engine = std::derived_from<E, detail::engine_base<typename E:
                               { E::must_fly } -> std::convertible_to<bool>;
                               { E::may_have_rounds } -> std::convertible_to<bool>;
                               { E::must_have_rounds } -> std::convertible_to<bool>;
+                              { E::knows_lengths } -> std::convertible_to<bool>;
                             };
 
 /// A strategy of allreduce is a type. A value of it is the last argument of allreduce, and its members are its

@@ -3,6 +3,9 @@
 #include <ccomp/collective/engine.hpp>
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <vector>
 
 CCOMP_BEGIN
 
@@ -10,9 +13,14 @@ CCOMP_BEGIN
 ///
 /// Bytes:    (W - 1) payloads sent per rank
 /// Rounding: the compressor rounds once, and the sum (float32, in rank order) once
+/// Throws:   invalid_argument if trim is set for a cuda_exec; payload_error if a rank announces more than there is room for
 /// Needs:    all_gather
 struct gather {
   static constexpr std::string_view name = "gather";
+  /// The ranks first tell each other how long their payloads are, 8 bytes per tensor, and then send only as much as the
+  /// longest of each tensor: for stages whose input decides how much they send (threshold, block_threshold), at the price of
+  /// one more exchange. On the host only, since on a GPU only the device knows the lengths.
+  bool trim = false;
 
   template <class Exec, class Comm, class C> static consteval bool fits() {
     static_assert(can_all_gather<Comm, Exec>,
@@ -28,34 +36,79 @@ struct gather {
   }
 
   template <class Engine> collective_report run(Engine& e) const;
+
+ private:
+  /// What each job takes of a slot. Moves the parts of `slot` together.
+  template <class Engine>
+  static void cut_rooms(Engine& e, std::span<std::size_t const> used, std::span<std::size_t> rooms, std::byte* slot);
 };
 
+/// The longest of all ranks, and no more than there was room for.
+template <class Engine>
+void gather::cut_rooms(Engine& e, std::span<std::size_t const> used, std::span<std::size_t> rooms, std::byte* slot) {
+  std::size_t const jobs = used.size(), ranks = e.ranks();
+  std::vector<std::uint64_t> mine(used.begin(), used.end()), all(jobs * ranks);
+  e.all_gather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all)));
+  std::size_t from = Engine::header_bytes, to = from;
+  for (std::size_t j = 0; j < jobs; ++j) {
+    std::uint64_t longest = 0;
+    for (std::size_t r = 0; r < ranks; ++r) {
+      std::uint64_t const announced = all[r * jobs + j];
+      detail::expects<payload_error>(announced <= rooms[j], [&] {
+        return detail::sentence("allreduce: rank ", r, " announces ", announced, " bytes for tensor ", j, ", at most ",
+                                rooms[j], " fit");
+      });
+      longest = std::max(longest, announced);
+    }
+    auto const room = static_cast<std::size_t>(detail::pad16(longest));
+    std::memmove(slot + to, slot + from, used[j]);
+    std::memset(slot + to + used[j], 0, room - used[j]);
+    from += rooms[j];
+    to += rooms[j] = room;
+  }
+}
+
 template <class Engine> collective_report gather::run(Engine& e) const {
+  detail::expects(
+      !trim || Engine::knows_lengths,
+      "allreduce: gather{.trim = true} runs on the host only, because on a GPU only the device knows how long "
+      "payloads are; use gather{}");
   std::size_t const ranks = e.ranks(), slot = slot_bytes(e);
   std::size_t most = 0;
   for (auto const& j : e.jobs())
     most = std::max({most, e.encode_scratch(j, e.whole(j)), e.sum_scratch(j, j.data.n, ranks)});
   auto const memory = e.reserve(slot * (ranks + 1) + most);
-  e.begin(name);
+  e.begin(name, -1, trim ? "trimmed" : "");
   auto const mine = memory.first(slot), all = memory.subspan(slot, slot * ranks),
              spare = memory.subspan(slot * (ranks + 1));
-  slot_row const sent{mine.data(), slot, 1}, received{all.data(), slot, ranks};
+  slot_row const sent{mine.data(), slot, 1};
 
   e.write_headers(sent);
-  std::size_t at = Engine::header_bytes, used = 0;
+  std::vector<std::size_t> rooms, used;
+  std::size_t bytes = Engine::header_bytes, payload = 0, told = 0;
   for (auto const& j : e.jobs()) {
-    used += e.encode(j, e.whole(j), sent.part(at), spare);
-    at += e.payload_bytes(j, j.data.n);
+    rooms.push_back(e.payload_bytes(j, j.data.n));
+    used.push_back(e.encode(j, e.whole(j), sent.part(bytes), spare));
+    payload += used.back();
+    bytes += rooms.back();
   }
-  e.all_gather(mine, all);
+  if constexpr (Engine::knows_lengths)
+    if (trim) {
+      cut_rooms(e, used, rooms, mine.data());
+      told = used.size() * sizeof(std::uint64_t);
+      bytes = Engine::header_bytes;
+      for (std::size_t const room : rooms) bytes += room;
+    }
+  slot_row const received{all.data(), bytes, ranks};
+  e.all_gather(mine.first(bytes), all.first(bytes * ranks));
   e.check_headers(received);
-  at = Engine::header_bytes;
+  std::size_t at = Engine::header_bytes, number = 0;
   for (auto const& j : e.jobs()) {
-    std::size_t const room = e.payload_bytes(j, j.data.n);
+    std::size_t const room = rooms[number++];
     e.sum(j, j.data, 0, received.part(at), room, spare);
     at += room;
   }
-  return e.report(name, (ranks - 1) * slot, used);
+  return e.report(name, (ranks - 1) * (bytes + told), payload);
 }
 
 CCOMP_END

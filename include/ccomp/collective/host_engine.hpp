@@ -15,7 +15,8 @@ namespace detail {
 
 class host_engine : public communicating_engine<host_exec, communicator_ref> {
  public:
-  static constexpr bool may_fly = true, must_fly = false, may_have_rounds = true, must_have_rounds = false;
+  static constexpr bool may_fly = true, must_fly = false, may_have_rounds = true, must_have_rounds = false,
+                        knows_lengths = true;
 
   host_engine(host_exec const& ex, communicator_ref const& comm, collective_call const& call, workspace<host_exec>& ws)
       : communicating_engine(ex, comm, call, ws) {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <string_view>
 #include <typeindex>
 #include <vector>
 
@@ -140,7 +141,7 @@ template <> class workspace<cuda_exec> {
     return status_;
   }
   /// For calls: an object made by `T(ex)` on first use and kept until `release()`, such as a library's handle.
-  template <class T> T& kept(char const* call = "workspace") {
+  template <class T> T& kept(std::string_view call = "workspace") {
     for (auto const& o : objects_)
       if (o.type == typeid(T)) return *static_cast<T*>(o.object.get());
     expect_no_capture(call);
@@ -158,7 +159,7 @@ template <> class workspace<cuda_exec> {
     std::shared_ptr<void> object;
   };
 
-  void expect_no_capture(char const* call) const {
+  void expect_no_capture(std::string_view call) const {
     detail::expects(!ex_.capturing(), [&] {
       return detail::sentence(
           call, ": the stream records a graph and the workspace is new; make one call of this kind before recording");

@@ -29,7 +29,7 @@ class device_iteration {
     expects(m.rows <= most && m.cols <= most, [&] {
       return sentence(stage, ": cuBLAS takes matrices of less than 2^31 rows and columns, got ", m.rows, " x ", m.cols);
     });
-    ws.kept<cublas>(stage.data());
+    ws.kept<cublas>(stage);
   }
 
   /// `bad`: 0; set if a factor is not finite, or too large.

@@ -50,7 +50,7 @@ CCOMP_KERNEL fix_signs_kernel(float* p, std::uint64_t rows, std::uint32_t rank, 
 /// Singular vectors on the left of a [lines][length], row by row. cuSOLVER sees a^T, whose right ones they are.
 class device_singular_vectors {
  public:
-  static void prepare(std::string_view stage, workspace<cuda_exec>& ws) { ws.kept<cusolver>(stage.data()); }
+  static void prepare(std::string_view stage, workspace<cuda_exec>& ws) { ws.kept<cusolver>(stage); }
 
   device_singular_vectors(workspace<cuda_exec>& ws, std::size_t lines, std::size_t length)
       : solver_(ws.kept<cusolver>()), room_(solver_.room_of(length, lines)), lines_(lines), length_(length) {}

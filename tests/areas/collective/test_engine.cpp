@@ -43,7 +43,8 @@ enum class lacking {
 };
 
 struct never_in_flight {
-  static constexpr bool may_fly = false, must_fly = false, may_have_rounds = false, must_have_rounds = false;
+  static constexpr bool may_fly = false, must_fly = false, may_have_rounds = false, must_have_rounds = false,
+                        knows_lengths = true;
 };
 struct silent_on_flight {};
 
