@@ -84,7 +84,9 @@ struct committed_step {
 /// NaN, Inf:  a block that is not finite is sent as NaN, and its residual is unchanged. A call that throws marks the
 ///            residual invalid: the next call throws until `reset`, `load`, or (transactional) `discard`
 /// Throws:    invalid_argument for another tensor size, an invalid residual, a step that is not new, a decay outside
-///            (0, 1], or a stage that is not a contraction (its error may exceed its input, so the residual could grow)
+///            (0, 1], a stage that is not a contraction (its error may exceed its input, so the residual could grow); and
+///            for anything but transforms, casts and quantizers of at least 4 bits behind a stage that sends factors or
+///            gains (svd, e8_lattice), since coarse factors may have a product that is further off than zero
 /// Source:    Seide et al., "1-Bit Stochastic Gradient Descent", Interspeech 2014; Karimireddy et al., "Error Feedback
 ///            Fixes SignSGD", ICML 2019
 template <compressor C, class Exec = host_exec> class error_feedback : public detail::residual_keeper {
@@ -100,12 +102,7 @@ template <compressor C, class Exec = host_exec> class error_feedback : public de
     detail::expect_countable(n, "error_feedback");
     auto const stages = detail::stages_of(inner_);
     detail::validate(stages);
-    for (auto const& s : stages)
-      detail::expects(s.facts->contracts(s.stage, n), [&] {
-        return detail::sentence("error_feedback: ", s.text(),
-                                " is not a contraction (its error may exceed its input), ",
-                                "so its residual could grow without bound; use it without feedback");
-      });
+    detail::expect_contraction(stages, n);
     draws_ = detail::draws(stages, options);
     now_ = memory(ex, n * element_bytes(options.residual), initial_state().size());
     reset();
@@ -337,7 +334,13 @@ template <compressor C, class Exec = host_exec> class error_feedback_set : publi
   error_feedback<C, Exec>& at(std::uint64_t id, std::size_t n) {
     auto const alone = use("error_feedback_set::at");
     auto const found = wrappers_.find(id);
-    if (found != wrappers_.end()) return found->second;
+    if (found != wrappers_.end()) {
+      detail::expects(found->second.size() == n, [&] {
+        return detail::sentence("error_feedback_set: tensor ", id, " has ", found->second.size(), " values, got ", n,
+                                "; give another size another id");
+      });
+      return found->second;
+    }
     feedback_options options = options_;
     options.id = id;
     return wrappers_.try_emplace(id, inner_, n, ex_, options).first->second;

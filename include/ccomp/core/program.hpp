@@ -67,6 +67,11 @@ void expect_countable(std::size_t n, char const* call);
 /// Calls that are made once per step need one where the chain draws: with none given all would draw the same bits.
 void expect_step(char const* call, program p, step at);
 
+/// Error feedback needs a chain whose error does not exceed its input. Behind a stage whose carrier is not made of the
+/// tensor's values (factors, gains), that is not enough of each stage: what it sends is multiplied, and two coarse factors
+/// may have a product that is further off than zero. There a cast or a quantizer of at least 4 bits may follow.
+void expect_contraction(program p, std::size_t n);
+
 /// Values that must stay together when a tensor is cut for several ranks. Blocks are powers of two, so the largest
 /// divides into all; 256 is the group that shares random counters.
 std::size_t granule(program p);
@@ -129,6 +134,25 @@ CCOMP_FUNCTION void validate(program p) {
 }
 CCOMP_FUNCTION void expect_countable(std::size_t n, char const* call) {
   expects(n <= most_values, [&] { return sentence(call, ": a tensor may have up to 2^56 values, got ", n); });
+}
+CCOMP_FUNCTION void expect_contraction(program p, std::size_t n) {
+  constexpr int least_bits = 4;
+  stage_ref const* factors = nullptr;
+  for (auto const& s : p) {
+    expects(s.facts->contracts(s.stage, n), [&] {
+      return sentence("error_feedback: ", s.text(), " is not a contraction (its error may exceed its input), ",
+                      "so its residual could grow without bound; use it without feedback");
+    });
+    bool const fine =
+        s.facts->transform || s.facts->cast || (s.facts->quantizer && s.facts->quantizer->bits >= least_bits);
+    expects(!factors || fine, [&] {
+      return sentence(
+          "error_feedback: what ", factors->text(), " sends is multiplied, and ", s.text(),
+          " behind it may be too coarse for the product to be a contraction; use a cast or a quantizer of at least ",
+          least_bits, " bits there, or no feedback");
+    });
+    if (s.facts->vector && s.facts->vector->floats) factors = &s;
+  }
 }
 CCOMP_FUNCTION void expect_step(char const* call, program p, step at) {
   expects(at.given || !is_stochastic(p),

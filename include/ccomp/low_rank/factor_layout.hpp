@@ -2,6 +2,7 @@
 /// How a tensor is seen as a matrix, and where a carrier holds the two factors of it: what all stages share that send a
 /// matrix as a product.
 
+#include <ccomp/low_rank/balance.hpp>
 #include <ccomp/low_rank/factors.hpp>
 
 #include <cmath>
@@ -67,11 +68,16 @@ struct factor_layout {
     if (n > 0) std::memcpy(to, from, n * sizeof(float));
     return true;
   }
+  /// Ends the encoding of a matrix that is not dense.
+  void balance_factors(instruction_set isa, matrix_shape const& m, float* carrier) const {
+    factor_part const parts[] = {{carrier, rank * m.rows}, {carrier + rank * m.rows, rank * m.cols}};
+    balance(isa, parts);
+  }
   void decode(host_exec const& ex, std::span<float const> carrier, std::span<float> out) const {
     if (copy_dense(out.size(), carrier.data(), out.data())) return;
     auto const passes = passes_of(ex, out.size());
     float const *const p = carrier.data(), *const q = p + passes.p_size();
-    bool const good = all_below(passes.isa, p, carrier.size(), inf_bits);
+    bool const good = is_usable(passes, p, q);
     for_tiles(passes, [&](std::size_t first, std::size_t n) {
       if (good)
         passes.expand(p, q, first, n, out.data() + first);
@@ -87,7 +93,7 @@ struct factor_layout {
     }
     auto const passes = passes_of(ex, out.size());
     float const *const p = carrier.data(), *const q = p + passes.p_size();
-    bool const good = all_below(passes.isa, p, carrier.size(), inf_bits);
+    bool const good = is_usable(passes, p, q);
     if (!good && sign < 0) return;
     for_tiles(passes, [&](std::size_t first, std::size_t n) {
       if (good)
@@ -98,6 +104,11 @@ struct factor_layout {
   }
 
  private:
+  /// No sum of products can overflow: two of them would make a NaN.
+  [[nodiscard]] bool is_usable(low_rank_passes const& passes, float const* p, float const* q) const {
+    return product_is_finite(largest_key(passes.isa, p, passes.p_size()), largest_key(passes.isa, q, passes.q_size()),
+                             rank);
+  }
   template <class F> static void for_tiles(low_rank_passes const& passes, F const& f) {
     std::size_t const n = passes.shape.n;
     parallel_ranges(passes.ex, ceil_div(n, tile_values), tile_values, [&](std::size_t begin, std::size_t end) {

@@ -193,20 +193,21 @@ template <> struct device_stage<power_sgd> {
     std::size_t const own = detail::device_iteration::scratch_bytes(shape.rows, s.rank);
     auto* const drawn = q.take<float>(shape.cols * s.rank);
     auto* const copy = q.take<float>(shape.rows * shape.cols);
-    auto* const bad = q.take<unsigned>(1);
+    auto* const flags = q.take<detail::factor_flags>(1);
     auto* const memory = q.take<std::byte>(own);
     if (q.measures()) return detail::device_iteration::prepare(power_sgd::name, shape, q.memory());
     cuda_exec const& ex = q.exec();
     for (unsigned i = 0; i < c.items; ++i) {
-      ex.fill_zero(bad, sizeof *bad);
-      detail::device_iteration const iteration(ex, q.memory(), shape, s.rank, bad, detail::scratch({memory, own}));
+      ex.fill_zero(flags, sizeof *flags);
+      detail::device_iteration const iteration(ex, q.memory(), shape, s.rank, &flags->bad,
+                                               detail::scratch({memory, own}));
       auto const* const m = detail::whole_matrix(ex, shape, c.values.of(i), copy);
       auto* const p = c.carrier.of(i);
       iteration.draw(iteration.start(s.seed, detail::random_start::unit(shape.cols), c.at), drawn);
       iteration.project(m, drawn, p);
       iteration.orthonormal_columns(p);
       iteration.back_project(m, p, p + shape.rows * s.rank);
-      detail::finish_carrier(s.layout(), ex, shape, p, power_sgd::limit_bits, bad);
+      detail::finish_carrier(s.layout(), ex, shape, p, power_sgd::limit_bits, flags);
     }
   }
   static void decode(power_sgd const& s, device_queue q, device_decode_call const& c) {

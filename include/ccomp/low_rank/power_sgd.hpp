@@ -22,7 +22,8 @@ template <class S> struct device_protocol;  // engine/cuda/protocol.cuh
 /// Shapes:      in [n] -> matrix [rows][cols], row by row; the missing values of the last row are zeros.
 ///              rows = 0: cols = ceil(sqrt n) rounded up to 16; else cols = ceil(n / rows). The matrix then has
 ///              ceil(n / cols) rows, which may be fewer than asked for: n = 31, rows = 20 is 16 x 2
-///              Carrier: P [rows][rank], then Q [rank][cols]. If rank (rows + cols) >= n: the values themselves
+///              Carrier: P [rows][rank], then Q [rank][cols], multiplied by opposite powers of two that make their
+///              largest values alike. If rank (rows + cols) >= n: the values themselves
 /// Payload:     4 rank (rows + cols) bytes (or 4 n): float for every element type; the carrier may be coded further
 /// In flight:   two allreduces for all tensors of the call, float: P of every matrix (4 rank rows bytes) and the values
 ///              of small tensors (4 n); then Q of every matrix (4 rank cols). Half steps: one allreduce, of P or Q of
@@ -30,7 +31,8 @@ template <class S> struct device_protocol;  // engine/cuda/protocol.cuh
 /// Rounding:    float, with sums in an order that depends on the shape only; orthonormalisation in double
 /// Guarantee:   the error is M - P P^T M, a projection. It is never larger than M, it is zero if rank(M) <= rank, and
 ///              after some steps with a warm start it is close to the smallest error for this rank. Half steps:
-///              M - P P^T M or M - M Q Q^T; zero for rank(M) <= rank only from the second step on a matrix
+///              M - P P^T M or M - M Q Q^T. There M holds the residual, too, so that on a fixed matrix with
+///              rank(M) <= rank the error falls from step to step and is never zero at once
 /// Feedback:    each rank keeps M - P Q_own^T (M - P_own Q^T); the residuals of all ranks add up to what the sum lacks
 /// State:       Q [rank][cols], columns of unit length; a zero column is drawn again. Half steps: the factor that was
 ///              summed last, and which it is. So the halves alternate whatever the steps' numbers are; after a step
@@ -88,6 +90,7 @@ struct power_sgd {
       passes.back_project(m, p, q, partial);
       good = detail::all_below(passes.isa, q, passes.q_size(), limit_bits);
     }
+    if (good) layout().balance_factors(passes.isa, passes.shape, p);
     if (!good) std::fill(carrier.begin(), carrier.end(), detail::canonical_nan());
     return carrier.size();
   }

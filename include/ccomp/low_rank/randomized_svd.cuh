@@ -26,34 +26,34 @@ template <> struct device_stage<randomized_svd> {
     auto* const p = q.take<float>(shape.rows * k);
     auto* const v = q.take<float>(shape.cols * k);
     auto* const turn = q.take<float>(std::size_t{k} * s.rank);
-    auto* const bad = q.take<unsigned>(1);
+    auto* const flags = q.take<detail::factor_flags>(1);
     auto* const memory = q.take<std::byte>(own);
     auto* const solver_memory = q.take<std::byte>(solving);
     if (q.measures()) return;
     cuda_exec const& ex = q.exec();
     detail::expect_no_recording(ex, randomized_svd::name);
     for (unsigned i = 0; i < c.items; ++i) {
-      ex.fill_zero(bad, sizeof *bad);
-      detail::device_iteration const iteration(ex, q.memory(), shape, k, bad, detail::scratch({memory, own}));
+      ex.fill_zero(flags, sizeof *flags);
+      detail::device_iteration const iteration(ex, q.memory(), shape, k, &flags->bad, detail::scratch({memory, own}));
       auto const* const m = detail::whole_matrix(ex, shape, c.values.of(i), copy);
       iteration.draw(iteration.start(s.seed, detail::random_start::unit(shape.cols), c.at), v);
       iteration.project(m, v, p);
       iteration.orthonormal_columns(p);
       for (std::uint32_t turned = 0; turned < s.power_iterations; ++turned) {
         iteration.back_project_turned(m, p, v);
-        find_bad(ex, v, shape.cols * k, bad);
+        find_bad(ex, v, shape.cols * k, &flags->bad);
         iteration.orthonormal_turned(v);
         iteration.project_turned(m, v, p);
         iteration.orthonormal_columns(p);
       }
       iteration.back_project(m, p, v);
-      find_bad(ex, v, shape.cols * k, bad);
-      left.find(ex, v, s.rank, turn, bad, detail::scratch({solver_memory, solving}));
+      find_bad(ex, v, shape.cols * k, &flags->bad);
+      left.find(ex, v, s.rank, turn, &flags->bad, detail::scratch({solver_memory, solving}));
       iteration.orthonormal_columns(turn, k, s.rank);
       auto* const carrier = c.carrier.of(i);
       iteration.turn(turn, s.rank, p, v, carrier, carrier + shape.rows * s.rank);
       detail::fix_signs(ex, shape, s.rank, carrier);
-      detail::finish_carrier(s.layout(), ex, shape, carrier, detail::factor_limit_bits, bad);
+      detail::finish_carrier(s.layout(), ex, shape, carrier, detail::factor_limit_bits, flags);
     }
   }
   static void decode(randomized_svd const& s, device_queue q, device_decode_call const& c) {

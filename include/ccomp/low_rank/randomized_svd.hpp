@@ -17,8 +17,8 @@ CCOMP_BEGIN
 /// Shapes:      in [n] -> matrix M [rows][cols], row by row; the missing values of the last row are zeros.
 ///              rows = 0: cols = ceil(sqrt n) rounded up to 16; else cols = ceil(n / rows). The matrix then has
 ///              ceil(n / cols) rows, which may be fewer than asked for: n = 31, rows = 20 is 16 x 2
-///              Carrier: P [rows][rank], then Q [rank][cols] = P^T M. With rows = 0, if rank (rows + cols) >= n: the
-///              values themselves. rank + oversampling is cut to min(rows, cols)
+///              Carrier: P [rows][rank], then Q [rank][cols] = P^T M; multiplied by opposite powers of two that make
+///              their largest values alike. With rows = 0, if rank (rows + cols) >= n: the values themselves. rank + oversampling is cut to min(rows, cols)
 /// Payload:     4 rank (rows + cols) bytes (or 4 n): float for every element type; the carrier may be coded further
 /// Signs:       the entry of largest magnitude of each column of P is positive; of equal magnitudes the first
 /// Rounding:    products with M in float, with sums in an order that depends on the shape only; the rest in double
@@ -151,6 +151,7 @@ struct randomized_svd {
     });
     if (!(found.largest_b() < detail::factor_limit)) return false;
     found.write(carrier);
+    layout().balance_factors(isa, shape, carrier);
     return true;
   }
   /// y [cols][rows] of x [rows][cols].

@@ -9,12 +9,6 @@
 CCOMP_BEGIN
 namespace detail {
 
-/// The largest magnitude, as bits; `largest` starts as 0.
-CCOMP_KERNEL largest_kernel(float const* x, std::uint64_t n, unsigned* largest) {
-  std::uint64_t const i = thread_number();
-  std::uint32_t const mine = __reduce_max_sync(full_warp, i < n ? magnitude_key(x[i]) : 0);
-  if (threadIdx.x % 32 == 0 && mine > 0) atomicMax(largest, mine);
-}
 /// out = x times a power of two that brings the largest magnitude to [1, 2), so that squares neither overflow nor vanish. A
 /// matrix that holds what is not finite sets `bad`, and becomes zero.
 CCOMP_KERNEL scale_kernel(float const* x, std::uint64_t n, unsigned const* largest, float* out, unsigned* bad) {

@@ -21,22 +21,23 @@ template <> struct device_stage<svd> {
     detail::device_singular_vectors const left(q.memory(), shape.rows, shape.cols);
     std::size_t const own = detail::device_iteration::scratch_bytes(shape.rows, s.rank), solving = left.scratch_bytes();
     auto* const copy = q.take<float>(shape.rows * shape.cols);
-    auto* const bad = q.take<unsigned>(1);
+    auto* const flags = q.take<detail::factor_flags>(1);
     auto* const memory = q.take<std::byte>(own);
     auto* const solver_memory = q.take<std::byte>(solving);
     if (q.measures()) return;
     cuda_exec const& ex = q.exec();
     detail::expect_no_recording(ex, svd::name);
     for (unsigned i = 0; i < c.items; ++i) {
-      ex.fill_zero(bad, sizeof *bad);
-      detail::device_iteration const iteration(ex, q.memory(), shape, s.rank, bad, detail::scratch({memory, own}));
+      ex.fill_zero(flags, sizeof *flags);
+      detail::device_iteration const iteration(ex, q.memory(), shape, s.rank, &flags->bad,
+                                               detail::scratch({memory, own}));
       auto const* const m = detail::whole_matrix(ex, shape, c.values.of(i), copy);
       auto* const p = c.carrier.of(i);
-      left.find(ex, m, s.rank, p, bad, detail::scratch({solver_memory, solving}));
+      left.find(ex, m, s.rank, p, &flags->bad, detail::scratch({solver_memory, solving}));
       iteration.orthonormal_columns(p);
       iteration.back_project(m, p, p + shape.rows * s.rank);
       detail::fix_signs(ex, shape, s.rank, p);
-      detail::finish_carrier(s.layout(), ex, shape, p, detail::factor_limit_bits, bad);
+      detail::finish_carrier(s.layout(), ex, shape, p, detail::factor_limit_bits, flags);
     }
   }
   static void decode(svd const& s, device_queue q, device_decode_call const& c) {

@@ -12,8 +12,9 @@ CCOMP_BEGIN
 /// Shapes:      in [n] -> matrix M [rows][cols], row by row; the missing values of the last row are zeros.
 ///              rows = 0: cols = ceil(sqrt n) rounded up to 16; else cols = ceil(n / rows). The matrix then has
 ///              ceil(n / cols) rows, which may be fewer than asked for: n = 31, rows = 20 is 16 x 2
-///              Carrier: P [rows][rank], the left singular vectors; then Q [rank][cols] = P^T M. With rows = 0, if
-///              rank (rows + cols) >= n: the values themselves
+///              Carrier: P [rows][rank], the left singular vectors; then Q [rank][cols] = P^T M; multiplied by opposite
+///              powers of two that make their largest values alike. With rows = 0, if rank (rows + cols) >= n: the
+///              values themselves
 /// Payload:     4 rank (rows + cols) bytes (or 4 n): float for every element type; the carrier may be coded further
 /// Ties, signs: of equal singular values any vectors of their space. The entry of largest magnitude of each column of P
 ///              is positive; of equal magnitudes the first
@@ -81,6 +82,7 @@ struct svd {
       left.coordinates(found.u, rank, found.b);
       good = found.largest_b() < detail::factor_limit;
       if (good) found.write(carrier.data());
+      if (good) layout().balance_factors(isa, shape, carrier.data());
     }
     if (!good) std::fill(carrier.begin(), carrier.end(), detail::canonical_nan());
     return carrier.size();

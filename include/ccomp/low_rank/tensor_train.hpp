@@ -1,10 +1,13 @@
 #pragma once
 /// Opt-in: not part of ccomp.hpp.
 
+#include <ccomp/low_rank/balance.hpp>
 #include <ccomp/low_rank/extents.hpp>
 #include <ccomp/low_rank/factor_layout.hpp>
 #include <ccomp/low_rank/leading_vectors.hpp>
 #include <ccomp/text/stage_entry.hpp>
+
+#include <vector>
 
 CCOMP_BEGIN
 
@@ -17,6 +20,7 @@ CCOMP_BEGIN
 ///
 /// Shapes:      in [n] -> tensor [n_1]...[n_d], the last side innermost; d = 2 to 8, n = n_1 ... n_d
 ///              Carrier: G_1 [n_1][r_1], G_2 [r_1][n_2][r_2], ..., G_d [r_{d-1}][n_d], each with its last side innermost.
+///              Cores are multiplied by powers of two whose product is 1, so that their largest values are alike.
 ///              Side bytes: none; with a tolerance, r_1 to r_{d-1} as u32
 /// Ranks:       `ranks`, one fewer than sides; or, with a tolerance, at each step the smallest whose dropped singular values
 ///              have squares of at most tolerance^2 / (d - 1) times those of the whole tensor
@@ -142,6 +146,7 @@ struct tensor_train {
       }
       for (std::size_t i = 0; i < c.size(bonds()); ++i) to[i] = detail::narrowed(values[i]);
       good = detail::all_below(isa, to, c.size(bonds()), detail::factor_limit_bits);
+      if (good) balance(isa, c, carrier.data());
     }
     if (!good) {
       if (adapts()) c.rank.fill(1);
@@ -209,6 +214,14 @@ struct tensor_train {
     }
   };
 
+  static void balance(instruction_set isa, cores const& c, float* carrier) {
+    std::vector<detail::factor_part> parts;
+    for (std::size_t k = 0; k < c.shape.size(); ++k) {
+      parts.push_back({carrier, c.size(k)});
+      carrier += c.size(k);
+    }
+    detail::balance(isa, parts);
+  }
   [[nodiscard]] bool adapts() const { return ranks.size() == 0; }
   [[nodiscard]] std::size_t bonds() const { return shape.size() - 1; }
   [[nodiscard]] cores given() const {

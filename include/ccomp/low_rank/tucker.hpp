@@ -1,10 +1,13 @@
 #pragma once
 /// Opt-in: not part of ccomp.hpp.
 
+#include <ccomp/low_rank/balance.hpp>
 #include <ccomp/low_rank/extents.hpp>
 #include <ccomp/low_rank/factor_layout.hpp>
 #include <ccomp/low_rank/leading_vectors.hpp>
 #include <ccomp/text/stage_entry.hpp>
+
+#include <vector>
 
 CCOMP_BEGIN
 
@@ -15,7 +18,9 @@ CCOMP_BEGIN
 /// core is the tensor multiplied by U_i^T along each side, and what is decoded is the core multiplied by U_i.
 ///
 /// Shapes:      in [n] -> tensor [n_1]...[n_d], the last side innermost; d = 2 to 8, n = n_1 ... n_d
-///              Carrier: core [r_1]...[r_d], then U_1 [n_1][r_1] to U_d [n_d][r_d], each with its last side innermost
+///              Carrier: core [r_1]...[r_d], then U_1 [n_1][r_1] to U_d [n_d][r_d], each with its last side innermost.
+///              Core and factors are multiplied by powers of two whose product is 1, so that their largest values are
+///              alike
 /// Payload:     4 (r_1 ... r_d + n_1 r_1 + ... + n_d r_d) bytes: float for every element type; the carrier may be coded
 ///              further
 /// Ties, signs: of equal singular values any vectors of their space. The entry of largest magnitude of each column of U_i
@@ -108,6 +113,7 @@ struct tucker {
       }
       for (std::size_t i = 0; i < ranks.product(); ++i) carrier[i] = detail::narrowed(b.values[i]);
       good = detail::all_below(isa, carrier.data(), ranks.product(), detail::factor_limit_bits);
+      if (good) balance(isa, carrier.data());
     }
     if (!good) std::fill(carrier.begin(), carrier.end(), detail::canonical_nan());
     return carrier.size();
@@ -144,6 +150,12 @@ struct tucker {
           factors(memory.take<double>(s.factor_values())) {}
   };
 
+  void balance(instruction_set isa, float* carrier) const {
+    std::vector<detail::factor_part> parts{{carrier, ranks.product()}};
+    for (std::size_t i = 0; i < shape.size(); ++i)
+      parts.push_back({parts.back().data + parts.back().size, shape[i] * ranks[i]});
+    detail::balance(isa, parts);
+  }
   [[nodiscard]] std::size_t factor_values() const {
     std::size_t values = 0;
     for (std::size_t i = 0; i < shape.size(); ++i) values += shape[i] * ranks[i];
