@@ -56,6 +56,8 @@ struct call_identity {
   constexpr std::size_t most_shown = 4;
   if (jobs.size() > most_shown)
     t += sentence(", ", jobs.size(), " tensors with the checksum ", me.tensors(0) % 1000000);
+  for (auto const& s : me.call->stages)
+    if (auto const more = checksums_text(*s.facts->description, s.stage); !more.empty()) t += sentence(", ", more);
   t += sentence(", ", detail::text(me.call->stages));
   for (std::size_t i = 0; i < std::min(jobs.size(), most_shown); ++i)
     t += sentence(", n = ", jobs[i].data.n, " ", element_name(jobs[i].data.type), " id ", jobs[i].id);

@@ -6,6 +6,7 @@
 #include <ccomp/core/random.hpp>
 #include <ccomp/core/read_number.hpp>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <charconv>
@@ -58,12 +59,25 @@ inline std::uint64_t hash_bytes(std::string_view s, std::uint64_t h = 0xcbf29ce4
   return h;
 }
 
+/// What a word or a value in a compressor's text is made of: letters, digits and what numbers and paths are written with.
+constexpr bool is_text_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+         c == '+' || c == '-' || c == '/';
+}
+inline constexpr std::size_t longest_text_value = 512;
+/// Whether text can hold this value, so that it can be read back.
+inline bool is_text_value(std::string_view value) {
+  return !value.empty() && value.size() <= longest_text_value &&
+         std::all_of(value.begin(), value.end(), is_text_character);
+}
+
 /// A fixed number of numbers: 0.5/1/2 in text.
 template <class V> inline constexpr bool number_list = false;
 template <class T, std::size_t N> inline constexpr bool number_list<std::array<T, N>> = true;
 
-/// A type of settings with a text of its own: `bool read(std::string_view)`, `std::string print() const`, and `wanted`, what a
-/// refused text should have been. `std::uint64_t fingerprint() const`, if the text does not say all.
+/// A type of settings with a text of its own: `bool read(std::string_view)`, `std::string print() const`, which is_text_value,
+/// and `wanted`, what a refused text should have been. `std::uint64_t fingerprint() const`, if the text does not say all;
+/// messages for ranks that disagree show a part of it.
 template <class V>
 concept has_own_text = requires(V& v, V const& c, std::string_view text) {
   { v.read(text) } -> std::same_as<bool>;
@@ -143,10 +157,15 @@ template <class V> [[CCOMP_SMALL]] std::string print_value(V const& v) {
   }
 }
 
+/// Says more than its text does, as a codebook whose file has the same name on two ranks.
+template <class V>
+concept has_fingerprint = requires(V const& v) {
+  { v.fingerprint() } -> std::same_as<std::uint64_t>;
+};
 template <class V> void hash_value(std::uint64_t& h, V const& v) {
   if constexpr (number_list<V>)
     for (auto const& each : v) hash_value(h, each);
-  else if constexpr (requires { v.fingerprint(); })
+  else if constexpr (has_fingerprint<V>)
     h = hash64(h, v.fingerprint());
   else if constexpr (has_own_text<V>)
     h = hash64(h, hash_bytes(v.print()));
@@ -162,13 +181,20 @@ struct value_ops {
   std::string (*print)(void const*);
   void (*parse)(void*, std::string_view text, setting_place const&);
   void (*hash)(std::uint64_t&, void const*);
+  std::uint64_t (*fingerprint)(void const*);  // null: the text says all
 };
+template <class V> constexpr auto fingerprint_function() -> decltype(value_ops::fingerprint) {
+  if constexpr (has_fingerprint<V>)
+    return [](void const* v) { return static_cast<V const*>(v)->fingerprint(); };
+  else
+    return nullptr;
+}
 template <class V>
 inline constexpr value_ops value_ops_of = {
     [](void const* a, void const* b) { return *static_cast<V const*>(a) == *static_cast<V const*>(b); },
     [](void const* v) { return print_value(*static_cast<V const*>(v)); },
     [](void* v, std::string_view text, setting_place const& at) { parse_value(*static_cast<V*>(v), text, at); },
-    [](std::uint64_t& h, void const* v) { hash_value(h, *static_cast<V const*>(v)); }};
+    [](std::uint64_t& h, void const* v) { hash_value(h, *static_cast<V const*>(v)); }, fingerprint_function<V>()};
 
 /// A field without its types, so that all stages share the functions below.
 struct erased_field {
@@ -222,6 +248,8 @@ std::string settings_text(erased_fields fields, void const* stage, void const* p
 /// `uniform_quantize<8>(block=1024)`: settings that differ from the defaults.
 std::string text_of(stage_description const&, void const* stage);
 std::uint64_t fingerprint_of(stage_description const&, void const* stage);
+/// codebook with the checksum 123456: the settings of which the text does not say all, if they differ from the defaults.
+std::string checksums_text(stage_description const&, void const* stage);
 
 template <class Stage> std::string stage_type_text() { return type_text(description_of<Stage>); }
 template <class Stage> std::string stage_text(Stage const& stage) { return text_of(description_of<Stage>, &stage); }
@@ -262,6 +290,13 @@ CCOMP_FUNCTION std::uint64_t fingerprint_of(stage_description const& d, void con
     f.value->hash(h, f.in(stage));
   }
   return h;
+}
+[[gnu::cold]] CCOMP_FUNCTION std::string checksums_text(stage_description const& d, void const* stage) {
+  std::string text;
+  for (auto const& f : d.fields)
+    if (f.value->fingerprint && !f.value->equal(f.in(stage), f.in(d.plain())))
+      append_listed(text, sentence(f.name, " with the checksum ", f.value->fingerprint(f.in(stage)) % 1000000));
+  return text;
 }
 #endif
 

@@ -3,6 +3,7 @@
 #include <ccomp/core/checksum.hpp>
 #include <ccomp/core/config.hpp>
 #include <ccomp/core/error.hpp>
+#include <ccomp/core/fields.hpp>
 #include <ccomp/core/numeric.hpp>
 
 #include <cstddef>
@@ -20,6 +21,10 @@ CCOMP_BEGIN
 struct codebook_shape {
   int dim = 0, bits = 0, parts = 1;
 
+  /// Whether a codebook may have it.
+  [[nodiscard]] bool valid() const {
+    return dim >= 1 && dim <= 16 && bits >= 1 && bits <= 16 && parts >= 1 && dim % parts == 0 && bits % parts == 0;
+  }
   [[nodiscard]] int part_dim() const { return dim / parts; }
   [[nodiscard]] int part_bits() const { return bits / parts; }
   [[nodiscard]] std::size_t part_words() const { return std::size_t{1} << part_bits(); }
@@ -36,16 +41,21 @@ struct codebook_shape {
 /// Fingerprint: of shape and values; ranks and frames compare it
 /// File:        20 bytes (the letters `ccvq`, u16 1, u16 dim, u16 bits, u16 parts, u64 checksum of the values), then the
 ///              values as float32; all little-endian
+/// Saving:      writes another file beside it, and then gives it the name `path`: none is left half written, and several
+///              ranks may save the same words to one path at once
+/// Text:        codebook=PATH, the file that it was read from or saved to; `none` without words, and `unsaved` without a file,
+///              which text cannot read back. Copies that were made before `save`, also those in stages, stay unsaved.
+///              A path has up to 512 letters, digits and _ . + - / so that text can hold it, and is neither of the two names
 /// Throws:      invalid_argument: another number of values than the shape has, a value that is not finite or above 2^60;
-///              a file that cannot be read or written, or is no such file
+///              a file that cannot be read or written, or is no such file; a path that text cannot hold
 class vector_codebook {
  public:
   static constexpr std::string_view wanted = "a codebook file, or none";
 
   vector_codebook() = default;
-  vector_codebook(codebook_shape shape, std::vector<float> values) : content_(make(shape, std::move(values))) {}
+  vector_codebook(codebook_shape shape, std::vector<float> values)
+      : content_(make("codebook", shape, std::move(values))) {}
   [[nodiscard]] static vector_codebook load(std::string const& path);
-  /// Writes a file beside `path` first, so that none is left half written.
   void save(std::string const& path);
 
   [[nodiscard]] bool empty() const { return content_ == nullptr; }
@@ -59,12 +69,10 @@ class vector_codebook {
   }
   [[nodiscard]] std::uint64_t fingerprint() const { return content_ ? content_->fingerprint : 0; }
 
-  // In text: the file that it was read from or written to.
-  bool read(std::string_view text) {
-    *this = text == "none" ? vector_codebook{} : load(std::string(text));
-    return true;
+  bool read(std::string_view text);
+  [[nodiscard]] std::string print() const {
+    return content_ ? path_.empty() ? std::string(unsaved) : path_ : std::string(none);
   }
-  [[nodiscard]] std::string print() const { return content_ ? path_.empty() ? "unsaved" : path_ : "none"; }
   friend bool operator==(vector_codebook const& a, vector_codebook const& b) {
     return a.fingerprint() == b.fingerprint();
   }
@@ -75,7 +83,12 @@ class vector_codebook {
     std::vector<float> values, halves;
     std::uint64_t fingerprint = 0;
   };
-  static std::shared_ptr<content const> make(codebook_shape shape, std::vector<float> values);
+  static constexpr std::string_view none = "none", unsaved = "unsaved";  // in text, in place of a path
+
+  /// `who` begins the message where they do not fit.
+  static std::shared_ptr<content const> make(std::string_view who, codebook_shape shape, std::vector<float> values);
+  /// A path that text can hold.
+  static void expect_path(std::string const& path);
 
   std::shared_ptr<content const> content_;
   std::string path_;
@@ -95,25 +108,24 @@ static_assert(sizeof(codebook_header) == 20);
 CCOMP_END
 
 #if CCOMP_DEFINITIONS
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 
 CCOMP_BEGIN
 [[CCOMP_SMALL]] CCOMP_FUNCTION std::shared_ptr<vector_codebook::content const> vector_codebook::make(
-    codebook_shape shape, std::vector<float> values) {
-  detail::expects(shape.dim >= 1 && shape.dim <= 16 && shape.bits >= 1 && shape.bits <= 16 && shape.parts >= 1 &&
-                      shape.dim % shape.parts == 0 && shape.bits % shape.parts == 0,
-                  [&] {
-                    return detail::sentence("codebook: dim and bits must lie in 1..16 and be multiples of parts, got ",
-                                            shape.dim, ", ", shape.bits, " and ", shape.parts);
-                  });
+    std::string_view who, codebook_shape shape, std::vector<float> values) {
+  detail::expects(shape.valid(), [&] {
+    return detail::sentence(who, ": dim and bits must lie in 1..16 and be multiples of parts, got ", shape.dim, ", ",
+                            shape.bits, " and ", shape.parts);
+  });
   detail::expects(values.size() == shape.values(), [&] {
-    return detail::sentence("codebook: ", shape.parts, " times ", shape.part_words(), " words of ", shape.part_dim(),
+    return detail::sentence(who, ": ", shape.parts, " times ", shape.part_words(), " words of ", shape.part_dim(),
                             " values are ", shape.values(), " values, got ", values.size());
   });
   for (std::size_t i = 0; i < values.size(); ++i)
     detail::expects(detail::magnitude_key(values[i]) <= (127u + 60u) << 23,
-                    [&] { return detail::sentence("codebook: value ", i, " is not finite or above 2^60"); });
+                    [&] { return detail::sentence(who, ": value ", i, " is not finite or above 2^60"); });
   auto made = std::make_shared<content>();
   made->shape = shape;
   auto const part = static_cast<std::size_t>(shape.part_dim());
@@ -129,7 +141,24 @@ CCOMP_BEGIN
   made->values = std::move(values);
   return made;
 }
+[[CCOMP_SMALL]] CCOMP_FUNCTION void vector_codebook::expect_path(std::string const& path) {
+  detail::expects(path != none && path != unsaved, [&] {
+    return detail::sentence("codebook: a file cannot have the name '", path,
+                            "', which means something else in a compressor's text; give it another one");
+  });
+  detail::expects(detail::is_text_value(path), [&] {
+    return detail::sentence("codebook: a compressor's text cannot hold the path '", path, "'; take a path of 1 to ",
+                            detail::longest_text_value, " letters, digits and _ . + - /");
+  });
+}
+[[CCOMP_SMALL]] CCOMP_FUNCTION bool vector_codebook::read(std::string_view text) {
+  detail::expects(text != unsaved,
+                  "compressor text: codebook=unsaved: the codebook was never saved; save it and set codebook=FILE");
+  *this = text == none ? vector_codebook{} : load(std::string(text));
+  return true;
+}
 [[CCOMP_SMALL]] CCOMP_FUNCTION vector_codebook vector_codebook::load(std::string const& path) {
+  expect_path(path);
   auto const refuse = [&](char const* why) { detail::fail(detail::sentence("codebook: ", path, " ", why)); };
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> const file(std::fopen(path.c_str(), "rb"), &std::fclose);
   if (!file) refuse("cannot be read");
@@ -137,20 +166,21 @@ CCOMP_BEGIN
   if (std::fread(&h, sizeof h, 1, file.get()) != 1 || std::memcmp(h.letters, "ccvq", 4) != 0 || h.version != 1)
     refuse("is not a codebook file of version 1");
   codebook_shape const shape{h.dim, h.bits, h.parts};
-  if (h.dim > 16 || h.bits > 16 || h.parts < 1 || h.dim % h.parts != 0 || h.bits % h.parts != 0)
-    refuse("has a shape that no codebook has");
-  std::vector<float> values(shape.values() + 1);
-  if (std::fread(values.data(), sizeof(float), values.size(), file.get()) != shape.values())
-    refuse("has another length than its shape says");
+  if (!shape.valid()) refuse("has a shape that no codebook has");
+  std::vector<float> values(shape.values() + 1);  // one more, and read as bytes: none may follow
+  std::size_t const bytes = shape.values() * sizeof(float);
+  if (std::fread(values.data(), 1, bytes + 1, file.get()) != bytes) refuse("has another length than its shape says");
   values.pop_back();
   std::uint64_t const found = detail::checksum(std::as_bytes(std::span<float const>(values)));
   if (std::memcmp(&found, h.checksum, sizeof found) != 0) refuse("is damaged: its checksum does not match");
-  vector_codebook book(shape, std::move(values));
+  vector_codebook book;
+  book.content_ = make(detail::sentence("codebook: ", path), shape, std::move(values));
   book.path_ = path;
   return book;
 }
 [[CCOMP_SMALL]] CCOMP_FUNCTION void vector_codebook::save(std::string const& path) {
   detail::expects(!empty(), "codebook: there are no words to save");
+  expect_path(path);
   auto const shape = content_->shape;
   detail::codebook_header h;
   h.dim = static_cast<std::uint16_t>(shape.dim);
@@ -158,9 +188,16 @@ CCOMP_BEGIN
   h.parts = static_cast<std::uint16_t>(shape.parts);
   std::uint64_t const sum = detail::checksum(std::as_bytes(values()));
   std::memcpy(h.checksum, &sum, sizeof sum);
-  std::string const fresh = path + ".new";
+  std::string fresh;
+  std::FILE* file = nullptr;
+  // Mode x opens no file that exists already: whoever saves to this path at the same time gets another one.
+  for (unsigned i = 0; !file && (i == 0 || errno == EEXIST); ++i) {
+    fresh = detail::sentence(path, ".new-", i);
+    errno = 0;
+    file = std::fopen(fresh.c_str(), "wbx");
+  }
   bool good = false;
-  if (std::FILE* const file = std::fopen(fresh.c_str(), "wb")) {
+  if (file) {
     good = std::fwrite(&h, sizeof h, 1, file) == 1 &&
            std::fwrite(values().data(), sizeof(float), values().size(), file) == values().size();
     good = std::fclose(file) == 0 && good;

@@ -15,11 +15,16 @@
 CCOMP_BEGIN
 namespace detail {
 
+/// What vector_quantize codes, and so what words can be trained for.
+constexpr bool is_coded_dim(int dim) { return dim == 2 || dim == 4 || dim == 8; }
+constexpr bool are_coded_bits(int bits) { return bits >= 1 && bits <= 16; }
+
 /// The words of a stage without a codebook: all combinations of Lloyd-Max levels, as many bits for each number as for the
 /// others, or one more for the first ones.
 vector_codebook level_codebook(codebook_shape shape);
 template <int Dim, int Bits> vector_codebook const& level_codebook() {
-  static vector_codebook const book = level_codebook({Dim, Bits, Bits > 12 ? 2 : 1});
+  // Two parts are searched faster than many words; 13 and 15 bits cannot be halved.
+  static vector_codebook const book = level_codebook({Dim, Bits, Bits > 12 && Bits % 2 == 0 ? 2 : 1});
   return book;
 }
 
@@ -157,8 +162,9 @@ template <std::size_t Dim> struct word_coder {
 ///              of the last group count as zeros in the search, and not at all in the gain
 /// Payload:     pad16(ceil(ceil(n / Dim) Bits / 8)) + the payload of the gains, float for every element type; depends on n
 ///              only
-/// Words:       those of `codebook`; see vector_codebook and train. Without one, all combinations of Lloyd-Max levels:
-///              what nonuniform sends. A product codebook sends a word per part
+/// Words:       those of `codebook`; see vector_codebook and train_codebook. Without one, all combinations of Lloyd-Max levels,
+///              what nonuniform sends: 14 and 16 bits as a product of two parts, all others as one part. A product
+///              codebook sends a word per part
 /// Scale:       values are divided by the root of the mean square of their block; the gain is what leaves the block the
 ///              least squared error
 /// Rounding:    to the word with the smallest distance. Compared is |w|^2 / 2 - <x, w> in float32, by one fused
@@ -173,8 +179,8 @@ template <std::size_t Dim> struct word_coder {
 /// Source:      Gray, "Vector Quantization", IEEE ASSP Magazine 1, 1984; products: Jegou, Douze, Schmid, "Product
 ///              Quantization for Nearest Neighbor Search", IEEE Trans. PAMI 33, 2011
 template <int Dim, int Bits> struct vector_quantize {
-  static_assert(Dim == 2 || Dim == 4 || Dim == 8, "ccomp: vector_quantize codes 2, 4 or 8 values together");
-  static_assert(Bits >= 1 && Bits <= 16, "ccomp: vector_quantize has 1 to 16 bits per group");
+  static_assert(detail::is_coded_dim(Dim), "ccomp: vector_quantize codes 2, 4 or 8 values together");
+  static_assert(detail::are_coded_bits(Bits), "ccomp: vector_quantize has 1 to 16 bits per group");
   static constexpr std::string_view name = "vector_quantize";
   static constexpr bool is_linear = false;
   static constexpr bool is_unbiased = false;

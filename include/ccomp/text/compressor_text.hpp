@@ -1,6 +1,7 @@
 #pragma once
 /// Compressor text, `top_k(0.01) | uniform_quantize<8>`, taken apart.
 
+#include <ccomp/core/fields.hpp>
 #include <ccomp/core/program.hpp>
 
 #include <string>
@@ -26,7 +27,7 @@ namespace detail {
 /// most 512.
 class compressor_text {
  public:
-  static constexpr std::size_t longest_word = 64, longest_value = 512;
+  static constexpr std::size_t longest_word = 64;
 
   explicit compressor_text(std::string_view text) : text_(text) {}
 
@@ -57,15 +58,10 @@ class compressor_text {
     skip_space();
     return true;
   }
-  /// Letters, digits and what numbers are written with.
   [[CCOMP_SMALL]] std::string word(char const* wanted, std::size_t longest = longest_word) {
     skip_space();
     std::size_t const begin = at_;
-    auto part_of_word = [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
-             c == '+' || c == '-' || c == '/';
-    };
-    while (at_ < text_.size() && part_of_word(text_[at_])) ++at_;
+    while (at_ < text_.size() && is_text_character(text_[at_])) ++at_;
     if (at_ == begin) refuse(wanted);
     expects(at_ - begin <= longest, [&] {
       return sentence("compressor text: '", shortened(std::string(text_.substr(begin, at_ - begin))), "' at position ",
@@ -83,10 +79,10 @@ class compressor_text {
     if (take('(') && !take(')')) {
       do {
         stage_text_parts::setting one;
-        one.value = word("a setting", longest_value);
+        one.value = word("a setting", longest_text_value);
         if (take('=')) {
           one.key = std::move(one.value);
-          one.value = word("a value", longest_value);
+          one.value = word("a value", longest_text_value);
         }
         s.settings.push_back(std::move(one));
       } while (take(','));

@@ -1,9 +1,11 @@
+#include <support/codebooks.hpp>
 #include <support/ranks.hpp>
 
 #include <ccomp/collectives.hpp>
 #include <ccomp/error_feedback.hpp>
 #include <ccomp/quantize/cast.hpp>
 #include <ccomp/quantize/uniform.hpp>
+#include <ccomp/quantize/vector_quantize.hpp>
 
 #include <doctest/doctest.h>
 
@@ -176,6 +178,27 @@ TEST_CASE("ranks that disagree about a tensor that the message does not show lea
   REQUIRE(at != std::string::npos);
   CHECK(at != again);
   CHECK(said[0].substr(at, 40) != said[0].substr(again, 40));
+}
+TEST_CASE("ranks whose codebooks differ but not their names are told so by checksums") {
+  support::watchdog const guard("codebooks");
+  thread_group group(2);
+  auto const checksum = [](ccomp::vector_codebook const& book) {
+    return "codebook with the checksum " + std::to_string(book.fingerprint() % 1000000) +
+           ", vector_quantize<4x8>(codebook=unsaved)";
+  };
+  auto const first = support::random_words({4, 8, 1}, 3), second = support::random_words({4, 8, 1}, 4);
+  auto const run = [](thread_communicator& comm, ccomp::vector_codebook const& book) {
+    std::vector<float> x(100, 1.0f);
+    workspace ws;
+    ccomp::allreduce({1}, comm, ccomp::vector_quantize<4, 8>{book}, x, ws);
+  };
+  expect_mismatch(
+      group, 1, [&](auto& comm) { run(comm, first); }, [&](auto& comm) { run(comm, second); }, checksum(first),
+      checksum(second));
+  // A stage without a codebook has nothing to show beside its text.
+  expect_mismatch(
+      group, 1, [&](auto& comm) { run(comm, {}); }, [&](auto& comm) { run(comm, second); },
+      "step 0, vector_quantize<4x8>, n = 100", checksum(second));
 }
 TEST_CASE("ranks that disagree about the collective, the root or a shard's size learn it") {
   support::watchdog const guard("other collectives");

@@ -1,3 +1,4 @@
+#include <support/codebooks.hpp>
 #include <support/codec.hpp>
 #include <support/generators.hpp>
 
@@ -9,10 +10,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstdio>
-#include <filesystem>
 #include <limits>
-#include <string>
 #include <vector>
 
 using namespace ccomp;
@@ -21,9 +19,6 @@ namespace {
 
 static_assert(check_stage<vector_quantize<4, 8>>() && vector_stage<vector_quantize<4, 8>>);
 
-vector_codebook random_words(codebook_shape shape, std::uint64_t seed = 3) {
-  return {shape, support::gaussian_values(shape.values(), seed)};
-}
 /// The number of the word with the smallest |w|^2 / 2 - <x, w>, as the contract says it, for one part.
 std::size_t naive_word(float const* x, float const* words, std::size_t count, std::size_t dim) {
   std::size_t best = 0;
@@ -42,11 +37,6 @@ std::size_t naive_word(float const* x, float const* words, std::size_t count, st
   }
   return best;
 }
-struct temporary_file {
-  std::string path;
-  explicit temporary_file(std::string const& name) : path((std::filesystem::temp_directory_path() / name).string()) {}
-  ~temporary_file() { std::remove(path.c_str()); }
-};
 
 }  // namespace
 
@@ -76,10 +66,10 @@ TEST_CASE("vector_quantize: each group gets its nearest word, in every part, on 
     }
     CHECK(wrong == 0);
   };
-  check(vector_quantize<4, 8>{random_words({4, 8, 1}), 512}, {4, 8, 1});
-  check(vector_quantize<2, 5>{random_words({2, 5, 1}), 256}, {2, 5, 1});
-  check(vector_quantize<8, 12>{random_words({8, 12, 2}), 128}, {8, 12, 2});
-  check(vector_quantize<8, 8>{random_words({8, 8, 8}), 64}, {8, 8, 8});
+  check(vector_quantize<4, 8>{support::random_words({4, 8, 1}), 512}, {4, 8, 1});
+  check(vector_quantize<2, 5>{support::random_words({2, 5, 1}), 256}, {2, 5, 1});
+  check(vector_quantize<8, 12>{support::random_words({8, 12, 2}), 128}, {8, 12, 2});
+  check(vector_quantize<8, 8>{support::random_words({8, 8, 8}), 64}, {8, 8, 8});
 }
 
 TEST_CASE("vector_quantize: of equal words the first is sent") {
@@ -112,17 +102,17 @@ TEST_CASE("vector_quantize: the same bytes everywhere, for any length and block"
   for (std::size_t n : {0u, 1u, 3u, 4u, 511u, 4097u, 9000u})
     for (std::uint32_t block : {16u, 4096u}) {
       CAPTURE(n);
-      CHECK(support::same_everywhere(vector_quantize<4, 5>{random_words({4, 5, 1}), block},
+      CHECK(support::same_everywhere(vector_quantize<4, 5>{support::random_words({4, 5, 1}), block},
                                      support::heavy_tailed_values(n)));
-      CHECK(
-          support::same_everywhere(vector_quantize<8, 6>{random_words({8, 6, 2}), block}, support::gaussian_values(n)));
+      CHECK(support::same_everywhere(vector_quantize<8, 6>{support::random_words({8, 6, 2}), block},
+                                     support::gaussian_values(n)));
     }
-  CHECK(
-      support::same_everywhere(vector_quantize<2, 3>{random_words({2, 3, 1}), 64}, support::gaussian_values(1 << 18)));
+  CHECK(support::same_everywhere(vector_quantize<2, 3>{support::random_words({2, 3, 1}), 64},
+                                 support::gaussian_values(1 << 18)));
 }
 
 TEST_CASE("vector_quantize: the error is never larger than the block") {
-  vector_quantize<4, 5> const c{random_words({4, 5, 1}), 16};
+  vector_quantize<4, 5> const c{support::random_words({4, 5, 1}), 16};
   for (auto const& values : support::finite_cases(3000)) {
     CAPTURE(values.name);
     auto const back = support::round_trip(c, values.values);
@@ -149,57 +139,29 @@ TEST_CASE("vector_quantize: codebooks that do not fit are refused in one sentenc
   CHECK_THROWS_AS(vector_codebook({4, 4, 1}, words), invalid_argument);
   CHECK_THROWS_AS(vector_codebook({4, 5, 2}, words), invalid_argument);
   CHECK_THROWS_AS(vector_codebook({0, 4, 1}, words), invalid_argument);
-  CHECK_THROWS_WITH(static_cast<void>(payload_bytes<float>(vector_quantize<4, 8>{random_words({2, 8, 1})}, 10)),
-                    doctest::Contains("ccomp: vector_quantize<4x8>: the codebook has words of 2 values and 8 bits"));
+  CHECK_THROWS_WITH(
+      static_cast<void>(payload_bytes<float>(vector_quantize<4, 8>{support::random_words({2, 8, 1})}, 10)),
+      doctest::Contains("ccomp: vector_quantize<4x8>: the codebook has words of 2 values and 8 bits"));
   CHECK_THROWS_AS(static_cast<void>(payload_bytes<float>(vector_quantize<2, 12>{}, 10)), invalid_argument);
 }
 
-TEST_CASE("vector_codebook: saved, loaded, and known by its fingerprint") {
-  temporary_file const file("ccomp_test_codebook.ccvq"), other("ccomp_test_codebook_2.ccvq");
-  auto book = random_words({4, 8, 1});
-  CHECK(text(vector_quantize<4, 8>{book}) == "vector_quantize<4x8>(codebook=unsaved)");
-  book.save(file.path);
-  auto const again = vector_codebook::load(file.path);
-  CHECK(again == book);
-  CHECK(again.shape() == book.shape());
-  CHECK(std::filesystem::file_size(file.path) == 20 + 4 * 1024);
-  CHECK_FALSE(random_words({4, 8, 1}, 4) == book);
-  // The same words by text give the same bytes; another codebook's frame is refused.
-  auto const x = support::gaussian_values(1000, 6);
-  any_compressor const named("vector_quantize<4x8>(codebook=" + file.path + ", block=64)");
-  CHECK(support::encoded(named, x) == support::encoded(vector_quantize<4, 8>{book, 64}, x));
-  CHECK(any_compressor(text(named)).text() == named.text());
-  workspace<host_exec> ws;
-  std::vector<std::byte> frame(max_compressed_bytes<float>(named, x.size()));
-  frame.resize(compress({}, named, std::span<float const>(x), std::span(frame), ws));
-  std::vector<float> out(x.size(), 7.0f);
-  CHECK_THROWS_AS(decompress({}, vector_quantize<4, 8>{random_words({4, 8, 1}, 4), 64},
-                             std::span<std::byte const>(frame), std::span(out), ws),
-                  payload_error);
-  CHECK(out == std::vector<float>(x.size(), 7.0f));
-
-  auto const damage = [&](long at, char what, char const* message) {
-    book.save(other.path);
-    std::FILE* const f = std::fopen(other.path.c_str(), "r+b");
-    std::fseek(f, at, SEEK_SET);
-    std::fputc(what, f);
-    std::fclose(f);
-    CHECK_THROWS_WITH(static_cast<void>(vector_codebook::load(other.path)),
-                      doctest::Contains((other.path + " " + message).c_str()));
+TEST_CASE("vector_quantize: without a codebook every number of bits up to 5 per value codes, as a type") {
+  auto const x = support::gaussian_values(2000, 4);
+  auto const error = [&](auto const& c) {
+    auto const back = support::round_trip(c, x);
+    double e = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) e += std::pow(double{x[i]} - double{back[i]}, 2);
+    return e;
   };
-  damage(0, 'x', "is not a codebook file of version 1");
-  damage(4, 2, "is not a codebook file of version 1");
-  damage(6, 17, "has a shape that no codebook has");
-  damage(10, 0, "has a shape that no codebook has");
-  damage(8, 7, "has another length than its shape says");
-  damage(8, 9, "has another length than its shape says");
-  damage(500, 77, "is damaged: its checksum does not match");
-  std::filesystem::resize_file(other.path, 15);
-  CHECK_THROWS_AS(static_cast<void>(vector_codebook::load(other.path)), invalid_argument);
-  CHECK_THROWS_WITH(static_cast<void>(vector_codebook::load("no/such/file")),
-                    doctest::Contains("ccomp: codebook: no/such/file cannot be read"));
-  CHECK_THROWS_WITH(book.save("no/such/folder/file"),
-                    doctest::Contains("ccomp: codebook: no/such/folder/file cannot be written"));
-  CHECK_THROWS_AS(any_compressor("vector_quantize<4x8>(codebook=no/such/file)"), invalid_argument);
-  CHECK_THROWS_AS(vector_codebook().save(other.path), invalid_argument);
+  // 13 and 15 bits are no product of two parts; more bits leave less.
+  double const all[] = {error(vector_quantize<8, 1>{}),  error(vector_quantize<8, 8>{}),
+                        error(vector_quantize<8, 12>{}), error(vector_quantize<8, 13>{}),
+                        error(vector_quantize<8, 14>{}), error(vector_quantize<8, 15>{}),
+                        error(vector_quantize<8, 16>{})};
+  for (std::size_t i = 1; i < std::size(all); ++i) CHECK(all[i] < all[i - 1]);
+  CHECK(vector_quantize<8, 13>{}.words().shape() == codebook_shape{8, 13, 1});
+  CHECK(vector_quantize<8, 14>{}.words().shape() == codebook_shape{8, 14, 2});
+  CHECK(vector_quantize<8, 15>{}.words().shape() == codebook_shape{8, 15, 1});
+  CHECK(vector_quantize<4, 13>{}.words().shape() == codebook_shape{4, 13, 1});
+  CHECK(error(vector_quantize<4, 15>{}) < error(vector_quantize<4, 13>{}));
 }
