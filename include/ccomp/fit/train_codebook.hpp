@@ -4,6 +4,7 @@
 #include <ccomp/core/communicator.hpp>
 #include <ccomp/core/stage_facts.hpp>
 #include <ccomp/fit/samples.hpp>
+#include <ccomp/fit/word_seeds.hpp>
 #include <ccomp/quantize/vector_quantize.hpp>
 
 #include <cstdint>
@@ -17,7 +18,8 @@ CCOMP_BEGIN
 /// How `train_codebook` goes about it.
 struct training_options {
   int iterations = 16;
-  /// Vectors that each rank looks at in one iteration, drawn as whole blocks; 0: all of them.
+  /// Vectors that each rank looks at in one iteration, drawn as whole blocks from those that are not zero; 0, or as many as
+  /// there are: all of them.
   std::size_t batch = 0;
   int parts = 1;              // more than 1: a product codebook
   std::uint32_t block = 512;  // of the stage that will use the words: it sets the scale of the vectors
@@ -33,6 +35,11 @@ struct trained_codebook {
 
 namespace detail {
 
+template <int Dim, int Bits> constexpr codebook_shape trained_shape(training_options const& options) {
+  static_assert(is_coded_dim(Dim), "ccomp: train_codebook trains words of 2, 4 or 8 values");
+  static_assert(are_coded_bits(Bits), "ccomp: train_codebook trains 2^1 to 2^16 words");
+  return {Dim, Bits, options.parts};
+}
 /// Training for any dim: what `train_codebook` declares for its callers.
 trained_codebook train_words(host_exec const& ex, communicator_ref* comm, fit_samples const& data, codebook_shape shape,
                              training_options const& options);
@@ -43,26 +50,30 @@ trained_codebook train_words(host_exec const& ex, communicator_ref* comm, fit_sa
 ///
 /// Data:        one tensor, or several samples of it; each block is divided by the root of its mean square, as the stage
 ///              does. Blocks of zeros, and runs of 4096 values that hold NaN or Inf, are left out
-/// Seeds:       k-means++ on a sample of up to 32 vectors per word, taken at equal distances
+/// Seeds:       k-means++ on a sample of up to 32 vectors per word, and of up to 65,536 vectors or two per word; taken at
+///              equal distances
 /// Iterations:  Lloyd's: each vector goes to its nearest word, and each word to the mean of its vectors. A word without
 ///              vectors stays. With `batch`, words end as means over the second half of the iterations, in which later
 ///              ones weigh more
 /// Ranks:       with a communicator, counts and sums are added over the ranks, in rank order, so that all ranks end with
 ///              the same words. Without one, send the words of one rank to the others
+/// Cost:        the seeds take Dim operations per word and vector of the sample, an iteration Dim + 3 per word of a part and
+///              vector that it looks at. An iteration uses the threads of `ex`, the
+///              seeds one per part
 /// Determinism: the same words for any thread count and instruction set
-/// Throws:      invalid_argument: no values, or none that is left; settings out of range; fewer than two words per part;
-///              rank_mismatch: the ranks train differently
+/// Throws:      invalid_argument: no values, or none that is left; settings out of range; rank_mismatch: the ranks train
+///              differently
 /// Source:      Lloyd, "Least squares quantization in PCM", IEEE Trans. Information Theory 28, 1982; Arthur, Vassilvitskii,
 ///              "k-means++: The Advantages of Careful Seeding", SODA 2007; Sculley, "Web-Scale K-Means Clustering", WWW 2010
 template <int Dim, int Bits>
 trained_codebook train_codebook(host_exec const& ex, fit_samples const& data, training_options const& options = {}) {
-  return detail::train_words(ex, nullptr, data, {Dim, Bits, options.parts}, options);
+  return detail::train_words(ex, nullptr, data, detail::trained_shape<Dim, Bits>(options), options);
 }
 template <int Dim, int Bits, communicator Comm>
 trained_codebook train_codebook(host_exec const& ex, Comm& comm, fit_samples const& data,
                                 training_options const& options = {}) {
   communicator_ref ref(comm, std::false_type{});
-  return detail::train_words(ex, &ref, data, {Dim, Bits, options.parts}, options);
+  return detail::train_words(ex, &ref, data, detail::trained_shape<Dim, Bits>(options), options);
 }
 
 #if CCOMP_DEFINITIONS
@@ -93,7 +104,8 @@ template <std::size_t Dim> class word_training {
         shape_(shape),
         options_(options),
         part_(static_cast<std::size_t>(shape.part_dim())),
-        words_(shape.part_words()) {}
+        words_(shape.part_words()),
+        live_(find_live()) {}
 
   trained_codebook run() {
     seed();
@@ -153,24 +165,46 @@ template <std::size_t Dim> class word_training {
       }
     }
   }
-  /// Which stretches of values an iteration looks at: all tiles, or blocks drawn.
+  /// Values that are looked at together: a tile, or a block.
   struct stretch {
     std::size_t sample, first, n;
   };
+  [[nodiscard]] std::size_t blocks() const { return ceil_div(data_.n(), std::size_t{options_.block}); }
+  [[nodiscard]] stretch live_block(std::size_t number) const {
+    std::size_t const first = number % blocks() * options_.block;
+    return {number / blocks(), first, std::min<std::size_t>(options_.block, data_.n() - first)};
+  }
+  /// The numbers of the blocks that hold something to train on: a whole vector, and values that are not all zero.
+  [[nodiscard]] std::vector<std::size_t> find_live() const {
+    std::size_t const block = options_.block, samples = data_.each().size();
+    std::vector<char> live(samples * blocks());
+    for (std::size_t s = 0; s < samples; ++s)
+      parallel_ranges(ex_, data_.tiles(), tile_values, [&](std::size_t begin, std::size_t end) {
+        tile_type tile;
+        bool silent[tile_values / 16];
+        for (std::size_t t = begin; t < end; ++t) {
+          if (data_.is_left_out(s, t)) continue;
+          std::size_t const first = t * tile_values, n = std::min(tile_values, data_.n() - first);
+          load_tile(data_.each()[s], first, n, tile, silent);
+          for (std::size_t b = 0; b * block < n; ++b)
+            live[s * blocks() + first / block + b] = !silent[b] && n - b * block >= Dim;
+        }
+      });
+    std::vector<std::size_t> numbers;
+    for (std::size_t i = 0; i < live.size(); ++i)
+      if (live[i]) numbers.push_back(i);
+    return numbers;
+  }
+  /// What an iteration looks at: all tiles, or blocks drawn from those that hold something.
   [[nodiscard]] std::vector<stretch> stretches(int iteration) const {
-    if (options_.batch == 0) return all_stretches();
-    std::vector<stretch> all;
-    std::size_t const n = data_.n(), samples = data_.each().size();
-    std::size_t const block = options_.block, blocks = ceil_div(n, block);
+    std::size_t const per_block = options_.block / Dim;
+    if (options_.batch == 0 || options_.batch / per_block >= live_.size()) return all_stretches();
     random_stream const stream({options_.seed, step(static_cast<std::uint64_t>(iteration))}, 1,
                                comm_ ? static_cast<std::uint32_t>(comm_->rank()) : 0);
-    std::size_t const wanted = ceil_div(options_.batch * Dim, block);
-    for (std::uint64_t c = 0; all.size() < wanted; ++c) {
-      philox_words const w = random_words(stream, c);
-      std::size_t const s = (std::uint64_t{w.w[0]} * samples) >> 32;
-      std::size_t const first =
-          static_cast<std::size_t>((std::uint64_t{w.w[1]} << 32 | w.w[2]) % std::uint64_t{blocks}) * block;
-      if (!data_.is_left_out(s, first / tile_values)) all.push_back({s, first, std::min(block, n - first)});
+    std::vector<stretch> all((options_.batch - 1) / per_block + 1);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      philox_words const w = random_words(stream, i);
+      all[i] = live_block(live_[(std::uint64_t{w.w[0]} << 32 | w.w[1]) % std::uint64_t{live_.size()}]);
     }
     return all;
   }
@@ -194,7 +228,6 @@ template <std::size_t Dim> class word_training {
     });
     for (auto const& each : sums) total.add(each);
     add_ranks(total.numbers);
-    expects(total.numbers[1] > 0, "train_codebook: all blocks of the data are zero");
     return total;
   }
   void add_ranks(std::vector<double>& numbers) const {
@@ -226,21 +259,20 @@ template <std::size_t Dim> class word_training {
     std::size_t const most = std::max<std::size_t>(2 * words_, std::min<std::size_t>(32 * words_, 1 << 16));
     std::size_t const room = ceil_div(most, ranks);
     std::vector<float> mine(1 + room * Dim), all;
-    auto const tiles = all_stretches();
     std::size_t vectors = 0;
-    for (auto const& each : tiles) vectors += each.n / Dim;
+    for (auto const number : live_) vectors += live_block(number).n / Dim;
     std::size_t const wanted = std::min(room, vectors);
     std::size_t passed = 0, taken = 0;
     tile_type tile;
     bool silent[tile_values / 16];
-    for (auto const& each : tiles) {
+    for (auto const number : live_) {
+      stretch const each = live_block(number);
       std::size_t const here = each.n / Dim;
       // The vectors taken are those with floor(v wanted / vectors) larger than before.
-      if (here > 0 && (passed + here) * wanted / vectors > passed * wanted / vectors) {
+      if ((passed + here) * wanted / vectors > passed * wanted / vectors) {
         load_tile(data_.each()[each.sample], each.first, each.n, tile, silent);
         for (std::size_t v = 0; v < here; ++v) {
           if ((passed + v + 1) * wanted / vectors == (passed + v) * wanted / vectors) continue;
-          if (silent[v * Dim / options_.block]) continue;
           for (std::size_t i = 0; i < Dim; ++i) mine[1 + taken * Dim + i] = tile.x[i][v];
           ++taken;
         }
@@ -269,36 +301,23 @@ template <std::size_t Dim> class word_training {
           all.push_back({s, t * tile_values, std::min(tile_values, data_.n() - t * tile_values)});
     return all;
   }
-  /// k-means++: each further seed is drawn with a probability in proportion to its squared distance from the nearest seed.
   void seed() {
     auto const sample = draw_sample();
     std::size_t const count = sample.size() / Dim;
-    expects(count > 0, "train_codebook: all blocks of the data are zero, or it has no whole vector");
-    std::vector<double> distance(count);
-    for (std::size_t p = 0; p < static_cast<std::size_t>(shape_.parts); ++p) {
-      random_stream const stream({options_.seed, step(p)}, 0);
-      auto const uniform = [&](std::uint64_t c) {
-        philox_words const w = random_words(stream, c);
-        return static_cast<double>((std::uint64_t{w.w[0]} << 21) ^ w.w[1] >> 11) * 0x1p-53;
-      };
-      auto next = std::min(count - 1, static_cast<std::size_t>(uniform(0) * static_cast<double>(count)));
-      for (std::size_t w = 0; w < words_; ++w) {
-        float const* const seed = sample.data() + next * Dim + p * part_;
-        for (std::size_t i = 0; i < part_; ++i) centers_.push_back(static_cast<double>(seed[i]));
-        double total = 0;
-        for (std::size_t v = 0; v < count; ++v) {
-          double d = 0;
-          for (std::size_t i = 0; i < part_; ++i) {
-            double const e = static_cast<double>(sample[v * Dim + p * part_ + i]) - static_cast<double>(seed[i]);
-            d += e * e;
-          }
-          distance[v] = w == 0 ? d : std::min(distance[v], d);
-          total += distance[v];
-        }
-        double left = uniform(w + 1) * total;
-        for (next = 0; next + 1 < count && left >= distance[next]; ++next) left -= distance[next];
+    expects(count > 0,
+            "train_codebook: all blocks of the data are zero, shorter than a vector, or left out for NaN or Inf");
+    std::vector<float> columns(sample.size());
+    for (std::size_t v = 0; v < count; ++v)
+      for (std::size_t i = 0; i < Dim; ++i) columns[i * count + v] = sample[v * Dim + i];
+    auto const parts = static_cast<std::size_t>(shape_.parts);
+    centers_.resize(shape_.values());
+    parallel_ranges(ex_, parts, words_ * count * part_, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t p = begin; p < end; ++p) {
+        random_stream const stream({options_.seed, step(p)}, 0);
+        word_seeds(isa_, columns.data() + p * part_ * count, count, part_, stream)
+            .write_to(centers_.data() + p * words_ * part_, words_);
       }
-    }
+    });
   }
 
   host_exec ex_;
@@ -308,6 +327,7 @@ template <std::size_t Dim> class word_training {
   codebook_shape shape_;
   training_options options_;
   std::size_t part_, words_;
+  std::vector<std::size_t> live_;
   std::vector<double> centers_;
 };
 
@@ -321,21 +341,22 @@ CCOMP_FUNCTION trained_codebook train_words(host_exec const& ex, communicator_re
                     options.parts);
   });
   if (comm) {
-    std::uint64_t h = hash_bytes("train_codebook");
-    for (std::uint64_t const number :
-         {static_cast<std::uint64_t>(shape.dim), static_cast<std::uint64_t>(shape.bits),
-          static_cast<std::uint64_t>(shape.parts), static_cast<std::uint64_t>(options.iterations),
-          static_cast<std::uint64_t>(options.batch), std::uint64_t{options.block}, options.seed})
-      h = hash64(h, number);
-    comm->agree(h, nullptr, [](void const*) { return std::string("train_codebook"); });
+    // All that the ranks must have in common.
+    std::string const call =
+        sentence("train_codebook<", shape.dim, ", ", shape.bits, ">(iterations = ", options.iterations,
+                 ", batch = ", options.batch, ", parts = ", options.parts, ", block = ", options.block,
+                 ", seed = ", options.seed, ")");
+    comm->agree(hash_bytes(call), &call, [](void const* text) { return *static_cast<std::string const*>(text); });
   }
   switch (shape.dim) {
     case 2:
       return word_training<2>(ex, comm, data, shape, options).run();
     case 4:
       return word_training<4>(ex, comm, data, shape, options).run();
-    default:
+    case 8:
       return word_training<8>(ex, comm, data, shape, options).run();
+    default:  // trained_shape allows no other
+      fail(sentence("train_codebook: words have 2, 4 or 8 values, got ", shape.dim));
   }
 }
 

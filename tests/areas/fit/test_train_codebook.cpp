@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -131,7 +132,12 @@ TEST_CASE("train_codebook: ranks with other settings are told") {
     auto const x = support::gaussian_values(512, 1);
     training_options options;
     options.seed = static_cast<std::uint64_t>(comm.rank());
-    CHECK_THROWS_AS((train_codebook<4, 4>({}, comm, x, options)), rank_mismatch);
+    CHECK_THROWS_WITH_AS(
+        static_cast<void>(train_codebook<4, 4>({}, comm, x, options)),
+        doctest::Contains("rank 0 calls train_codebook<4, 4>(iterations = 16, batch = 0, parts = 1, block = "
+                          "512, seed = 0), rank 1 calls train_codebook<4, 4>(iterations = 16, batch = 0, "
+                          "parts = 1, block = 512, seed = 1)"),
+        rank_mismatch);
   });
 }
 
@@ -148,4 +154,54 @@ TEST_CASE("train_codebook: data that has nothing to train on") {
   // Fewer vectors than words: each of them gets one, and the rest repeat.
   auto const few = train_codebook<4, 4>({}, std::vector<float>{1, 2, 3, 4, -1, 2, -3, 4});
   CHECK(few.distortion.back() == doctest::Approx(0).epsilon(1e-12));
+}
+
+TEST_CASE("train_codebook: blocks of zeros are no part of the data, for batches and for the seeds") {
+  // 1000 blocks, of which every tenth holds values.
+  std::size_t const block = 512, n = 1000 * block;
+  auto const values = support::gaussian_values(n / 10, 21);
+  std::vector<float> sparse(n);
+  for (std::size_t i = 0; i < values.size(); ++i) sparse[i / block * 10 * block + i % block] = values[i];
+  auto const small = train_codebook<4, 4>({}, sparse, {.iterations = 30, .batch = 2048});
+  CHECK(small.codebook == train_codebook<4, 4>({}, values, {.iterations = 30, .batch = 2048}).codebook);
+  for (double const each : small.distortion) CHECK(std::isfinite(each));
+  CHECK(train_codebook<4, 4>({}, sparse).codebook.shape() == codebook_shape{4, 4, 1});
+
+  // One block: vectors at equal distances over all would miss it.
+  std::vector<float> one(n);
+  std::copy_n(values.begin(), block, one.begin() + 5 * block);
+  std::vector<float> const alone(values.begin(), values.begin() + block);
+  CHECK(train_codebook<4, 1>({}, one).codebook == train_codebook<4, 1>({}, alone).codebook);
+  CHECK(train_codebook<4, 1>({}, one, {.batch = 1}).codebook == train_codebook<4, 1>({}, alone, {.batch = 1}).codebook);
+
+  // A rank without values trains on those of the others.
+  thread_group(2).run([&](auto& comm) {
+    std::vector<float> const zeros(block);
+    auto const made = train_codebook<4, 4>({}, comm, comm.rank() == 0 ? zeros : sparse, {.batch = 256});
+    CHECK(std::isfinite(made.distortion.back()));
+    CHECK_THROWS_WITH_AS(static_cast<void>(train_codebook<4, 4>({}, comm, zeros)),
+                         doctest::Contains("train_codebook: all blocks of the data are zero"), invalid_argument);
+  });
+}
+
+TEST_CASE("train_codebook: a batch of as many vectors as there are, or more, is all of them") {
+  auto const x = support::gaussian_values(1 << 13, 4);
+  auto const all = train_codebook<4, 4>({}, x, {.iterations = 1});
+  for (std::size_t const batch : {std::size_t{1} << 11, std::size_t{1} << 62, std::numeric_limits<std::size_t>::max()})
+    CHECK(train_codebook<4, 4>({}, x, {.iterations = 1, .batch = batch}).codebook == all.codebook);
+  CHECK_FALSE(train_codebook<4, 4>({}, x, {.iterations = 1, .batch = 2047}).codebook == all.codebook);
+}
+
+TEST_CASE("train_codebook: seeds are vectors of the data, and those that differ where there are enough") {
+  // 16 vectors, each of them 4 times: each is a seed once, because those that are seeds have the distance zero.
+  std::vector<float> x;
+  for (std::size_t i = 0; i < 64; ++i) {
+    auto const v = i * 7 % 16;
+    x.insert(x.end(), {static_cast<float>(v % 4) - 1.5f, static_cast<float>(v / 4) - 1.5f});
+  }
+  auto const made = train_codebook<2, 4>({}, x, {.iterations = 0, .block = 32});
+  CHECK(made.distortion.back() == doctest::Approx(0).epsilon(1e-12));
+  // So they are for the parts of a product.
+  CHECK(train_codebook<2, 4>({}, x, {.iterations = 0, .parts = 2, .block = 32}).distortion.back() ==
+        doctest::Approx(0).epsilon(1e-12));
 }
