@@ -12,8 +12,8 @@
 CCOMP_BEGIN
 
 /// The chain of `text` with the clip that has the least squared error on the data: `fit_clip(ex, gradient,
-/// "uniform_quantize<4>")`. The chain ends in uniform_quantize with range=symmetric, or in ternary; transforms and
-/// sparsifiers may stand before it. A clip that the text has is replaced.
+/// "uniform_quantize<4>")`. The chain ends in uniform_quantize with range=symmetric, or in ternary; any stages that
+/// leave it values may stand before it. A clip that the text has is replaced.
 ///
 /// Search:      the error is measured, not modelled. Candidates are none, and 2^(k/64) rounded to three digits, from 1/4
 ///              up to sqrt(block), beyond which none differs. First every 16th candidate is tried, then the neighbours

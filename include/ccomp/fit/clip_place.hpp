@@ -59,7 +59,7 @@ CCOMP_FUNCTION any_compressor clip_place::with(float clip) const {
 CCOMP_FUNCTION void expect_clip_place(char const* call, program p, clip_place const& place) {
   expects(place.exists(), [&] {
     return sentence(call, ": ", text(p),
-                    " has no clip to fit; the chain must end in uniform_quantize(range=symmetric)");
+                    " has no clip to fit; the chain must end in uniform_quantize(range=symmetric) or in ternary");
   });
 }
 #endif

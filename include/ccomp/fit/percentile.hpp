@@ -22,7 +22,7 @@ CCOMP_BEGIN
 /// Memory:      4 bytes per value of all samples
 /// Determinism: text and bits are the same for every thread count and instruction set
 /// Throws:      invalid_argument: the share is not above 0 and up to 1; the chain does not end in uniform_quantize with
-///              range=symmetric or in ternary, or has a sparsifier; no values, or no run of 4096 values that is finite
+///              range=symmetric or in ternary, or has other stages than transforms before it; no values, or no run of 4096 values that is finite
 fitted_compressor fit_percentile(host_exec const& ex, fit_samples const& data, std::string_view text, double share);
 
 #if CCOMP_DEFINITIONS
@@ -74,7 +74,8 @@ CCOMP_FUNCTION fitted_compressor fit_percentile(host_exec const& ex, fit_samples
   detail::expect_clip_place(call, c.stages(), place);
   auto const segment = detail::first_segment(c.stages());
   detail::expects(segment.quantizer() != nullptr, [&] {
-    return detail::sentence(call, ": ", c.text(), " has a stage that selects values; fit the clip by fit_clip");
+    return detail::sentence(call, ": ", c.text(),
+                            " has a stage before its quantizer that is no transform; fit the clip by fit_clip");
   });
   detail::fit_bench bench(call, ex, data);
   auto all = detail::all_deviations(ex, bench.data(), segment);

@@ -95,6 +95,8 @@ TEST_CASE("fit_clip: other settings stay, the text gives the same bytes, ternary
   CHECK(fit_clip(host_exec{1}, x, "top_k(0.2)|uniform_quantize<3>")
             .text()
             .starts_with("top_k(ratio=0.2)|uniform_quantize<3>"));
+  CHECK(
+      fit_clip(host_exec{1}, x, "e8_lattice|uniform_quantize<8>").text().starts_with("e8_lattice|uniform_quantize<8>"));
 }
 
 TEST_CASE("fit_clip: a history of samples is one sum") {
@@ -110,7 +112,11 @@ TEST_CASE("fit_clip: what is refused") {
   std::vector<float> const x(100, 1.0f), none;
   for (char const* const text : {"nonuniform<4>", "uniform_quantize<4>(range=min_max)", "uniform_quantize<1>",
                                  "top_k(0.1)", "hadamard_rotate", "cast<bfloat16>"})
-    CHECK_THROWS_WITH_AS(fit_clip(host_exec{1}, x, text), doctest::Contains("has no clip to fit"), invalid_argument);
+    CHECK_THROWS_WITH_AS(
+        fit_clip(host_exec{1}, x, text),
+        doctest::Contains("has no clip to fit; the chain must end in uniform_quantize(range=symmetric) or "
+                          "in ternary"),
+        invalid_argument);
   CHECK_THROWS_WITH_AS(fit_clip(host_exec{1}, none, "uniform_quantize<4>"),
                        doctest::Contains("fit_clip: the data has no values"), invalid_argument);
   CHECK_THROWS_WITH_AS(fit_clip(host_exec{1}, fit_samples(), "uniform_quantize<4>"),

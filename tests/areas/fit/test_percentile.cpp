@@ -76,7 +76,8 @@ TEST_CASE("fit_percentile: what is refused") {
   for (double const share : {0.0, -0.5, 1.01, std::nan("")})
     CHECK_THROWS_WITH_AS(fit_percentile(host_exec{1}, x, "uniform_quantize<4>", share),
                          doctest::Contains("the share must be above 0 and up to 1, got "), invalid_argument);
-  CHECK_THROWS_WITH_AS(fit_percentile(host_exec{1}, x, "top_k(0.5)|uniform_quantize<4>", 0.9),
-                       doctest::Contains("has a stage that selects values"), invalid_argument);
+  for (char const* const text : {"top_k(0.5)|uniform_quantize<4>", "e8_lattice|uniform_quantize<8>"})
+    CHECK_THROWS_WITH_AS(fit_percentile(host_exec{1}, x, text, 0.9),
+                         doctest::Contains("has a stage before its quantizer that is no transform"), invalid_argument);
   CHECK_THROWS_AS(fit_percentile(host_exec{1}, x, "natural", 0.9), invalid_argument);
 }
