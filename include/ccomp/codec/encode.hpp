@@ -10,8 +10,8 @@
 
 CCOMP_BEGIN
 
-/// Bytes that a payload of n values of type T may take. All stages except threshold take exactly this size. Throws
-/// invalid_argument beyond 2^56 values.
+/// Bytes that a payload of n values of type T may take. Stages whose input decides how much they send may
+/// take less; all others take exactly this size. Throws invalid_argument beyond 2^56 values.
 template <element T = float, compressor C> std::size_t payload_bytes(C const& c, std::size_t n) {
   detail::expect_countable(n, "payload_bytes");
   auto const stages = detail::stages_of(c);
@@ -72,8 +72,8 @@ void decode_tensor(char const* call, Exec const& ex, C const& c, std::span<std::
 }  // namespace detail
 
 /// Codes `in` and returns how many bytes of `payload` are used. `payload` has at least `payload_bytes<T>(c, n)` bytes
-/// and starts at a multiple of 16. With a cuda_exec, only the device knows the size of a threshold's payload: the
-/// unused rest is filled with zeros.
+/// and starts at a multiple of 16. With a cuda_exec, only the device knows how much of it a stage whose input
+/// decides the size has used: the unused rest is filled with zeros.
 template <class Exec, compressor C, class In>
 std::size_t encode(Exec const& ex, C const& c, In const& in, std::span<std::byte> payload, workspace<Exec>& ws,
                    pass_options at = {}) {

@@ -18,7 +18,8 @@ CCOMP_BEGIN
 ///              ceil(n / cols) rows, which may be fewer than asked for: n = 31, rows = 20 is 16 x 2
 ///              Carrier: L [rows][rank], then R [rank][cols]. With rows = 0, if rank (rows + cols) >= n: the values
 ///              themselves
-/// Payload:     4 rank (rows + cols) bytes (or 4 n): float for every element type; the carrier may be coded further
+/// Payload:     pad16(4 rank (rows + cols)) bytes, or pad16(4 n): float for every element type; the carrier may be coded
+///              further
 /// Penalty:     l = regularization times the root mean square of the singular values, |M| / sqrt(min(rows, cols))
 /// Signs:       the entry of largest magnitude of each column of L is positive; of equal magnitudes the first
 /// Rounding:    in double, by Cholesky's decomposition of the normal equations; L and R are rounded to float once

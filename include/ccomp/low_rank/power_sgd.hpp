@@ -24,7 +24,8 @@ template <class S> struct device_protocol;  // engine/cuda/protocol.cuh
 ///              ceil(n / cols) rows, which may be fewer than asked for: n = 31, rows = 20 is 16 x 2
 ///              Carrier: P [rows][rank], then Q [rank][cols], multiplied by opposite powers of two that make their
 ///              largest values alike. If rank (rows + cols) >= n: the values themselves
-/// Payload:     4 rank (rows + cols) bytes (or 4 n): float for every element type; the carrier may be coded further
+/// Payload:     pad16(4 rank (rows + cols)) bytes, or pad16(4 n): float for every element type; the carrier may be coded
+///              further
 /// In flight:   two allreduces for all tensors of the call, float: P of every matrix (4 rank rows bytes) and the values
 ///              of small tensors (4 n); then Q of every matrix (4 rank cols). Half steps: one allreduce, of P or Q of
 ///              every matrix and the values of small tensors

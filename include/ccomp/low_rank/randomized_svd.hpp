@@ -19,7 +19,8 @@ CCOMP_BEGIN
 ///              ceil(n / cols) rows, which may be fewer than asked for: n = 31, rows = 20 is 16 x 2
 ///              Carrier: P [rows][rank], then Q [rank][cols] = P^T M; multiplied by opposite powers of two that make
 ///              their largest values alike. With rows = 0, if rank (rows + cols) >= n: the values themselves. rank + oversampling is cut to min(rows, cols)
-/// Payload:     4 rank (rows + cols) bytes (or 4 n): float for every element type; the carrier may be coded further
+/// Payload:     pad16(4 rank (rows + cols)) bytes, or pad16(4 n): float for every element type; the carrier may be coded
+///              further
 /// Signs:       the entry of largest magnitude of each column of P is positive; of equal magnitudes the first
 /// Rounding:    products with M in float, with sums in an order that depends on the shape only; the rest in double
 /// Guarantee:   the error is never larger than M but for rounding to float, and zero if rank(M) <= rank. For Gaussian

@@ -15,7 +15,8 @@ CCOMP_BEGIN
 ///              Carrier: P [rows][rank], the left singular vectors; then Q [rank][cols] = P^T M; multiplied by opposite
 ///              powers of two that make their largest values alike. With rows = 0, if rank (rows + cols) >= n: the
 ///              values themselves
-/// Payload:     4 rank (rows + cols) bytes (or 4 n): float for every element type; the carrier may be coded further
+/// Payload:     pad16(4 rank (rows + cols)) bytes, or pad16(4 n): float for every element type; the carrier may be coded
+///              further
 /// Ties, signs: of equal singular values any vectors of their space. The entry of largest magnitude of each column of P
 ///              is positive; of equal magnitudes the first
 /// Rounding:    in double, from the eigenvectors of the smaller one of M M^T and M^T M; P and Q are rounded to float once.

@@ -24,9 +24,10 @@ CCOMP_BEGIN
 ///              Side bytes: none; with a tolerance, r_1 to r_{d-1} as u32
 /// Ranks:       `ranks`, one fewer than sides; or, with a tolerance, at each step the smallest whose dropped singular values
 ///              have squares of at most tolerance^2 / (d - 1) times those of the whole tensor
-/// Payload:     4 (n_1 r_1 + r_1 n_2 r_2 + ... + r_{d-1} n_d) bytes: float for every element type; the carrier may be coded
-///              further. With a tolerance up to that of the largest ranks that the shape allows, for which collectives
-///              reserve room; a tensor without structure then takes more than 4 n bytes
+/// Payload:     pad16(4 (n_1 r_1 + r_1 n_2 r_2 + ... + r_{d-1} n_d)) bytes: float for every element type; the carrier may
+///              be coded further. With a tolerance pad16(4 (d - 1)) bytes of ranks before that, and up to the payload of
+///              the largest ranks that the shape allows, for which collectives reserve room; a tensor without structure
+///              then takes more than 4 n bytes
 /// Ties, signs: of equal singular values any vectors of their space. The entry of largest magnitude of each column of a
 ///              core, seen as a matrix of [r_{k-1} n_k][r_k], is positive; of equal magnitudes the first
 /// Rounding:    in double; cores are rounded to float once. Singular values below about 1e-8 of the largest are not

@@ -21,8 +21,8 @@ CCOMP_BEGIN
 ///              Carrier: core [r_1]...[r_d], then U_1 [n_1][r_1] to U_d [n_d][r_d], each with its last side innermost.
 ///              Core and factors are multiplied by powers of two whose product is 1, so that their largest values are
 ///              alike
-/// Payload:     4 (r_1 ... r_d + n_1 r_1 + ... + n_d r_d) bytes: float for every element type; the carrier may be coded
-///              further
+/// Payload:     pad16(4 (r_1 ... r_d + n_1 r_1 + ... + n_d r_d)) bytes: float for every element type; the carrier may be
+///              coded further
 /// Ties, signs: of equal singular values any vectors of their space. The entry of largest magnitude of each column of U_i
 ///              is positive; of equal magnitudes the first
 /// Rounding:    in double; core and factors are rounded to float once. Singular values below about 1e-8 of the largest

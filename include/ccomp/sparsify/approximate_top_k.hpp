@@ -16,10 +16,11 @@ CCOMP_BEGIN
 ///
 /// Shapes:      in [n] -> m indices, carrier [m] in ascending order of index; m <= k; k = count if that is not 0, else
 ///              floor(ratio n) (in double precision), at least 1 and at most n
-/// Bound:       the magnitude that 0.9 k values of the tensor reach, as a sample of up to 8192 values tells. If more than
-///              k values reach it, or fewer than 0.8 k, the rank in the sample is multiplied by 0.9 k / (values that
-///              reached it), at most twice. Of the bounds tried, the one that most values reach, k at most, is taken; if
-///              more than k reach all of them, the one that the fewest reach. Zeros are never selected
+/// Bound:       the magnitude that 0.9 k values of the tensor reach, as a sample of 8192 values tells; for n <= 8192, where
+///              the sample is the tensor, the one that k values reach, so that m = k but for equal values and zeros.
+///              If more than k values reach it, or fewer than 0.8 k, the rank in the sample is multiplied by 0.9 k /
+///              (values that reached it), at most twice. Of the bounds tried, the one that most values reach, k at most,
+///              is taken; if more than k reach all of them, the one that the fewest reach. Zeros are never selected
 /// Payload:     pad16(8 + coded indices for k) + the payload of m values; the side bytes start with m and the number of
 ///              values left out, u32 each
 /// Overflow:    if more than k values reach the bound, the first ones from index s on are sent, continuing at index 0

@@ -164,6 +164,7 @@ TEST_CASE("svd: settings out of range are refused, and text brings a stage back"
   CHECK(payload_bytes(svd{.rank = 5, .rows = 4}, 0) == 0);
   CHECK(payload_bytes(svd{.rank = 4, .rows = 4}, 40) == 4 * 4 * (4 + 10));  // more than 40 values: the shape counts
   CHECK(payload_bytes(svd{.rank = 4}, 40) == 4 * 40);
+  CHECK(payload_bytes(svd{.rank = 1, .rows = 100}, 100) == 416);  // 4 (100 + 1) is no multiple of 16
   CHECK(text(svd{.rank = 2, .rows = 7}) == "svd(rank=2, rows=7)");
   CHECK(any_compressor("svd(rank=4, rows=0)").text() == "svd");
 }

@@ -5,6 +5,7 @@
 #include <ccomp/core/chain.hpp>
 #include <ccomp/quantize/uniform.hpp>
 #include <ccomp/sparsify/approximate_top_k.hpp>
+#include <ccomp/sparsify/top_k.hpp>
 
 #include <doctest/doctest.h>
 
@@ -67,6 +68,18 @@ TEST_CASE("approximate_top_k: about k values, from a sample") {
       CHECK(static_cast<double>(selected) <= k);
       CHECK(static_cast<double>(selected) >= 0.8 * k);  // two corrections see to it for values without ties
       CHECK(left_out == 0);
+    }
+}
+
+TEST_CASE("approximate_top_k: exactly the k largest, where the sample is the whole tensor") {
+  for (std::size_t n : {100u, 8191u, 8192u})
+    for (std::uint64_t k : {1u, 10u, 99u}) {
+      CAPTURE(n);
+      CAPTURE(k);
+      auto const x = support::gaussian_values(n, 2);
+      auto const back = support::round_trip(approximate_top_k{.count = k}, x);
+      CHECK(back == support::round_trip(top_k{.count = k}, x));
+      CHECK(n - static_cast<std::size_t>(std::count(back.begin(), back.end(), 0.0f)) == k);
     }
 }
 
