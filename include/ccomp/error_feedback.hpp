@@ -247,14 +247,17 @@ template <compressor C, class Exec = host_exec> class error_feedback : public de
     committed_before_ = committed_;
     last_ = last_call::changed;
   }
+  void expect_size(std::size_t n) const {
+    detail::expects(n == n_, [&] {
+      return detail::sentence("error_feedback: tensor ", options_.id, " had ", n_, " values and now has ", n,
+                              "; make a new wrapper for a resized tensor");
+    });
+  }
   detail::tensor_job job(detail::values data) {
     require_valid();  // what made it invalid may still be discarded
     last_ = last_call::changed_nothing;
     ++calls_;
-    detail::expects(data.n == n_, [&] {
-      return detail::sentence("error_feedback: tensor ", options_.id, " had ", n_, " values and now has ", data.n,
-                              "; make a new wrapper for a resized tensor");
-    });
+    expect_size(data.n);
     return {data, options_.id, {residual_data(), options_.residual, options_.decay}, now_.state.span()};
   }
   void undo() {
@@ -335,10 +338,7 @@ template <compressor C, class Exec = host_exec> class error_feedback_set : publi
     auto const alone = use("error_feedback_set::at");
     auto const found = wrappers_.find(id);
     if (found != wrappers_.end()) {
-      detail::expects(found->second.size() == n, [&] {
-        return detail::sentence("error_feedback_set: tensor ", id, " has ", found->second.size(), " values, got ", n,
-                                "; give another size another id");
-      });
+      found->second.expect_size(n);
       return found->second;
     }
     feedback_options options = options_;

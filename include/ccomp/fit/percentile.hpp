@@ -22,7 +22,8 @@ CCOMP_BEGIN
 /// Memory:      4 bytes per value of all samples
 /// Determinism: text and bits are the same for every thread count and instruction set
 /// Throws:      invalid_argument: the share is not above 0 and up to 1; the chain does not end in uniform_quantize with
-///              range=symmetric or in ternary, or has other stages than transforms before it; no values, or no run of 4096 values that is finite
+///              range=symmetric or in ternary, or has other stages than transforms before it; no values, or no run of 4096
+///              values that is finite
 fitted_compressor fit_percentile(host_exec const& ex, fit_samples const& data, std::string_view text, double share);
 
 #if CCOMP_DEFINITIONS

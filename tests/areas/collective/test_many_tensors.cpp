@@ -155,6 +155,8 @@ TEST_CASE("a set refuses a tensor that changed its size, names it, and leaves th
     ccomp::allreduce({1}, comm, set, views, ws);
     auto const before = set.at(5, 100).save();
     std::vector<ccomp::tensor_view> const resized{{std::span(x), 5u}, {std::span(y).first(49), 6u}};
+    CHECK_THROWS_WITH_AS(set.at(6, 49), doctest::Contains("tensor 6 had 50 values and now has 49"),
+                         ccomp::invalid_argument);
     CHECK_THROWS_WITH_AS(ccomp::allreduce({1}, comm, set, resized, ws), doctest::Contains("tensor 6 had 50 values"),
                          ccomp::invalid_argument);
     CHECK(set.at(5, 100).save() == before);
