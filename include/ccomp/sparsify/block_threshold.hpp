@@ -185,16 +185,25 @@ struct block_threshold {
     auto* const squares = memory.take<double>(pieces);
     auto* const bad = memory.take<std::uint32_t>(pieces);
     detail::parallel_ranges(ex, pieces, size, [&](std::size_t begin, std::size_t end) {
-      detail::run_narrow(isa, [&] {
-        for (std::size_t p = begin; p < end; ++p) {
-          std::size_t const first = p * size, count = std::min(size, n - first);
-          float const* const x = in.data() + first;
-          std::uint32_t largest = 0;
-          for (std::size_t i = 0; i < count; ++i) largest = std::max(largest, detail::magnitude_key(x[i]));
-          squares[p] = detail::scan<detail::finite_squares>(x, count).sum[0];
-          bad[p] = largest >= detail::inf_bits;
-        }
-      });
+      auto const sum_pieces = [&]<std::size_t Sums>(std::integral_constant<std::size_t, Sums>) {
+        detail::run_narrow(isa, [&] {
+          for (std::size_t p = begin; p < end; ++p) {
+            std::size_t const first = p * size, count = std::min(size, n - first);
+            float const* const x = in.data() + first;
+            std::uint32_t largest = 0;
+            for (std::size_t i = 0; i < count; ++i) largest = std::max(largest, detail::magnitude_key(x[i]));
+            squares[p] = detail::scan_sum<detail::finite_squares, 0, Sums>(x, count);
+            bad[p] = largest >= detail::inf_bits;
+          }
+        });
+      };
+      // Small blocks would spend their time on adding zeros.
+      if (size <= 32)
+        sum_pieces(std::integral_constant<std::size_t, 32>{});
+      else if (size <= 64)
+        sum_pieces(std::integral_constant<std::size_t, 64>{});
+      else
+        sum_pieces(std::integral_constant<std::size_t, detail::partial_sums>{});
     });
     auto const total = [&] { return detail::sum_as_in_tile(pieces, [&](std::size_t p) { return squares[p]; }); };
     if (whole_tensor) {

@@ -20,16 +20,17 @@ template <class Term> double sum_as_in_tile(std::size_t count, Term const& term)
   return p[0];
 }
 
-template <class Statistic, int K>
+/// `Sums` below partial_sums: for at most so many values, of which it gives the same sum.
+template <class Statistic, int K, std::size_t Sums = partial_sums>
 [[gnu::always_inline]] inline typename Statistic::partial scan_sum(float const* x, std::size_t n) {
-  typename Statistic::partial p[partial_sums] = {};
+  typename Statistic::partial p[Sums] = {};
   std::size_t i = 0;
-  for (; i + partial_sums <= n; i += partial_sums) {
+  for (; i + Sums <= n; i += Sums) {
     CCOMP_HOST_UNROLL(16)
-    for (std::size_t j = 0; j < partial_sums; ++j) p[j] = add(p[j], Statistic::term(K, x[i + j]));
+    for (std::size_t j = 0; j < Sums; ++j) p[j] = add(p[j], Statistic::term(K, x[i + j]));
   }
   for (std::size_t j = 0; i + j < n; ++j) p[j] = add(p[j], Statistic::term(K, x[i + j]));
-  for (std::size_t half = partial_sums / 2; half > 0; half /= 2)
+  for (std::size_t half = Sums / 2; half > 0; half /= 2)
     for (std::size_t j = 0; j < half; ++j) p[j] = add(p[j], p[j + half]);
   return p[0];
 }
