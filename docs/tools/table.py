@@ -117,7 +117,7 @@ def main():
         page = pathlib.Path(name)
         text = page.read_text()
         kinds = [kind or "summary" for _, kind, _ in MARKS.findall(text)]
-        if not kinds or set(kinds) - set(KINDS) - {"targets", "cuda"}:
+        if not kinds or set(kinds) - set(KINDS) - {"targets", "cuda", "compile"}:
             fail(f"'{name}' has no marks table:begin and table:end, or of an unknown kind.")
         page.write_text(MARKS.sub(lambda m: m[1] + fresh[m[2] or "summary"] + m[3] if (m[2] or "summary") in fresh else m[0], text))
 
