@@ -112,7 +112,7 @@ template <std::size_t Dim> struct word_coder {
     auto const for_blocks = [&](auto const& f) {
       for (std::size_t b = 0; b < blocks; ++b) f(b, b * whole, std::min(whole, count - b * whole));
     };
-    run(isa, [&] {
+    run_narrow(isa, [&] {
       tile.load(x, n);
       tile.square(count);
       for_blocks([&](std::size_t b, std::size_t first, std::size_t vectors) {
@@ -123,7 +123,7 @@ template <std::size_t Dim> struct word_coder {
     });
     find(isa, tile, count, codes);
     double products[tile_values / 16];
-    run(isa, [&] {
+    run_narrow(isa, [&] {
       look_up(codes, count, tile.word);
       // What the last group lacks counts neither for the product, where it is zero, nor for the length.
       for (std::size_t i = n % Dim; i > 0 && i < Dim; ++i) tile.word[i][count - 1] = 0;
