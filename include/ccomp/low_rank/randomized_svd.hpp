@@ -18,7 +18,8 @@ CCOMP_BEGIN
 ///              rows = 0: cols = ceil(sqrt n) rounded up to 16; else cols = ceil(n / rows). The matrix then has
 ///              ceil(n / cols) rows, which may be fewer than asked for: n = 31, rows = 20 is 16 x 2
 ///              Carrier: P [rows][rank], then Q [rank][cols] = P^T M; multiplied by opposite powers of two that make
-///              their largest values alike. With rows = 0, if rank (rows + cols) >= n: the values themselves. rank + oversampling is cut to min(rows, cols)
+///              their largest values alike. With rows = 0, if rank (rows + cols) >= n: the values themselves.
+///              rank + oversampling is cut to min(rows, cols)
 /// Payload:     pad16(4 rank (rows + cols)) bytes, or pad16(4 n): float for every element type; the carrier may be coded
 ///              further
 /// Signs:       the entry of largest magnitude of each column of P is positive; of equal magnitudes the first

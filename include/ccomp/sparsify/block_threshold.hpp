@@ -36,8 +36,8 @@ CCOMP_BEGIN
 /// Determinism: bitwise the same on every engine, thread count and run
 /// NaN, Inf:    a block that holds one always reaches the bound, is sent unchanged, and takes precedence over others
 /// Throws:      invalid_argument: block is not a power of two in 16..4096; a negative or infinite value or relative; both
-///              0; whole_tensor without a value; capacity_ratio outside (0, 1]; n >= 2^32; payload_error: counts and bits that no
-///              encode produces; checked before anything is written
+///              0; whole_tensor without a value; capacity_ratio outside (0, 1]; n >= 2^32; payload_error: counts and
+///              bits that no encode produces; checked before anything is written
 /// Source:      the block threshold of Fei, Ho, Sahu, Canini, Sapio, "Efficient sparse collective communication and its
 ///              application to accelerate distributed deep learning" (OmniReduce), SIGCOMM 2021
 struct block_threshold {
