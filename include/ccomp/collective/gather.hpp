@@ -51,7 +51,7 @@ void gather::cut_rooms(Engine& e, std::span<std::size_t const> used, std::span<s
   e.all_gather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all)));
   std::size_t from = Engine::header_bytes, to = from;
   for (std::size_t j = 0; j < jobs; ++j) {
-    std::uint64_t longest = 0;
+    std::uint64_t longest = used[j];  // whatever came back of it
     for (std::size_t r = 0; r < ranks; ++r) {
       std::uint64_t const announced = all[r * jobs + j];
       detail::expects<payload_error>(announced <= rooms[j], [&] {

@@ -115,6 +115,9 @@ TEST_CASE("gather, trimmed: lengths that no payload has are refused, and the ten
           payload_error);
       CHECK(x == std::vector<float>(100, 1.0f));
     }
+    boasting_communicator humble{alone, 0};  // less than this rank sends
+    allreduce(host_exec{1}, humble, threshold{.capacity_ratio = 1}, std::span(x), ws, {.at = 0}, gather{.trim = true});
+    CHECK(x == std::vector<float>(100, 1.0f));
   });
 }
 
