@@ -2,6 +2,7 @@
 /// Matrices for the tests of low rank, errors in double, and what the stages of one matrix have in common.
 
 #include <support/codec.hpp>
+#include <support/factors.hpp>
 #include <support/float_bits.hpp>
 #include <support/ranks.hpp>
 
@@ -38,20 +39,6 @@ inline std::vector<float> product_matrix(std::size_t rows, std::size_t cols, std
       m[i * cols + j] = static_cast<float>(size * sum);
     }
   return m;
-}
-
-inline double squared_norm(std::vector<float> const& x) {
-  double sum = 0;
-  for (float const v : x) sum += static_cast<double>(v) * static_cast<double>(v);
-  return sum;
-}
-inline double squared_error(std::vector<float> const& x, std::vector<float> const& y) {
-  double sum = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    double const d = static_cast<double>(x[i]) - static_cast<double>(y[i]);
-    sum += d * d;
-  }
-  return sum;
 }
 
 /// The message that a call is refused with, without "ccomp: " and the place in the source; empty if it is not refused.

@@ -6,9 +6,9 @@
 #include <ccomp/engine/host/lanes.hpp>
 #include <ccomp/engine/host/statistic.hpp>
 
-#include <bit>
 #include <cmath>
 #include <span>
+#include <vector>
 
 CCOMP_BEGIN
 namespace detail {
@@ -49,17 +49,17 @@ inline std::uint32_t largest_key(instruction_set isa, float const* x, std::size_
 /// Multiplies each factor of a product by a power of two, so that the product stays the same and the largest magnitudes are
 /// within a factor of 4 of each other. Leaves a product as it is that is zero or not finite.
 inline void balance(instruction_set isa, std::span<factor_part const> parts) {
+  std::vector<int> exponents;
   int sum = 0;
   for (auto const& part : parts) {
     std::uint32_t const key = largest_key(isa, part.data, part.size);
     if (key == 0 || key >= inf_bits) return;
-    sum += exponent_of(key);
+    exponents.push_back(exponent_of(key));
+    sum += exponents.back();
   }
-  auto const count = static_cast<int>(parts.size());
-  for (int i = 0; i < count; ++i) {
-    factor_part const& part = parts[static_cast<std::size_t>(i)];
-    int const shift = balancing_shift(sum, count, i, exponent_of(largest_key(isa, part.data, part.size)));
-    for (std::size_t j = 0; j < part.size; ++j) part.data[j] = std::scalbn(part.data[j], shift);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    int const shift = balancing_shift(sum, static_cast<int>(parts.size()), static_cast<int>(i), exponents[i]);
+    for (std::size_t j = 0; j < parts[i].size; ++j) parts[i].data[j] = std::scalbn(parts[i].data[j], shift);
   }
 }
 

@@ -51,6 +51,10 @@ CCOMP_KERNEL judge_kernel(std::uint64_t rank, factor_flags* flags) {
   if (thread_number() == 0 && !product_is_finite(flags->largest[0], flags->largest[1], rank)) flags->bad = 1;
 }
 
+/// `bad` is set if a value reaches the limit.
+inline void find_bad(cuda_exec const& ex, float const* x, std::uint64_t n, std::uint32_t limit, unsigned* bad) {
+  launch(ex, "find_bad", find_bad_kernel<>, blocks_for(n), 256, x, n, limit, bad);
+}
 inline void find_largest(cuda_exec const& ex, float const* x, std::uint64_t n, unsigned* largest) {
   launch(ex, "largest", largest_kernel<>, blocks_for(n), 256, x, n, largest);
 }
@@ -60,8 +64,7 @@ inline void find_largest(cuda_exec const& ex, float const* x, std::uint64_t n, u
 inline void finish_carrier(factor_layout const& layout, cuda_exec const& ex, matrix_shape const& m, float* carrier,
                            std::uint32_t limit, factor_flags* flags) {
   std::uint64_t const p_size = layout.rank * m.rows, q_size = layout.rank * m.cols, all = p_size + q_size;
-  launch(ex, "find_bad", find_bad_kernel<>, blocks_for(q_size), 256, static_cast<float const*>(carrier + p_size),
-         q_size, limit, &flags->bad);
+  find_bad(ex, carrier + p_size, q_size, limit, &flags->bad);
   find_largest(ex, carrier, p_size, &flags->largest[0]);
   find_largest(ex, carrier + p_size, q_size, &flags->largest[1]);
   launch(ex, "balance", balance_kernel<>, blocks_for(all), 256, carrier, p_size, q_size,

@@ -41,13 +41,13 @@ template <> struct device_stage<randomized_svd> {
       iteration.orthonormal_columns(p);
       for (std::uint32_t turned = 0; turned < s.power_iterations; ++turned) {
         iteration.back_project_turned(m, p, v);
-        find_bad(ex, v, shape.cols * k, &flags->bad);
+        detail::find_bad(ex, v, shape.cols * k, detail::factor_limit_bits, &flags->bad);
         iteration.orthonormal_turned(v);
         iteration.project_turned(m, v, p);
         iteration.orthonormal_columns(p);
       }
       iteration.back_project(m, p, v);
-      find_bad(ex, v, shape.cols * k, &flags->bad);
+      detail::find_bad(ex, v, shape.cols * k, detail::factor_limit_bits, &flags->bad);
       left.find(ex, v, s.rank, turn, &flags->bad, detail::scratch({solver_memory, solving}));
       iteration.orthonormal_columns(turn, k, s.rank);
       auto* const carrier = c.carrier.of(i);
@@ -58,12 +58,6 @@ template <> struct device_stage<randomized_svd> {
   }
   static void decode(randomized_svd const& s, device_queue q, device_decode_call const& c) {
     detail::decode_carrier(s.layout(), q, c);
-  }
-
- private:
-  static void find_bad(cuda_exec const& ex, float const* x, std::uint64_t n, unsigned* bad) {
-    detail::launch(ex, "find_bad", detail::find_bad_kernel<>, detail::blocks_for(n), 256, x, n,
-                   detail::factor_limit_bits, bad);
   }
 };
 

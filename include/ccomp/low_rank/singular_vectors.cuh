@@ -67,7 +67,7 @@ class device_singular_vectors {
     auto* const info = memory.take<int>(1);  // unread: what has not settled is made orthonormal all the same
     auto* const largest = memory.take<unsigned>(1);
     ex.fill_zero(largest, sizeof *largest);
-    launch(ex, "largest", largest_kernel<>, blocks_for(n), 256, a, n, largest);
+    find_largest(ex, a, n, largest);
     launch(ex, "scale", scale_kernel<>, blocks_for(n), 256, a, n, static_cast<unsigned const*>(largest), scaled, bad);
     solver_.svd(ex, room_, scaled, values, u, v, work, info);
     launch(ex, "take_columns", take_columns_kernel<>, blocks_for(lines_ * rank), 256, static_cast<float const*>(v),

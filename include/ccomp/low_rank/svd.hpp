@@ -82,8 +82,10 @@ struct svd {
       left.find(rank, found.u, memory);
       left.coordinates(found.u, rank, found.b);
       good = found.largest_b() < detail::factor_limit;
-      if (good) found.write(carrier.data());
-      if (good) layout().balance_factors(isa, shape, carrier.data());
+      if (good) {
+        found.write(carrier.data());
+        layout().balance_factors(isa, shape, carrier.data());
+      }
     }
     if (!good) std::fill(carrier.begin(), carrier.end(), detail::canonical_nan());
     return carrier.size();

@@ -3,6 +3,8 @@
 #include <support/cuda/low_rank_inputs.hpp>
 #include <support/cuda/own_stream.hpp>
 #include <support/cuda/pass_checks.hpp>
+#include <support/cuda/recorded_graph.hpp>
+#include <support/factors.hpp>
 #include <support/float_bits.hpp>
 #include <support/ranks.hpp>
 
@@ -29,6 +31,8 @@ using namespace ccomp;
 using support::check_factor_passes;
 using support::device_array;
 using support::low_rank_inputs;
+using support::squared_error;
+using support::squared_norm;
 
 namespace {
 
@@ -42,13 +46,6 @@ std::vector<float> device_round_trip(auto const& c, std::vector<float> const& x)
   ws.check();
   return out.values();
 }
-double squared_error(std::vector<float> const& x, std::vector<float> const& y) {
-  double sum = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) sum += std::pow(double{x[i]} - double{y[i]}, 2);
-  return sum;
-}
-double squared_norm(std::vector<float> const& x) { return squared_error(x, std::vector<float>(x.size())); }
-
 template <class C> void check_sizes_of_values(C const& c, std::size_t n, std::size_t cols) {
   auto const matrix = low_rank_inputs(1, n, cols)[0];
   for (double const size : {1e30, 1e-30}) {
@@ -135,23 +132,7 @@ TEST_CASE("cuda svd: the columns of P are orthonormal, but for a power of two, a
     device_array<std::byte> const coded(payload_bytes<float>(c, x.size()));
     encode(ex, c, in.span(), coded.span(), ws, {.at = 3});
     ex.synchronize();
-    auto const bytes = coded.values();
-    std::vector<float> p(rows * rank);
-    std::memcpy(p.data(), bytes.data(), p.size() * sizeof(float));
-    double square = 0;  // of a power of two, by which all of P is multiplied
-    for (std::size_t i = 0; i < rows; ++i) square += double{p[i * rank]} * double{p[i * rank]};
-    square = std::exp2(2 * std::round(std::log2(square) / 2));
-    for (std::size_t a = 0; a < rank; ++a) {
-      float largest = 0;
-      for (std::size_t i = 0; i < rows; ++i)
-        if (std::abs(p[i * rank + a]) > std::abs(largest)) largest = p[i * rank + a];
-      CHECK(largest > 0);
-      for (std::size_t b = 0; b <= a; ++b) {
-        double product = 0;
-        for (std::size_t i = 0; i < rows; ++i) product += double{p[i * rank + a]} * double{p[i * rank + b]};
-        CHECK(std::abs(product / square - (a == b ? 1 : 0)) < 2e-6);
-      }
-    }
+    support::check_orthonormal(coded.values(), rows, rank, 2e-6);
   };
   check(svd{.rank = rank, .rows = rows});
   check(randomized_svd{.rank = rank, .rows = rows});
@@ -179,18 +160,13 @@ TEST_CASE("cuda svd, randomized_svd: wrong ranks and a recording are refused") {
   run(svd{.rank = 3, .rows = 20});
   run(randomized_svd{.rank = 3, .rows = 20});
   ex.synchronize();
-  cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal);
-  CHECK_THROWS_WITH_AS(run(svd{.rank = 3, .rows = 20}),
-                       doctest::Contains("svd: the stream records a graph, and cuSOLVER may wait for the device"),
-                       invalid_argument);
-  CHECK_THROWS_WITH_AS(run(randomized_svd{.rank = 3, .rows = 20}),
-                       doctest::Contains("randomized_svd: the stream records a graph"), invalid_argument);
-  cudaGraph_t empty = nullptr;
-  cudaStreamEndCapture(ex.stream(), &empty);
-  std::size_t nodes = 9;
-  CHECK(cudaGraphGetNodes(empty, nullptr, &nodes) == cudaSuccess);
-  CHECK(nodes == 0);
-  CHECK(cudaGraphDestroy(empty) == cudaSuccess);
+  support::check_records_nothing(ex, [&] {
+    CHECK_THROWS_WITH_AS(run(svd{.rank = 3, .rows = 20}),
+                         doctest::Contains("svd: the stream records a graph, and cuSOLVER may wait for the device"),
+                         invalid_argument);
+    CHECK_THROWS_WITH_AS(run(randomized_svd{.rank = 3, .rows = 20}),
+                         doctest::Contains("randomized_svd: the stream records a graph"), invalid_argument);
+  });
 }
 
 #if defined(CCOMP_CUDA_SIM)

@@ -61,24 +61,7 @@ TEST_CASE("svd: the columns of P are orthonormal, but for a power of two, and th
     std::size_t const cols = 30, rank = 5;
     auto const m = support::formula_matrix(rows, cols);
     auto const bytes = support::encoded(svd{.rank = rank, .rows = rows}, m);
-    std::vector<float> p(rows * rank);
-    std::memcpy(p.data(), bytes.data(), p.size() * sizeof(float));
-    double square = 0;  // of a power of two, by which all of P is multiplied
-    for (std::size_t i = 0; i < rows; ++i)
-      square += static_cast<double>(p[i * rank]) * static_cast<double>(p[i * rank]);
-    square = std::exp2(2 * std::round(std::log2(square) / 2));
-    for (std::size_t a = 0; a < rank; ++a) {
-      float largest = 0;
-      for (std::size_t i = 0; i < rows; ++i)
-        if (std::abs(p[i * rank + a]) > std::abs(largest)) largest = p[i * rank + a];
-      CHECK(largest > 0);
-      for (std::size_t b = 0; b <= a; ++b) {
-        double product = 0;
-        for (std::size_t i = 0; i < rows; ++i)
-          product += static_cast<double>(p[i * rank + a]) * static_cast<double>(p[i * rank + b]);
-        CHECK(std::abs(product / square - (a == b ? 1 : 0)) < 4 * 0x1p-24);  // each entry is rounded to float
-      }
-    }
+    support::check_orthonormal(bytes, rows, rank, 4 * 0x1p-24);  // each entry is rounded to float
   }
 }
 

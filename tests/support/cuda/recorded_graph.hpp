@@ -27,4 +27,16 @@ class recorded_graph {
   cudaGraphExec_t ready_ = nullptr;
 };
 
+/// The stream records while `call` runs, and nothing is queued.
+template <class Call> void check_records_nothing(ccomp::cuda_exec const& ex, Call const& call) {
+  REQUIRE(cudaStreamBeginCapture(ex.stream(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+  call();
+  cudaGraph_t graph = nullptr;
+  std::size_t nodes = 9;
+  REQUIRE(cudaStreamEndCapture(ex.stream(), &graph) == cudaSuccess);
+  CHECK(cudaGraphGetNodes(graph, nullptr, &nodes) == cudaSuccess);
+  CHECK(nodes == 0);
+  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+}
+
 }  // namespace support
