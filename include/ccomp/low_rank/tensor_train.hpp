@@ -147,7 +147,7 @@ struct tensor_train {
       }
       for (std::size_t i = 0; i < c.size(bonds()); ++i) to[i] = detail::narrowed(values[i]);
       good = detail::all_below(isa, to, c.size(bonds()), detail::factor_limit_bits);
-      if (good) balance(isa, c, carrier.data());
+      if (good) balance(isa, c, carrier);
     }
     if (!good) {
       if (adapts()) c.rank.fill(1);
@@ -215,11 +215,11 @@ struct tensor_train {
     }
   };
 
-  static void balance(instruction_set isa, cores const& c, float* carrier) {
+  static void balance(instruction_set isa, cores const& c, std::span<float> carrier) {
     std::vector<detail::factor_part> parts;
     for (std::size_t k = 0; k < c.shape.size(); ++k) {
-      parts.push_back({carrier, c.size(k)});
-      carrier += c.size(k);
+      parts.push_back({carrier.data(), c.size(k)});
+      carrier = carrier.subspan(c.size(k));
     }
     detail::balance(isa, parts);
   }

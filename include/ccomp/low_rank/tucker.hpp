@@ -113,7 +113,7 @@ struct tucker {
       }
       for (std::size_t i = 0; i < ranks.product(); ++i) carrier[i] = detail::narrowed(b.values[i]);
       good = detail::all_below(isa, carrier.data(), ranks.product(), detail::factor_limit_bits);
-      if (good) balance(isa, carrier.data());
+      if (good) balance(isa, carrier);
     }
     if (!good) std::fill(carrier.begin(), carrier.end(), detail::canonical_nan());
     return carrier.size();
@@ -150,8 +150,8 @@ struct tucker {
           factors(memory.take<double>(s.factor_values())) {}
   };
 
-  void balance(instruction_set isa, float* carrier) const {
-    std::vector<detail::factor_part> parts{{carrier, ranks.product()}};
+  void balance(instruction_set isa, std::span<float> carrier) const {
+    std::vector<detail::factor_part> parts{{carrier.data(), ranks.product()}};
     for (std::size_t i = 0; i < shape.size(); ++i)
       parts.push_back({parts.back().data + parts.back().size, shape[i] * ranks[i]});
     detail::balance(isa, parts);
