@@ -4,6 +4,7 @@
 #include <support/cuda/own_stream.hpp>
 #include <support/cuda/pass_checks.hpp>
 #include <support/cuda/recorded_graph.hpp>
+#include <support/cuda/run_time_chain.hpp>
 #include <support/factors.hpp>
 #include <support/float_bits.hpp>
 #include <support/ranks.hpp>
@@ -12,6 +13,7 @@
 #include <sim/cusolver/cusolver_sim.hpp>
 #endif
 
+#include <ccomp/any_compressor.cuh>
 #include <ccomp/codec.cuh>
 #include <ccomp/codec.hpp>
 #include <ccomp/collectives.cuh>
@@ -212,3 +214,15 @@ TEST_CASE("cuda svd: allreduce takes gather by itself, and every rank has the sa
   check(svd{.rank = 3, .rows = 30});
   check(randomized_svd{.rank = 3, .rows = 30} | cast<bfloat16>{});
 }
+
+#if !defined(__CUDACC__)  // nvcc takes minutes for chains that are chosen at run time
+TEST_CASE("cuda: svd and randomized_svd chosen at run time give the bytes of typed chains") {
+  using few = any_compressor_of<svd, randomized_svd, cast<bfloat16>>;
+  auto const matrix = support::low_rank_inputs(1, 24 * 20, 20)[0];
+  CHECK(support::code_on_gpu(few("svd(2)"), matrix) == support::code_on_gpu(svd{.rank = 2}, matrix));
+  CHECK(support::code_on_gpu(few("svd(2) | cast<bfloat16>"), matrix) ==
+        support::code_on_gpu(svd{.rank = 2} | cast<bfloat16>{}, matrix));
+  CHECK(support::code_on_gpu(few("randomized_svd(2)"), matrix) ==
+        support::code_on_gpu(randomized_svd{.rank = 2}, matrix));
+}
+#endif
