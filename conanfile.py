@@ -22,8 +22,8 @@ class CcompRecipe(ConanFile):
     topics = ("gradient-compression", "allreduce", "quantization", "cuda", "header-only")
     package_type = "header-library"
     settings = "os", "arch", "compiler", "build_type"
-    options = {"with_eigen": [True, False], "with_cuda": [True, False], "compiled": [True, False]}
-    default_options = {"with_eigen": False, "with_cuda": False, "compiled": False}
+    options = {"with_eigen": [True, False], "with_cuda": [True, False], "with_mpi": [True, False], "compiled": [True, False]}
+    default_options = {"with_eigen": False, "with_cuda": False, "with_mpi": False, "compiled": False}
     exports_sources = "CMakeLists.txt", "LICENSE", "cmake/*.cmake", "cmake/*.in", "include/*", "packaging/conan/*.cmake"
     no_copy_source = True
     test_package_folder = "packaging/conan/test_package"
@@ -89,7 +89,7 @@ class CcompRecipe(ConanFile):
 
     def package_id(self):
         if self.info.options.compiled:
-            del self.info.options.with_eigen, self.info.options.with_cuda  # they add no file
+            del self.info.options.with_eigen, self.info.options.with_cuda, self.info.options.with_mpi  # they add no file
         else:
             self.info.clear()  # the same files for every setting and option
 
@@ -100,6 +100,8 @@ class CcompRecipe(ConanFile):
             components += ["eigen"]
         if self.options.with_cuda:
             components += ["cuda", "cublas", "cusolver", "nccl"]
+        if self.options.with_mpi:
+            components += ["mpi"]
         if self.options.compiled:
             components += ["compiled"]
         for name in components:

@@ -1,6 +1,6 @@
 # The components of ccomp: each is a target that adds one outside library to ccomp::ccomp.
 # Used by this build, by find_package(ccomp COMPONENTS ...) and by the package of Conan, so that all know the same list.
-set(ccomp_known_components eigen cuda cublas cusolver nccl)
+set(ccomp_known_components eigen cuda cublas cusolver nccl mpi)
 
 # Sets ccomp_component_library to the target of the component's outside library. Where the library is not found there is no
 # such target.
@@ -32,6 +32,16 @@ macro(ccomp_find_component_library component)
       endif()
     endif()
     set(ccomp_component_library ccomp::nccl_library)
+  elseif("${component}" STREQUAL "mpi") # comm/mpi.hpp
+    if(NOT TARGET MPI::MPI_CXX)
+      set(MPI_CXX_SKIP_MPICXX TRUE) # MPI's own classes left its standard with MPI 3
+      find_package(MPI 3.0 QUIET COMPONENTS CXX)
+      unset(MPI_CXX_SKIP_MPICXX)
+      if(TARGET MPI::MPI_CXX)
+        set_target_properties(MPI::MPI_CXX PROPERTIES IMPORTED_GLOBAL TRUE)
+      endif()
+    endif()
+    set(ccomp_component_library MPI::MPI_CXX)
   endif()
 endmacro()
 
@@ -40,7 +50,7 @@ function(ccomp_link_component component library)
   target_link_libraries(ccomp::${component} INTERFACE ccomp::ccomp ${library})
   # C++20 for .cu files, too. Of a pair of CMake and nvcc that do not know it of each other (3.25 and 13) the flag is
   # asked for by its name.
-  if(CMAKE_CUDA_COMPILER_LOADED AND NOT component STREQUAL "eigen")
+  if(CMAKE_CUDA_COMPILER_LOADED AND NOT component MATCHES "^(eigen|mpi)$")
     if("cuda_std_20" IN_LIST CMAKE_CUDA_COMPILE_FEATURES)
       target_compile_features(ccomp::${component} INTERFACE cuda_std_20)
     else()

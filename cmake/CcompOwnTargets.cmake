@@ -3,6 +3,9 @@
 add_library(ccomp-own INTERFACE)
 target_link_libraries(ccomp-own INTERFACE ccomp::ccomp)
 target_compile_options(ccomp-own INTERFACE -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow)
+if(CCOMP_CCACHE) # with paths that begin at this folder, clones in other folders find each other's results
+  target_compile_options(ccomp-own INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}=.>")
+endif()
 if(TARGET ccomp::eigen)
   target_link_libraries(ccomp-own INTERFACE ccomp::eigen)
 endif()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # cmake/check_tidy.sh [--fix] [FOLDER...]: does clang-tidy find nothing in the headers, by .clang-tidy? One translation unit
-# includes them all, so templates are judged as they are written. FOLDERs hold the headers of Eigen and CUDA; what needs
-# a library that is not there is left out. --fix rewrites what it can.
+# includes them all, so templates are judged as they are written. FOLDERs hold the headers of Eigen, CUDA and MPI; what
+# needs a library that is not there is left out. --fix rewrites what it can.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=cmake/pinned_tool.sh
@@ -9,7 +9,12 @@ cd "$(dirname "$0")/.."
 mode=()
 if [ "${1-}" = --fix ]; then mode=(--fix) && shift; fi
 folders=("$@")
-if [ $# -eq 0 ]; then folders=(/usr/include/eigen3 /usr/local/cuda/include); fi
+if [ $# -eq 0 ]; then
+  folders=(/usr/include/eigen3 /usr/local/cuda/include)
+  for word in $(mpicxx -show 2>/dev/null || true); do
+    if [[ $word == -I* ]]; then folders+=("${word#-I}"); fi
+  done
+fi
 
 pinned_tool clang-tidy "what clang-tidy says of the headers"
 
@@ -34,6 +39,10 @@ if found cuda_runtime.h cublas_v2.h cusolverDn.h nccl.h; then
 else
   lacking+=("CUDA with NCCL, cuBLAS and cuSOLVER")
   left_out+=(-name '*.cuh' -o -path '*/exec/*' -o -path '*/comm/nccl*' -o -path '*/comm/thread_device.hpp' -o)
+fi
+if ! found mpi.h; then
+  lacking+=(MPI)
+  left_out+=(-path '*/comm/mpi*' -o)
 fi
 for library in "${lacking[@]}"; do
   echo "note: clang-tidy has not seen what needs $library; get it with: cmake/check_tidy.sh <folder of its headers>..."

@@ -4,6 +4,9 @@
 # Threads that wait must not take the cores that others compute on: several programs, or several ranks, run at a time.
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
 
+# Where ccache is used, clones of this tree in other folders find each other's results.
+export CCACHE_BASEDIR="${CCACHE_BASEDIR:-$PWD}" CCACHE_NOHASHDIR="${CCACHE_NOHASHDIR:-1}"
+
 # setup_packages <package>...: on Debian and its kin, has these packages installed. Root installs what is missing;
 # anybody else is told the one command that does, and the script ends with 2.
 setup_packages() {

@@ -23,6 +23,7 @@ template <class Engine> collective_report allgather(Engine& e, values const& ful
   slot_row const sent{mine.data(), slot, 1}, received{all.data(), slot, ranks};
   e.write_headers(sent);
   std::size_t const used = e.encode(shard, whole, sent.part(Engine::header_bytes), spare);
+  e.seal(sent);
   e.all_gather(mine, all);
   e.check_headers(received);
   e.decode(shard, e.chain(), full, shards, received.part(Engine::header_bytes), room, spare);
@@ -42,12 +43,11 @@ collective_report allgather(Exec const& ex, Comm& comm, C&& c, Shard const& shar
   if constexpr (detail::collective_arguments<Exec, C>() && can_all_gather<Comm, Exec>) {
     auto const in = detail::input_span(shard);
     auto const out = detail::output_span(full);
-    using T = typename decltype(out)::element_type;
-    static_assert(std::same_as<std::remove_cv_t<typename decltype(in)::element_type>, T>,
+    static_assert(detail::same_values<decltype(in), decltype(out)>,
                   "ccomp::allgather: shard and output differ in type");
-    std::span<T> input(const_cast<T*>(in.data()), in.size());  // only read
+    auto input = detail::only_read(in);
     return detail::run_collective</*MaySum=*/false>(
-        "allgather", ex, comm, c, input, ws, options, reduction::sum,
+        "allgather", ex, comm, c, input, ws, options, {},
         [&](auto& engine) { return detail::allgather(engine, detail::view(out)); });
   } else {
     return {};

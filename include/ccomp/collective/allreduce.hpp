@@ -3,6 +3,7 @@
 
 #include <ccomp/collective/gather.hpp>
 #include <ccomp/collective/in_flight.hpp>
+#include <ccomp/collective/ring.hpp>
 #include <ccomp/collective/run.hpp>
 #include <ccomp/collective/two_shot.hpp>
 
@@ -12,6 +13,9 @@ struct allreduce_options {
   reduction op = reduction::mean;
   step at{};
   std::uint64_t tensor = 0;  // stable id; a wrapper's own id counts instead
+  /// What this rank's values count, at least 0: all ranks give a weight, or none. The sum is that of weight times values;
+  /// the mean is that sum over the sum of the weights. The product is rounded to the tensor's type before it is encoded.
+  std::optional<float> weight{};
 };
 
 /// Linear compressors: in_flight, unless it would round where no residual can keep the error. Stages with their own
@@ -45,8 +49,8 @@ template <class Strategy, class C>
 using strategy_for =
     std::conditional_t<std::same_as<Strategy, automatic> && !maybe_in_flight<C>, fewest_bytes, Strategy>;
 template <class Strategy>
-concept never_sums =
-    std::same_as<Strategy, fewest_bytes> || std::same_as<Strategy, gather> || std::same_as<Strategy, two_shot>;
+concept never_sums = std::same_as<Strategy, fewest_bytes> || std::same_as<Strategy, gather> ||
+                     std::same_as<Strategy, two_shot> || std::same_as<Strategy, ring>;
 
 }  // namespace detail
 
@@ -62,7 +66,7 @@ namespace detail {
 template <class S, class Exec, class Comm, class C> consteval bool strategy_fits() {
   static_assert(
       strategy<S>,
-      "ccomp::allreduce: the last argument is not a strategy; use automatic, gather, two_shot, in_flight, or a "
+      "ccomp::allreduce: the last argument is not a strategy; use automatic, gather, two_shot, ring, in_flight, or a "
       "type with a name and run(engine)");
   static_assert(communicator<Comm>, "ccomp: the second argument is not a communicator; it needs rank() and size()");
   if constexpr (strategy<S> && communicator<Comm>) {
@@ -82,7 +86,7 @@ template <class S, class Exec, class Comm, class C> consteval bool strategy_fits
 /// error_feedback, or an error_feedback_set. With a cuda_exec, tensors and residuals are device memory, and the call is
 /// asynchronous on the stream.
 ///
-/// Strategy:    the last argument: automatic{} (default), gather{}, two_shot{}, in_flight{}, or your own
+/// Strategy:    the last argument: automatic{} (default), gather{}, two_shot{}, ring{}, in_flight{}, or your own
 /// Rounding:    accumulates in float32, in rank order, and divides once by the number of ranks at the end
 /// Determinism: the same bits on every rank; gather and two_shot also for any thread count, instruction set and engine
 /// Throws:      rank_mismatch on every rank if the ranks make different calls; communicator_error or timeout if a rank
@@ -94,13 +98,14 @@ collective_report allreduce(Exec const& ex, Comm& comm, C&& c, Data&& data, work
     using inner = detail::compressor_type<std::remove_cvref_t<C>>;
     if constexpr (detail::strategy_fits<Strategy, Exec, Comm, inner>()) {
       using chosen = detail::strategy_for<Strategy, inner>;
-      return detail::run_collective<!detail::never_sums<chosen>>(
-          "allreduce", ex, comm, c, data, ws, {options.at, options.tensor}, options.op, [&](auto& engine) {
-            if constexpr (std::same_as<chosen, Strategy>)
-              return how.run(engine);
-            else
-              return chosen{}.run(engine);
-          });
+      return detail::run_collective<!detail::never_sums<chosen>>("allreduce", ex, comm, c, data, ws,
+                                                                 {options.at, options.tensor},
+                                                                 {options.op, options.weight}, [&](auto& engine) {
+                                                                   if constexpr (std::same_as<chosen, Strategy>)
+                                                                     return how.run(engine);
+                                                                   else
+                                                                     return chosen{}.run(engine);
+                                                                 });
     }
   }
   return {};

@@ -2,10 +2,12 @@
 /// The CUDA engine in collectives: everything is queued on the stream, and nothing waits. Kernels write and check the
 /// headers; a slot of another call is reported through the workspace.
 
+#include <ccomp/collective/device_slots.cuh>
 #include <ccomp/collective/engine.hpp>
 #include <ccomp/collective/in_flight.hpp>
 #include <ccomp/engine/cuda/program.cuh>
 #include <ccomp/engine/cuda/protocol.cuh>
+#include <ccomp/engine/cuda/weigh.cuh>
 
 #include <cmath>
 #include <optional>
@@ -13,38 +15,6 @@
 
 CCOMP_BEGIN
 namespace detail {
-
-/// A row of slots and the header that each begins with.
-struct header_call {
-  std::byte* slots = nullptr;
-  std::uint64_t stride = 0;
-  unsigned count = 0, first_rank = 0;
-  std::uint64_t fingerprint = 0;
-  device_random at{};
-  device_status* status = nullptr;
-
-  __device__ slot_header header() const { return {fingerprint, at.now().number}; }
-  __device__ slot_header* of(unsigned i) const { return reinterpret_cast<slot_header*>(slots + i * stride); }
-};
-CCOMP_KERNEL write_headers_kernel(header_call call) {
-  unsigned const i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < call.count) *call.of(i) = call.header();
-}
-/// One warp, of which one lane reports: the first slot that is wrong.
-CCOMP_KERNEL check_headers_kernel(header_call call) {
-  slot_header const want = call.header();
-  for (unsigned first = 0; first < call.count; first += 32) {
-    unsigned const i = first + threadIdx.x;
-    slot_header const found = i < call.count ? *call.of(i) : want;
-    bool const wrong = found.fingerprint != want.fingerprint || found.sequence != want.sequence;
-    unsigned const all = __ballot_sync(full_warp, wrong);
-    if (all == 0) continue;
-    if (threadIdx.x == static_cast<unsigned>(__ffs(static_cast<int>(all)) - 1))
-      report_other_call(call.status,
-                        {call.first_rank + i, found.fingerprint, found.sequence, want.fingerprint, want.sequence});
-    return;
-  }
-}
 
 /// `Feedback`: residuals join, so that encode_feedback is compiled instead of encode.
 template <class C, class Comm, bool Feedback> class device_engine : public communicating_engine<cuda_exec, Comm&> {
@@ -84,13 +54,21 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
   /// The step is left out of what ranks compare if only the device knows it, or if they are asked about a kind of call
   /// once: then the headers tell of it.
   void begin(std::string_view strategy, int root = -1, std::string_view setting = {}) {
-    call_identity const identity{&call_, strategy, comm_.size(), root, setting, !leaves_step_out()};
+    use_checksums();
+    call_identity const identity{&call_, strategy, comm_.size(), root, setting, !leaves_step_out(), headers_.checksums};
     headers_.fingerprint = identity.number();
     headers_.at.at = call_.at;
     if constexpr (requires { comm_.agree(ex_, std::uint64_t{}, &identity, &call_identity::describe); })
       comm_.agree(ex_, headers_.fingerprint, &identity, &call_identity::describe);
     else if constexpr (can_agree<Comm>)
       comm_.agree(headers_.fingerprint, &identity, &call_identity::describe);
+    this->prepare_residuals();
+    if (call_.weight) weigh();
+  }
+  void begin_between(int from, int to) {
+    use_checksums();
+    headers_.fingerprint = number_between(call_, comm_.size(), from, to, headers_.checksums);
+    headers_.at.at = call_.at;
     this->prepare_residuals();
   }
   /// For calls that exchange no headers otherwise.
@@ -114,13 +92,19 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
   void prescale(int log2) { prescale_ = std::ldexp(1.0f, log2); }
 
   void expect_output(values const& out) const { expect_device_memory(ex_, out.data, call_.name, "the output"); }
-  void write_headers(slot_row const& slots) const {
-    launch_headers("write_headers", write_headers_kernel<>, (static_cast<unsigned>(slots.count) + 127) / 128, 128,
-                   slots, 0);
-  }
-  /// Slot i comes from rank first_rank + i.
+  void write_headers(slot_row const& slots) const { device_slots(ex_, headers_, slots).write(); }
+  /// Once the payloads are in the slots.
+  void seal(slot_row const& slots) const { device_slots(ex_, headers_, slots).seal(); }
+  /// Slot i comes from rank first_rank + i. With checksums it waits for the stream: what was changed on its way must not
+  /// reach a sum.
   void check_headers(slot_row const& slots, std::size_t first_rank = 0) const {
-    launch_headers("check_headers", check_headers_kernel<>, slots.count > 0 ? 1 : 0, 32, slots, first_rank);
+    device_slots(ex_, headers_, slots, first_rank).check();
+    if (!headers_.checksums || only_loads(ex_)) return;
+    if constexpr (requires { comm_.wait(ex_); })
+      comm_.wait(ex_);
+    else
+      ex_.synchronize();
+    ws_.raise(call_.name, /*earlier=*/false);
   }
 
   /// Chunk i into slot i; returns the bytes that this may take.
@@ -129,7 +113,7 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
     call.whole.payload = to.data;
     call.chunks.payload_stride = to.stride;
     run<encode_pass>(call, spare);
-    return cut.count * capacity(call_.stages, cut.size, j.data.type);
+    return cut.count * capacity(call_.stages, cut.most(), j.data.type);
   }
   /// Slot i, a payload of `coded`, into chunk i of `out`.
   void decode(tensor_job const& j, program coded, values const& out, tensor_cut const& cut, slot_row const& from,
@@ -137,7 +121,7 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
     block_call call = decode_call(j, cut);
     call.sum.sources = from.data;
     call.chunks.source_stride = from.stride;
-    call.whole.out = {out.data, out.type};
+    call.whole.out = advanced(device_values{out.data, out.type}, cut.first(0));
     run<device_pass::decode>(call, spare, coded);
   }
   /// All slots, in their order, into `out`; `first`: where its random bits begin.
@@ -155,7 +139,7 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
   void reduce(tensor_job const& j, program sums, tensor_cut const& cut, std::size_t chunk, slot_row const& from,
               std::size_t, slot_row const& to, std::span<std::byte> spare) const {
     block_call call = reduce_call_of(j, cut.length(chunk), from.count);
-    call.whole.first = chunk * cut.first_stride;
+    call.whole.first = cut.counted_from(chunk);
     call.whole.residual = advanced(call.whole.residual, cut.first(chunk));
     call.sum.sources = from.data;
     call.sum.stride = from.stride;
@@ -203,7 +187,7 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
                          .residual = {j.residual.data, j.residual.type},
                          .decay = j.residual.decay,
                          .state = j.state,
-                         .mean = call_.mean,
+                         .mean = this->divides(),
                          .at = {at.at, at.tensor, at.rank}});
       }
       protocol::prepare(stage, calls, ws_);
@@ -253,16 +237,36 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
     p.sums = sums;
     return p;
   }
-  void launch_headers(char const* name, void (*kernel)(header_call), unsigned blocks, unsigned threads,
-                      slot_row const& slots, std::size_t first) const {
-    header_call call = headers_;
-    call.slots = slots.data;
-    call.stride = slots.stride;
-    call.count = static_cast<unsigned>(slots.count);
-    call.first_rank = static_cast<unsigned>(first);
-    launch(ex_, name, kernel, dim3(blocks), threads, call);
+  void use_checksums() {
+    headers_.checksums = this->checksums();
+    expects(!headers_.checksums || !ex_.capturing(), [&] {
+      return sentence(call_.name,
+                      ": the stream records a graph, in which no call can wait for the checksums of what it ",
+                      "received; take a communicator without checksums there");
+    });
   }
-
+  void weigh() {
+    weigh_call w{.weight = call_.weight.value_or(1.0f)};
+    if (call_.mean) {
+      if constexpr (can_all_gather<Comm, cuda_exec>) {
+        auto const all = this->weights_memory();
+        auto const mine = all.last(sizeof(float));
+        launch(ex_, "write_weight", write_weight_kernel<>, dim3(1), 1, w.weight, reinterpret_cast<float*>(mine.data()));
+        comm_.all_gather(ex_, mine, all.first(this->ranks() * sizeof(float)));
+        w.weights = reinterpret_cast<float const*>(all.data());
+        w.ranks = static_cast<unsigned>(this->ranks());
+        w.rank = static_cast<unsigned>(this->rank());
+      } else {
+        fail(sentence(call_.name, ": a mean with weights needs a communicator with all_gather"));
+      }
+    }
+    this->each_weighted([&](tensor_job const& j, values const& to) {
+      w.in = {j.data.data, j.data.type};
+      w.out = {to.data, to.type};
+      w.n = j.data.n;
+      queue_weigh(ex_, w);
+    });
+  }
   [[nodiscard]] block_call call_of(tensor_job const& j, std::size_t n) const {
     block_call call = device_call(n, j.data.type, this->at(j));
     call.prescale = prescale_;
@@ -270,17 +274,19 @@ template <class C, class Comm, bool Feedback> class device_engine : public commu
     return call;
   }
   [[nodiscard]] block_call cut_call(tensor_job const& j, tensor_cut const& cut) const {
-    block_call call = call_of(j, cut.n);
+    block_call call = call_of(j, cut.count > 1 ? cut.n - cut.first(0) : cut.length(0));
+    call.whole.first = cut.start + cut.offset;
     call.chunks.count = static_cast<unsigned>(cut.count);
     call.chunks.size = cut.size;
+    call.chunks.length = cut.most();
     call.chunks.first_stride = cut.first_stride;
     return call;
   }
   [[nodiscard]] block_call encode_call(tensor_job const& j, tensor_cut const& cut) const {
     block_call call = cut_call(j, cut);
-    call.whole.in = {j.data.data, j.data.type};
+    call.whole.in = advanced(device_values{j.data.data, j.data.type}, cut.first(0));
     if constexpr (Feedback) {
-      call.whole.residual = {j.residual.data, j.residual.type};
+      call.whole.residual = advanced(device_values{j.residual.data, j.residual.type}, cut.first(0));
       call.how.decay = j.residual.decay;
     }
     return call;

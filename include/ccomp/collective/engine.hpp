@@ -87,6 +87,13 @@ template <class Exec, class Comm> class communicating_engine : public engine_bas
   [[nodiscard]] std::size_t rank() const { return static_cast<std::size_t>(comm_.rank()); }
   [[nodiscard]] std::size_t ranks() const { return static_cast<std::size_t>(comm_.size()); }
 
+  [[nodiscard]] std::span<std::byte> reserve(std::size_t bytes) {
+    std::size_t const begin = this->call_.weight ? round_up(bytes, apart) : bytes;
+    auto const memory = this->ws_.reserve(begin + weights_bytes() + copies_bytes(), this->call_.name);
+    weights_ = memory.subspan(begin);
+    return memory.first(bytes);
+  }
+
   void all_gather(std::span<std::byte const> send, std::span<std::byte> receive) {
     comm_.all_gather(ex_, send, receive);
   }
@@ -98,16 +105,103 @@ template <class Exec, class Comm> class communicating_engine : public engine_bas
   void exchange(std::span<std::byte const> send, int to, std::span<std::byte> receive, int from) {
     comm_.exchange(ex_, send, to, receive, from);
   }
+  void transfer(std::span<outgoing_message const> out, std::span<incoming_message const> in) {
+    comm_.transfer(ex_, out, in);
+  }
+
+  exchange_handle start_all_gather(std::span<std::byte const> send, std::span<std::byte> receive, int channel) {
+    if constexpr (starts) return comm_.start_all_gather(ex_, send, receive, channel);
+    all_gather(send, receive);
+    return {};
+  }
+  exchange_handle start_all_to_all(std::span<std::byte const> send, std::span<std::byte> receive, int channel) {
+    if constexpr (starts) return comm_.start_all_to_all(ex_, send, receive, channel);
+    all_to_all(send, receive);
+    return {};
+  }
+  exchange_handle start_all_reduce(void* data, std::size_t n, wire_type type, wire_op op, int channel) {
+    if constexpr (starts) return comm_.start_all_reduce(ex_, data, n, type, op, channel);
+    all_reduce(data, n, type, op);
+    return {};
+  }
+  exchange_handle start_exchange(std::span<std::byte const> send, int to, std::span<std::byte> receive, int from,
+                                 int channel) {
+    if constexpr (starts) return comm_.start_exchange(ex_, send, to, receive, from, channel);
+    exchange(send, to, receive, from);
+    return {};
+  }
+  /// The exec's stream waits for exchanges, and the host does not.
+  static constexpr bool queues = requires { requires std::remove_cvref_t<Comm>::queues; };
+  [[nodiscard]] bool arrived(exchange_handle h) {
+    if constexpr (starts)
+      return h.number == 0 || comm_.arrived(h);
+    else
+      return true;
+  }
+  void rest() {
+    if constexpr (starts) comm_.rest();
+  }
+  void give_up() {
+    if constexpr (starts) comm_.give_up();
+  }
+  /// Whether slots bear checksums; the same on all ranks.
+  [[nodiscard]] bool checksums() const {
+    if constexpr (has_checksums<std::remove_cvref_t<Comm>>)
+      return comm_.checksums();
+    else
+      return false;
+  }
+  /// What a rank sends another of a slice, at most; the same on all ranks.
+  [[nodiscard]] std::size_t slice_bytes() const {
+    if constexpr (has_slices<std::remove_cvref_t<Comm>, Exec>)
+      return comm_.slice_bytes(ex_);
+    else
+      return static_cast<std::size_t>(-1);
+  }
 
  protected:
-  [[nodiscard]] float divisor() const { return this->call_.mean ? static_cast<float>(comm_.size()) : 1.0f; }
+  /// A mean with weights is a sum of weighted values.
+  [[nodiscard]] bool divides() const { return this->call_.mean && !this->call_.weight; }
+  [[nodiscard]] float divisor() const { return divides() ? static_cast<float>(comm_.size()) : 1.0f; }
   /// Who draws random bits for the job in this call.
   [[nodiscard]] pass_options at(tensor_job const& j) const {
     return {this->call_.at, j.id, static_cast<std::uint32_t>(comm_.rank())};
   }
 
+  /// For a call with weights: room for one per rank, and for one more.
+  [[nodiscard]] std::span<std::byte> weights_memory() const { return weights_.first((ranks() + 1) * sizeof(float)); }
+  /// The jobs go on with values that are weighted: `f(job, where these go)` for each. The caller's own place, unless these
+  /// are only read.
+  template <class F> void each_weighted(F const& f) {
+    std::size_t at = weights_bytes();
+    for (auto& j : this->call_.jobs) {
+      void* const to = this->call_.keeps_input ? weights_.data() + at : j.data.data;
+      f(j, values{to, j.data.type, j.data.n});
+      j.data.data = to;
+      at += copy_bytes(j);
+    }
+  }
+
+  static constexpr bool starts = can_start<std::remove_cvref_t<Comm>, Exec>;
   Exec const& ex_;
   Comm comm_;
+
+ private:
+  static constexpr std::size_t apart = 256;
+  [[nodiscard]] std::size_t weights_bytes() const {
+    return this->call_.weight ? round_up((ranks() + 1) * sizeof(float), apart) : 0;
+  }
+  [[nodiscard]] static std::size_t copy_bytes(tensor_job const& j) {
+    return round_up(j.data.n * element_bytes(j.data.type), apart);
+  }
+  [[nodiscard]] std::size_t copies_bytes() const {
+    std::size_t bytes = 0;
+    if (this->call_.weight && this->call_.keeps_input)
+      for (auto const& j : this->call_.jobs) bytes += copy_bytes(j);
+    return bytes;
+  }
+
+  std::span<std::byte> weights_{};
 };
 
 /// The engine that serves an exec. A header specialises it (host_engine.hpp, device_engine.cuh):
@@ -123,8 +217,10 @@ concept has_engine = requires { sizeof(engine_for<Exec>); };
 /// What strategies may call, in addition to engine_base. All memory is memory of the engine's exec.
 ///
 ///   rank, ranks
-///   begin(strategy, root, setting)   the ranks compare the call; from here on residuals may change
+///   begin(strategy, root, setting)   the ranks compare the call; from here on residuals may change, and values are those
+///                                    that the rank's weight makes of them
 ///   write_headers(slots), check_headers(slots, first_rank)   each slot begins with one
+///   seal(slots)                                     once their payloads are written: the checksum, where there is one
 ///   encode(job, cut, slots, spare)                  chunk i into slot i; returns the bytes used, where it knows_lengths
 ///   decode(job, chain, out, cut, slots, room, spare)   slot i, a payload of `chain`, into chunk i of `out`
 ///   sum(job, out, first, slots, room, spare)        the sum of all slots into `out`, divided as the call says
@@ -132,7 +228,10 @@ concept has_engine = requires { sizeof(engine_for<Exec>); };
 ///                                                   out joins this rank's residual
 ///   encode_scratch, decode_scratch, sum_scratch, reduce_scratch   bytes of `spare` that each takes
 ///   prescale(log2)                                  float16 carriers that are written from now on hold x 2^log2
-///   all_gather, all_to_all, all_reduce, broadcast, exchange      the communicator's
+///   begin_between(from, to)                         begin, of a call of two ranks: the receiver compares the headers
+///   all_gather, all_to_all, all_reduce, broadcast, exchange, transfer   the communicator's
+///   start_all_gather, start_all_to_all, start_all_reduce, start_exchange, arrived, rest, give_up   the same, while others are on
+///                                                                                         their way (slices.hpp)
 ///   step_bytes, compare_steps(memory)               for calls that send no headers
 ///   rounds()                                        allreduce by a stage that has its own
 template <class E>
@@ -143,7 +242,9 @@ concept collective_engine = std::derived_from<E, detail::engine_base<typename E:
                               { e.rank() } -> std::same_as<std::size_t>;
                               { e.ranks() } -> std::same_as<std::size_t>;
                               e.begin(text, int{}, text);
+                              e.begin_between(int{}, int{});
                               e.write_headers(slots);
+                              e.seal(slots);
                               e.check_headers(slots, n);
                               { e.encode(job, cut, slots, memory) } -> std::same_as<std::size_t>;
                               e.decode(job, chain, out, cut, slots, n, memory);

@@ -1,10 +1,11 @@
 #pragma once
 
-#include <ccomp/collective/engine.hpp>
+#include <ccomp/collective/slices.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <numeric>
 #include <vector>
 
 CCOMP_BEGIN
@@ -73,42 +74,61 @@ template <class Engine> collective_report gather::run(Engine& e) const {
       !trim || Engine::knows_lengths,
       "allreduce: gather{.trim = true} runs on the host only, because on a GPU only the device knows how long "
       "payloads are; use gather{}");
-  std::size_t const ranks = e.ranks(), slot = slot_bytes(e);
-  std::size_t most = 0;
-  for (auto const& j : e.jobs())
-    most = std::max({most, e.encode_scratch(j, e.whole(j)), e.sum_scratch(j, j.data.n, ranks)});
-  auto const memory = e.reserve(slot * (ranks + 1) + most);
+  std::size_t const ranks = e.ranks();
+  // The ranks tell each other the lengths of all payloads at once.
+  auto const slices =
+      slices_of(e, trim ? static_cast<std::size_t>(-1) : e.slice_bytes(), [&](auto const& j) { return e.whole(j); });
+  auto const payload = [&](slice_part const& p) { return e.payload_bytes(*p.job, p.cut.length(0)); };
+  std::size_t const most = detail::most_of(slices, [&](slice_part const& p) {
+    return std::max(e.encode_scratch(*p.job, p.cut), e.sum_scratch(*p.job, p.cut.length(0), ranks));
+  });
+  std::size_t const slot = detail::longest_slot(e, slices, payload), lanes = detail::lanes_for(slices.size()),
+                    lane = slot * (ranks + 1);
+  auto const memory = e.reserve(lanes * lane + most);
+  auto const spare = memory.subspan(lanes * lane);
   e.begin(name, -1, trim ? "trimmed" : "");
-  auto const mine = memory.first(slot), all = memory.subspan(slot, slot * ranks),
-             spare = memory.subspan(slot * (ranks + 1));
-  slot_row const sent{mine.data(), slot, 1};
 
-  e.write_headers(sent);
-  std::vector<std::size_t> rooms, used;
-  std::size_t bytes = Engine::header_bytes, payload = 0, told = 0;
-  for (auto const& j : e.jobs()) {
-    rooms.push_back(e.payload_bytes(j, j.data.n));
-    used.push_back(e.encode(j, e.whole(j), sent.part(bytes), spare));
-    payload += used.back();
-    bytes += rooms.back();
-  }
-  if constexpr (Engine::knows_lengths)
-    if (trim) {
-      cut_rooms(e, used, rooms, mine.data());
-      told = used.size() * sizeof(std::uint64_t);
-      bytes = Engine::header_bytes;
-      for (std::size_t const room : rooms) bytes += room;
-    }
-  slot_row const received{all.data(), bytes, ranks};
-  e.all_gather(mine.first(bytes), all.first(bytes * ranks));
-  e.check_headers(received);
-  std::size_t at = Engine::header_bytes, number = 0;
-  for (auto const& j : e.jobs()) {
-    std::size_t const room = rooms[number++];
-    e.sum(j, j.data, 0, received.part(at), room, spare);
-    at += room;
-  }
-  return e.report(name, (ranks - 1) * (bytes + told), payload);
+  std::size_t sent_bytes = 0, encoded = 0;
+  std::vector<std::size_t> rooms;
+  in_lanes(e, slices.size(), lanes,
+           [&](std::size_t number, std::size_t mine, int step) -> std::optional<exchange_handle> {
+             auto const& slice = slices[number];
+             auto const here = memory.subspan(mine * lane, lane), all = here.subspan(slot);
+             if (step == 0 || !trim) {
+               rooms.clear();
+               for (auto const& p : slice) rooms.push_back(payload(p));
+             }
+             if (step == 0) {
+               slot_row const sent{here.data(), slot, 1};
+               e.write_headers(sent);
+               std::vector<std::size_t> used;
+               std::size_t bytes = Engine::header_bytes;
+               for (std::size_t i = 0; i < slice.size(); bytes += rooms[i++]) {
+                 used.push_back(e.encode(*slice[i].job, slice[i].cut, sent.part(bytes), spare));
+                 encoded += used.back();
+               }
+               if constexpr (Engine::knows_lengths)
+                 if (trim) {
+                   cut_rooms(e, used, rooms, here.data());
+                   sent_bytes += (ranks - 1) * used.size() * sizeof(std::uint64_t);
+                   bytes = std::accumulate(rooms.begin(), rooms.end(), Engine::header_bytes);
+                 }
+               e.seal({here.data(), bytes, 1});
+               sent_bytes += (ranks - 1) * bytes;
+               return e.start_all_gather(here.first(bytes), all.first(bytes * ranks), static_cast<int>(number));
+             }
+             std::size_t const bytes = std::accumulate(rooms.begin(), rooms.end(), Engine::header_bytes);
+             slot_row const received{all.data(), bytes, ranks};
+             e.check_headers(received);
+             std::size_t at = Engine::header_bytes;
+             for (std::size_t i = 0; i < slice.size(); at += rooms[i++]) {
+               auto const& [job, cut] = slice[i];
+               e.sum(*job, detail::part(job->data, cut.first(0), cut.length(0)), cut.counted_from(0), received.part(at),
+                     rooms[i], spare);
+             }
+             return std::nullopt;
+           });
+  return e.report(name, sent_bytes, encoded);
 }
 
 CCOMP_END

@@ -5,9 +5,13 @@
 #include <ccomp/core/communicator.hpp>
 #include <ccomp/core/payload.hpp>
 #include <ccomp/core/reach.hpp>
+#include <ccomp/core/weight.hpp>
+#include <ccomp/engine/host/checksum.hpp>
 #include <ccomp/engine/host/ops.hpp>
 #include <ccomp/engine/host/program_codec.hpp>
+#include <ccomp/engine/host/weigh.hpp>
 
+#include <cmath>
 #include <vector>
 
 CCOMP_BEGIN
@@ -27,9 +31,16 @@ class host_engine : public communicating_engine<host_exec, communicator_ref> {
   }
 
   void begin(std::string_view strategy, int root = -1, std::string_view setting = {}) {
-    call_identity const identity{&call_, strategy, comm_.size(), root, setting};
-    header_ = {identity.number(), call_.at.number};
+    call_identity const identity{&call_, strategy, comm_.size(), root, setting, true, checksums()};
+    header_ = {identity.number(), call_.at.number, 0, 0};
     comm_.agree(header_.fingerprint, &identity, &call_identity::describe);
+    float const factor = weight_factor();
+    prepare_residuals();
+    if (call_.weight)
+      each_weighted([&](tensor_job const& j, values const& to) { detail::weigh(ex_, j.data, factor, to); });
+  }
+  void begin_between(int from, int to) {
+    header_ = {number_between(call_, comm_.size(), from, to, checksums()), call_.at.number, 0, 0};
     prepare_residuals();
   }
   /// `begin` compares the steps, too.
@@ -42,11 +53,21 @@ class host_engine : public communicating_engine<host_exec, communicator_ref> {
   void write_headers(slot_row const& slots) const {
     for (std::size_t i = 0; i < slots.count; ++i) std::memcpy(slots.of(i), &header_, sizeof header_);
   }
+  /// Once the payloads are in the slots.
+  void seal(slot_row const& slots) const {
+    if (!checksums()) return;
+    for (std::size_t i = 0; i < slots.count; ++i) {
+      slot_header h = header_;
+      h.checksum = checksum_of(h, slots.of(i), slots.size());
+      std::memcpy(slots.of(i), &h, sizeof h);
+    }
+  }
   /// Slot i comes from rank first_rank + i.
   void check_headers(slot_row const& slots, std::size_t first_rank = 0) const {
     for (std::size_t i = 0; i < slots.count; ++i) {
       slot_header h;
       std::memcpy(&h, slots.of(i), sizeof h);
+      if (checksums()) expect_intact(h, slots, i, first_rank);
       expects<rank_mismatch>(h.fingerprint == header_.fingerprint && h.sequence == header_.sequence, [&] {
         return sentence(call_.name, ": rank ", first_rank + i, " sent bytes of another call (fingerprint ",
                         h.fingerprint, ", step ", h.sequence, "; here ", header_.fingerprint, ", step ",
@@ -57,11 +78,11 @@ class host_engine : public communicating_engine<host_exec, communicator_ref> {
 
   /// Chunk i into slot i; returns the bytes used.
   std::size_t encode(tensor_job const& j, tensor_cut const& cut, slot_row const& to, std::span<std::byte> spare) {
-    std::size_t const room = capacity(call_.stages, cut.size, j.data.type);
+    std::size_t const room = capacity(call_.stages, cut.most(), j.data.type);
     std::size_t used = 0;
     for (std::size_t i = 0; i < cut.count; ++i) {
       std::size_t const bytes =
-          detail::encode(call_.stages, context(j, i * cut.first_stride),
+          detail::encode(call_.stages, context(j, cut.counted_from(i)),
                          detail::part(const_values(j.data), cut.first(i), cut.length(i)), j.data.type,
                          detail::part(j.residual, cut.first(i)), {to.of(i), room}, scratch(spare));
       overflowed_ += overflow(call_.stages, to.of(i), bytes, cut.length(i), j.data.type);
@@ -74,7 +95,7 @@ class host_engine : public communicating_engine<host_exec, communicator_ref> {
               std::size_t room, std::span<std::byte> spare) const {
     for (std::size_t i = 0; i < cut.count; ++i) {
       std::byte const* const one[] = {from.of(i)};
-      sum_decoded(coded, context(j, i * cut.first_stride), one, room, j.data.type,
+      sum_decoded(coded, context(j, cut.counted_from(i)), one, room, j.data.type,
                   detail::part(out, cut.first(i), cut.length(i)), divisor(), scratch(spare));
     }
   }
@@ -87,21 +108,21 @@ class host_engine : public communicating_engine<host_exec, communicator_ref> {
   /// added to the owner's residual.
   void reduce(tensor_job const& j, program sums, tensor_cut const& cut, std::size_t chunk, slot_row const& from,
               std::size_t room, slot_row const& to, std::span<std::byte> spare) {
-    pass_context encode_at = context(j, chunk * cut.first_stride), decode_at = encode_at;
+    pass_context encode_at = context(j, cut.counted_from(chunk)), decode_at = encode_at;
     decode_at.prescale_log2 = 0;
     encode_at.phase = 1;
     std::size_t const n = cut.length(chunk);
     std::size_t const used = reduce_and_encode(call_.stages, sums, decode_at, encode_at, sources(from), room, n,
                                                j.data.type, detail::part(j.residual, cut.first(chunk)),
-                                               {to.data, capacity(sums, cut.size, j.data.type)}, scratch(spare));
+                                               {to.data, capacity(sums, cut.most(), j.data.type)}, scratch(spare));
     overflowed_ += overflow(sums, to.data, used, n, j.data.type);
   }
 
   [[nodiscard]] std::size_t encode_scratch(tensor_job const&, tensor_cut const& cut) const {
-    return scratch_bytes(call_.stages, cut.size);
+    return scratch_bytes(call_.stages, cut.most());
   }
   [[nodiscard]] std::size_t decode_scratch(tensor_job const&, program coded, tensor_cut const& cut) const {
-    return scratch_bytes(coded, cut.size);
+    return scratch_bytes(coded, cut.most());
   }
   [[nodiscard]] std::size_t sum_scratch(tensor_job const&, std::size_t n, std::size_t) const {
     return scratch_bytes(call_.stages, n);
@@ -126,7 +147,7 @@ class host_engine : public communicating_engine<host_exec, communicator_ref> {
                        .residual_type = j.residual.type,
                        .decay = j.residual.decay,
                        .state = j.state,
-                       .mean = call_.mean,
+                       .mean = divides(),
                        .at = at(j)});
     auto const sizes = this->sizes();
     auto const memory = reserve(loops.scratch_bytes(stage, {sizes, comm_.size(), !transforms.empty()}));
@@ -135,6 +156,26 @@ class host_engine : public communicating_engine<host_exec, communicator_ref> {
   }
 
  private:
+  [[nodiscard]] std::uint64_t checksum_of(slot_header const& h, std::byte const* slot, std::size_t bytes) const {
+    return h.own_sum(bytes) + checksum_range(ex_, slot, slot_header::words, bytes / 8);
+  }
+  void expect_intact(slot_header const& h, slot_row const& slots, std::size_t i, std::size_t first_rank) const {
+    std::uint64_t const found = checksum_of(h, slots.of(i), slots.size()) + h.taken;
+    expects<payload_error>(found == h.checksum, [&] {
+      return sentence(call_.name, ": bytes from rank ", first_rank + i,
+                      " were changed on their way (their checksum is ", found, ", and ", h.checksum, " was sent)");
+    });
+  }
+  /// What this rank's values count times in the sum.
+  [[nodiscard]] float weight_factor() {
+    float const mine = call_.weight.value_or(1.0f);
+    if (!call_.weight || !call_.mean) return mine;
+    std::vector<float> all(ranks());
+    comm_.all_gather(ex_, std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+    float const share = weight_share(all.data(), all.size(), rank());
+    expects(std::isfinite(share), [&] { return sentence(call_.name, ": the weights of all ranks add up to 0"); });
+    return share;
+  }
   [[nodiscard]] pass_context context(tensor_job const& j, std::uint64_t first) const {
     pass_context c(ex_, at(j));
     c.first = first;

@@ -56,38 +56,62 @@ struct in_flight {
 
  private:
   template <class Engine> static collective_report run_linear(Engine& e) {
-    auto const jobs = e.jobs();
-    std::size_t total = 0, most = 0;
-    for (auto const& j : jobs) {
-      total += e.payload_bytes(j, j.data.n);
-      most = std::max({most, e.encode_scratch(j, e.whole(j)), e.sum_scratch(j, j.data.n, 1)});
+    // The sum cuts carriers into a part for each rank.
+    auto const slices =
+        slices_of(e, detail::times(e.slice_bytes(), e.ranks()), [&](auto const& j) { return e.whole(j); });
+    auto const payload = [&](slice_part const& p) { return e.payload_bytes(*p.job, p.cut.length(0)); };
+    auto const type_of = [&](slice_part const& p) {
+      return detail::carrier_of(e.chain(), p.cut.length(0), p.job->data.type).type;
+    };
+    auto const carriers_of = [&](call_slice const& slice) {
+      std::size_t bytes = 0;
+      for (auto const& p : slice) bytes += payload(p);
+      return bytes;
+    };
+    std::size_t const most = detail::most_of(slices, [&](slice_part const& p) {
+      return std::max(e.encode_scratch(*p.job, p.cut), e.sum_scratch(*p.job, p.cut.length(0), 1));
+    });
+    std::size_t lane = 0, total = 0;
+    for (auto const& slice : slices) {
+      lane = std::max(lane, carriers_of(slice));
+      total += carriers_of(slice);
     }
-    std::size_t const headers = detail::step_matters(e.chain()) ? e.step_bytes() : 0;
-    auto const memory = e.reserve(headers + total + most);
+    std::size_t const headers = detail::step_matters(e.chain()) ? e.step_bytes() : 0,
+                      lanes = detail::lanes_for(slices.size());
+    auto const memory = e.reserve(headers + lanes * lane + most);
+    auto const spare = memory.subspan(headers + lanes * lane);
     e.begin(name);
     e.compare_steps(memory.first(headers));
-    auto const carriers = memory.subspan(headers, total), spare = memory.subspan(headers + total);
     e.prescale(-detail::log2_ceil(e.ranks()));
 
-    std::size_t at = 0;
-    for (auto const& j : jobs) at += e.encode(j, e.whole(j), {carriers.data() + at, total}, spare);
-    // Padding is zero on every rank, so neighbours of one carrier type are summed as one vector.
-    for (std::size_t i = 0, begin = 0; i < jobs.size();) {
-      auto const type_of = [&](std::size_t job) {
-        return detail::carrier_of(e.chain(), jobs[job].data.n, jobs[job].data.type).type;
-      };
-      element_type const type = type_of(i);
-      std::size_t end = begin;
-      for (; i < jobs.size() && type_of(i) == type; ++i) end += e.payload_bytes(jobs[i], jobs[i].data.n);
-      e.all_reduce(carriers.data() + begin, (end - begin) / element_bytes(type), wire_type_of(type), wire_op::sum);
-      begin = end;
-    }
-    at = 0;
-    for (auto const& j : jobs) {
-      std::size_t const room = e.payload_bytes(j, j.data.n);
-      e.sum(j, j.data, 0, {carriers.data() + at, total, 1}, room, spare);
-      at += room;
-    }
+    std::vector<std::size_t> summed(lanes);  // parts of the lane's slice whose sum has begun
+    in_lanes(e, slices.size(), lanes,
+             [&](std::size_t number, std::size_t mine, int step) -> std::optional<exchange_handle> {
+               auto const& slice = slices[number];
+               auto const carriers = memory.subspan(headers + mine * lane, lane);
+               std::size_t at = 0;
+               if (step == 0) {
+                 for (auto const& p : slice) at += e.encode(*p.job, p.cut, {carriers.data() + at, lane}, spare);
+                 summed[mine] = 0;
+               }
+               if (std::size_t i = summed[mine]; i < slice.size()) {
+                 // Padding is zero on every rank, so neighbours of one carrier type are summed as one vector.
+                 element_type const type = type_of(slice[i]);
+                 std::size_t begin = 0, end = 0;
+                 for (std::size_t before = 0; before < i; ++before) begin += payload(slice[before]);
+                 for (end = begin; i < slice.size() && type_of(slice[i]) == type; ++i) end += payload(slice[i]);
+                 summed[mine] = i;
+                 return e.start_all_reduce(carriers.data() + begin, (end - begin) / element_bytes(type),
+                                           wire_type_of(type), wire_op::sum, static_cast<int>(number));
+               }
+               at = 0;
+               for (auto const& p : slice) {
+                 e.sum(*p.job, detail::part(p.job->data, p.cut.first(0), p.cut.length(0)), p.cut.counted_from(0),
+                       {carriers.data() + at, lane, 1}, payload(p), spare);
+                 at += payload(p);
+               }
+               return std::nullopt;
+             });
     return e.report(name, detail::all_reduce_bytes(total, static_cast<int>(e.ranks())), total);
   }
 };

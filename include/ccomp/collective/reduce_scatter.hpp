@@ -26,6 +26,7 @@ template <class Engine> collective_report reduce_scatter(Engine& e, values const
   slot_row const sent{send.data(), slot, ranks}, received{receive.data(), slot, ranks};
   e.write_headers(sent);
   std::size_t const used = e.encode(job, cut, sent.part(Engine::header_bytes), spare);
+  e.seal(sent);
   e.all_to_all(send, receive);
   e.check_headers(received);
   e.sum(job, chunk, e.rank() * cut.first_stride, received.part(Engine::header_bytes), room, spare);
@@ -46,12 +47,12 @@ collective_report reduce_scatter(Exec const& ex, Comm& comm, C&& c, In const& in
   if constexpr (detail::collective_arguments<Exec, C>() && can_all_to_all<Comm, Exec>) {
     auto const in = detail::input_span(input);
     auto const out = detail::output_span(chunk);
-    using T = typename decltype(out)::element_type;
-    static_assert(std::same_as<std::remove_cv_t<typename decltype(in)::element_type>, T>,
+    static_assert(detail::same_values<decltype(in), decltype(out)>,
                   "ccomp::reduce_scatter: input and output differ in type");
-    std::span<T> whole(const_cast<T*>(in.data()), in.size());  // only read
+    auto whole = detail::only_read(in);
     return detail::run_collective</*MaySum=*/false>(
-        "reduce_scatter", ex, comm, c, whole, ws, {options.at, options.tensor}, options.op,
+        "reduce_scatter", ex, comm, c, whole, ws, {options.at, options.tensor},
+        {options.op, options.weight, /*keeps_input=*/true},
         [&](auto& engine) { return detail::reduce_scatter(engine, detail::view(out)); });
   } else {
     return {};

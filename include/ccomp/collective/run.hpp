@@ -5,6 +5,8 @@
 #include <ccomp/core/chain.hpp>
 #include <ccomp/core/exclusive.hpp>
 
+#include <cmath>
+#include <optional>
 #include <ranges>
 #include <vector>
 
@@ -68,6 +70,13 @@ template <class X> std::vector<tensor_job> jobs_of(X& x, std::span<tensor_view c
   }
 }
 
+template <class In, class Out>
+concept same_values = std::same_as<std::remove_const_t<typename In::element_type>, typename Out::element_type>;
+/// The input of a call that only reads it (call_kind::keeps_input), as jobs take tensors.
+template <class T> std::span<std::remove_const_t<T>> only_read(std::span<T> in) {
+  return {const_cast<std::remove_const_t<T>*>(in.data()), in.size()};
+}
+
 /// The step of a call. Random bits must not repeat: without `.at`, wrappers count by themselves; they refuse a step
 /// that is not new. Without a wrapper, a step must be given.
 template <class Exec, class X> step step_of(char const* name, Exec const& ex, X const& x, program stages, step asked) {
@@ -105,6 +114,47 @@ template <class X> constexpr char const* wrapper_name() {
     return "compressor";
 }
 
+/// In a handler: what one of ccomp's communicators threw, with the name of the collective before its own. Exceptions from
+/// elsewhere go on as they are.
+[[noreturn]] void rethrow_in(char const* collective);
+#if CCOMP_DEFINITIONS
+[[noreturn, CCOMP_SMALL]] CCOMP_FUNCTION void rethrow_in(char const* collective) {
+  static constexpr std::string_view library = "ccomp: ";
+  auto const named = [&]<class Error>(Error const& e) {
+    std::string_view const what = e.what();
+    if (!what.starts_with(library) || what.substr(library.size()).starts_with(collective)) throw;
+    throw Error(sentence(library, collective, ": ", what.substr(library.size())));
+  };
+  try {
+    throw;
+  } catch (timeout const& e) {
+    named(e);
+  } catch (mpi_error const& e) {
+    named(e);
+  } catch (nccl_error const& e) {
+    named(e);
+  } catch (communicator_error const& e) {
+    named(e);
+  } catch (payload_error const& e) {
+    named(e);
+  }
+  throw;  // not reached
+}
+#endif
+
+inline void expect_weight(char const* name, std::optional<float> weight) {
+  expects(!weight || (std::isfinite(*weight) && *weight >= 0),
+          [&] { return sentence(name, ": a weight is a finite number of at least 0, got ", std::to_string(*weight)); });
+}
+
+/// What a collective adds to collective_options.
+struct call_kind {
+  reduction op = reduction::sum;
+  std::optional<float> weight{};
+  bool keeps_input = false;               // the tensor is only read
+  std::span<std::size_t const> counts{};  // sizes that all ranks know, where the tensors of the ranks differ in size
+};
+
 /// Whether the call only loads kernels, so that no residual may change.
 template <class Exec> bool only_loads([[maybe_unused]] Exec const& ex) {
   if constexpr (requires { ex.only_loads(); })
@@ -117,15 +167,24 @@ template <class Exec> bool only_loads([[maybe_unused]] Exec const& ex) {
 /// call the engine's all_reduce; if not, the communicator's is not compiled.
 template <bool MaySum, class Exec, class Comm, class X, class Data, class Body>
 collective_report run_collective(char const* name, Exec const& ex, Comm& comm, X& x, Data& data, workspace<Exec>& ws,
-                                 collective_options const& options, reduction op, Body const& body) {
+                                 collective_options const& options, call_kind const& kind, Body const& body) {
   constexpr bool feedback = feedback_wrapper<X>;
+  expect_weight(name, kind.weight);
   exclusive_use const own_memory(ws.usage(), name, "workspace");
   [[maybe_unused]] auto const own_ranks = use_of(comm, name, "communicator");
   [[maybe_unused]] auto const own_residual = use_of(x, name, wrapper_name<X>());
   auto const stages = engine_for<Exec>::stages_of(compressor_of(x));
   validate(stages);
-  auto const jobs = jobs_of(x, tensors_of(data, options.tensor));
-  collective_call call{name, stages, jobs, op == reduction::mean, step_of(name, ex, x, stages, options.at), feedback};
+  auto jobs = jobs_of(x, tensors_of(data, options.tensor));
+  collective_call call{.name = name,
+                       .stages = stages,
+                       .jobs = jobs,
+                       .mean = kind.op == reduction::mean,
+                       .weight = kind.weight,
+                       .keeps_input = kind.keeps_input,
+                       .counts = kind.counts,
+                       .at = step_of(name, ex, x, stages, options.at),
+                       .feedback = feedback};
   if constexpr (feedback)
     if (!only_loads(ex)) call.keeper = &x;
   auto engine = engine_for<Exec>::template make<feedback, MaySum>(ex, comm, compressor_of(x), call, ws);
@@ -133,7 +192,13 @@ collective_report run_collective(char const* name, Exec const& ex, Comm& comm, X
                 "ccomp: the engine of this execution lacks what collectives ask for");
   collective_report report;
   if constexpr (collective_engine<decltype(engine)>) {
-    report = body(engine);
+    try {
+      report = body(engine);
+    } catch (...) {
+      if constexpr (requires { comm.holds_memory(); })
+        if (comm.holds_memory()) ws.keep_until_exit();
+      rethrow_in(name);
+    }
     if constexpr (feedback)
       if (call.keeper) x.commit(call.at);
     report.overflowed = engine.overflowed();

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ccomp/collective/engine.hpp>
+#include <ccomp/collective/slices.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -10,11 +10,6 @@ namespace detail {
 
 /// The exponent of the smallest power of two that is not below x.
 inline int log2_ceil(std::size_t x) { return static_cast<int>(std::bit_width(x - 1)); }
-
-/// Whether a stage codes the tensor as a whole, as one matrix, say: chunks of it would be other matrices.
-inline bool stays_whole(program p) {
-  return std::ranges::any_of(p, [](stage_ref const& s) { return s.facts->whole; });
-}
 
 }  // namespace detail
 
@@ -50,7 +45,7 @@ struct two_shot {
  private:
   template <class Engine> static std::size_t slot_of(Engine const& e, detail::program coded) {
     std::size_t bytes = Engine::header_bytes;
-    for (auto const& j : e.jobs()) bytes += e.payload_bytes(j, e.chunks(j, e.ranks()).size, coded);
+    for (auto const& j : e.jobs()) bytes += e.payload_bytes(j, e.chunks(j, e.ranks()).most(), coded);
     return bytes;
   }
   /// The chain that encodes sums has room for the values of so many payloads.
@@ -66,56 +61,67 @@ template <class Engine> collective_report two_shot::run(Engine& e) const {
   });
   std::size_t const ranks = e.ranks(), me = e.rank();
   auto const sums = e.sum_chain(payloads_of_sums(e));
-  std::size_t const slot = slot_of(e, e.chain()), sum_slot = slot_of(e, sums);
-  std::size_t most = 0;
-  for (auto const& j : e.jobs()) {
-    tensor_cut const cut = e.chunks(j, ranks);
+  auto const slices = slices_of(e, e.slice_bytes(), [&](auto const& j) { return e.chunks(j, ranks); });
+  auto const payload = [&](slice_part const& p) { return e.payload_bytes(*p.job, p.cut.most()); };
+  auto const sum_payload = [&](slice_part const& p) { return e.payload_bytes(*p.job, p.cut.most(), sums); };
+  std::size_t const most = detail::most_of(slices, [&](slice_part const& p) {
     // A short last chunk may take more than a whole one: its indices may be coded another way.
-    most = std::max({most, e.encode_scratch(j, cut), e.reduce_scratch(j, sums, cut.size, ranks),
-                     e.reduce_scratch(j, sums, cut.length(me), ranks), e.decode_scratch(j, sums, cut)});
-  }
-  // What is sent, the owner's sum, and what is received: first the chunks, then the sums.
-  std::size_t const chunks = slot * ranks, all_sums = sum_slot * ranks;
-  auto const memory = e.reserve(chunks + sum_slot + std::max(chunks, all_sums) + most);
+    return std::max({e.encode_scratch(*p.job, p.cut), e.reduce_scratch(*p.job, sums, p.cut.most(), ranks),
+                     e.reduce_scratch(*p.job, sums, p.cut.length(me), ranks), e.decode_scratch(*p.job, sums, p.cut)});
+  });
+  // Of a lane: what is sent, the owner's sum, and what is received: first the chunks, then the sums.
+  std::size_t const slot = detail::longest_slot(e, slices, payload),
+                    sum_slot = detail::longest_slot(e, slices, sum_payload),
+                    lane = ranks * slot + sum_slot + ranks * std::max(slot, sum_slot),
+                    lanes = detail::lanes_for(slices.size());
+  auto const memory = e.reserve(lanes * lane + most);
+  auto const spare = memory.subspan(lanes * lane);
   e.begin(name, -1, reselect ? "with reselection" : "");
-  auto const send = memory.first(chunks), result = memory.subspan(chunks, sum_slot),
-             receive = memory.subspan(chunks + sum_slot, std::max(chunks, all_sums)),
-             spare = memory.subspan(chunks + sum_slot + receive.size());
-  slot_row const sent{send.data(), slot, ranks}, received{receive.data(), slot, ranks},
-      owned{result.data(), sum_slot, 1}, all{receive.data(), sum_slot, ranks};
-  struct part {  // of a slot: what it holds of one job
-    std::size_t at = Engine::header_bytes, room = 0;
-  };
-  auto const each_job = [&](auto const& f) {
-    part chunk, sum;
-    for (auto const& j : e.jobs()) {
-      tensor_cut const cut = e.chunks(j, ranks);
-      chunk.room = e.payload_bytes(j, cut.size);
-      sum.room = e.payload_bytes(j, cut.size, sums);
-      f(j, cut, chunk, sum);
-      chunk.at += chunk.room;
-      sum.at += sum.room;
-    }
-  };
 
-  std::size_t used = 0;
-  e.write_headers({send.data(), slot, ranks + 1});  // the result's, too: on a GPU every kernel more costs latency
-  each_job([&](auto const& j, tensor_cut const& cut, part const& chunk, part const&) {
-    used += e.encode(j, cut, sent.part(chunk.at), spare);
-  });
-  e.all_to_all(send, receive.first(chunks));
-  e.check_headers(received);
-  // Of the sums: numbers of a float16 carrier may add up to more than it holds.
-  e.prescale(-detail::log2_ceil(ranks));
-  each_job([&](auto const& j, tensor_cut const& cut, part const& chunk, part const& sum) {
-    e.reduce(j, sums, cut, me, received.part(chunk.at), chunk.room, owned.part(sum.at), spare);
-  });
-  e.all_gather(result, receive.first(all_sums));
-  e.check_headers(all);
-  each_job([&](auto const& j, tensor_cut const& cut, part const&, part const& sum) {
-    e.decode(j, sums, j.data, cut, all.part(sum.at), sum.room, spare);
-  });
-  return e.report(name, (ranks - 1) * (slot + sum_slot), used);
+  std::size_t used = 0, sent_bytes = 0;
+  in_lanes(e, slices.size(), lanes,
+           [&](std::size_t number, std::size_t mine, int step) -> std::optional<exchange_handle> {
+             auto const& slice = slices[number];
+             std::size_t const bytes = detail::slot_of(e, slice, payload),
+                               sum_bytes = detail::slot_of(e, slice, sum_payload);
+             auto const here = memory.subspan(mine * lane, lane), send = here.first(ranks * bytes),
+                        result = here.subspan(send.size(), sum_bytes), receive = here.subspan(send.size() + sum_bytes);
+             slot_row const sent{send.data(), bytes, ranks}, received{receive.data(), bytes, ranks},
+                 owned{result.data(), sum_bytes, 1}, all{receive.data(), sum_bytes, ranks};
+             int const channel = static_cast<int>(number);
+             std::size_t at = Engine::header_bytes, sum_at = at;
+             if (step == 0) {
+               e.prescale(0);
+               e.write_headers(
+                   {send.data(), bytes, ranks + 1});  // the result's, too: on a GPU every kernel more costs latency
+               for (auto const& p : slice) {
+                 used += e.encode(*p.job, p.cut, sent.part(at), spare);
+                 at += payload(p);
+               }
+               e.seal(sent);
+               sent_bytes += (ranks - 1) * (bytes + sum_bytes);
+               return e.start_all_to_all(send, receive.first(ranks * bytes), channel);
+             }
+             // Of the sums: numbers of a float16 carrier may add up to more than it holds.
+             e.prescale(-detail::log2_ceil(ranks));
+             if (step == 1) {
+               e.check_headers(received);
+               for (auto const& p : slice) {
+                 e.reduce(*p.job, sums, p.cut, me, received.part(at), payload(p), owned.part(sum_at), spare);
+                 at += payload(p);
+                 sum_at += sum_payload(p);
+               }
+               e.seal(owned);
+               return e.start_all_gather(result, receive.first(ranks * sum_bytes), channel);
+             }
+             e.check_headers(all);
+             for (auto const& p : slice) {
+               e.decode(*p.job, sums, p.job->data, p.cut, all.part(sum_at), sum_payload(p), spare);
+               sum_at += sum_payload(p);
+             }
+             return std::nullopt;
+           });
+  return e.report(name, sent_bytes, used);
 }
 
 CCOMP_END

@@ -2,8 +2,10 @@
 /// Ranks that are GPUs, over NCCL 2.18 or later. It contains no kernels, so any C++ compiler can compile this header.
 
 #include <ccomp/comm/nccl_agreement.hpp>
+#include <ccomp/comm/nccl_flights.hpp>
 #include <ccomp/core/exclusive.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <optional>
 #include <span>
@@ -33,7 +35,7 @@ class nccl_group;
 ///
 /// The destructor of an owned communicator never waits and never throws. It aborts, unless finalize() was called. So
 /// other ranks do not hang when this one ends by an exception, but work still in flight is lost.
-class nccl_communicator {
+class nccl_communicator : public nccl_flights<nccl_communicator> {
  public:
   /// `agree` compares a fingerprint with the other ranks once, not at every call.
   static constexpr bool agrees_once = true;
@@ -161,7 +163,14 @@ class nccl_communicator {
   /// do it at once.
   void exchange(cuda_exec const& ex, std::span<std::byte const> send, int to, std::span<std::byte> receive, int from);
 
+  /// Sends and receives all messages in one group. Only the ranks that have messages for each other call it.
+  void transfer(cuda_exec const& ex, std::span<outgoing_message const> out, std::span<incoming_message const> in);
+
   /// Throws nccl_error if NCCL has noticed a failure of this rank, another one or the network. Never waits.
+  /// Whether the slots of collectives bear checksums; not at first. Choose the same on all ranks. Each call then waits for the
+  /// stream before it uses what it received, and cannot be recorded into a graph.
+  void use_checksums(bool on = true) noexcept { checksums_ = on; }
+  [[nodiscard]] bool checksums() const noexcept { return checksums_; }
   void check() { usable("nccl_communicator::check").check("nccl_communicator::check"); }
 
   /// Waits until the stream is done. Throws like check() if a rank fails meanwhile, and timeout if the stream is not
@@ -173,6 +182,8 @@ class nccl_communicator {
     detail::expects(!ex.capturing(), "nccl_communicator::wait: the stream records a graph, so nothing runs on it");
     comm.wait(ex.stream(), limit, call);
   }
+  /// For as long as the communicator's deadline.
+  void wait(cuda_exec const& ex) { wait(ex, handle("nccl_communicator::wait").deadline()); }
 
   /// Collective: throws rank_mismatch on every rank unless all ranks bring the same number, which stands for the call
   /// they are about to make. The first time, it waits for the other ranks and allocates. A number that was agreed on
@@ -291,6 +302,7 @@ class nccl_communicator {
 
   std::shared_ptr<detail::nccl_handle> handle_;  // shared with registrations, which look whether it is still there
   std::unique_ptr<detail::nccl_agreement> agreement_;
+  bool checksums_ = false;
   detail::in_use in_use_;
 };
 
@@ -386,6 +398,29 @@ inline void nccl_communicator::exchange(cuda_exec const& ex, std::span<std::byte
   group.end();
 }
 
+inline void nccl_communicator::transfer(cuda_exec const& ex, std::span<outgoing_message const> out,
+                                        std::span<incoming_message const> in) {
+  constexpr auto call = "nccl_communicator::transfer";
+  auto& comm = usable(ex, call);
+  auto const alone = use(call);
+  detail::expect_partners(call, out, comm.rank(), comm.size());
+  detail::expect_partners(call, in, comm.rank(), comm.size());
+  auto const has_bytes = [](auto const& m) { return !m.data.empty(); };
+  for (auto const& m : out)
+    if (has_bytes(m)) expect_device(ex, call, {m.data.data(), m.data.size(), "what is sent"});
+  for (auto const& m : in)
+    if (has_bytes(m)) expect_device(ex, call, {m.data.data(), m.data.size(), "what is received"});
+  if (std::ranges::none_of(out, has_bytes) && std::ranges::none_of(in, has_bytes)) return;
+  nccl_group group(*this);
+  for (auto const& m : out)
+    if (has_bytes(m))
+      comm.settle(ncclSend(m.data.data(), m.data.size(), ncclInt8, m.to, comm.get(), ex.stream()), "ncclSend");
+  for (auto const& m : in)
+    if (has_bytes(m))
+      comm.settle(ncclRecv(m.data.data(), m.data.size(), ncclInt8, m.from, comm.get(), ex.stream()), "ncclRecv");
+  group.end();
+}
+
 inline std::optional<nccl_communicator> nccl_communicator::split(int color, int key, ncclConfig_t const* config) {
   constexpr auto call = "nccl_communicator::split";
   auto& comm = usable(call);
@@ -404,7 +439,10 @@ inline std::optional<nccl_communicator> nccl_communicator::split(int color, int 
     throw;
   }
   if (!*born.slot()) return std::nullopt;
-  return nccl_communicator(born.finish(ncclInProgress, comm.deadline(), "ncclCommSplit"), true, comm.deadline());
+  nccl_communicator made(born.finish(ncclInProgress, comm.deadline(), "ncclCommSplit"), true, comm.deadline());
+  made.use_checksums(checksums_);
+  made.use_slices_of(*this);
+  return made;
 }
 
 CCOMP_END

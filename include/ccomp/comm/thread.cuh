@@ -73,6 +73,33 @@ template <> struct thread_transport<cuda_exec> {
     share(comm, ex, send, [&] { copy(comm, ex, from, 0, receive.data(), receive.size()); }, {to, from, receive.size()});
   }
 
+  /// What a rank shows is read once its stream is ready; its stream then goes on after those that read.
+  static void transfer(comm_type& comm, cuda_exec const& ex, std::span<outgoing_message const> out,
+                       std::span<incoming_message const> in) {
+    constexpr auto call = "thread_communicator::transfer";
+    expect_stream(ex, call);
+    for (auto const& m : out) expect_buffer(ex, call, "what is sent", m.data.data(), m.data.size());
+    for (auto const& m : in) expect_buffer(ex, call, "what is received", m.data.data(), m.data.size());
+    auto& mine = state(comm, ex);
+    mine.record_ready(ex);
+    auto const read = [&](incoming_message const& m, void const* from, void* sender) {
+      if (sender != &mine) static_cast<thread_device const*>(sender)->wait_until_ready(ex);
+      thread_device::reading const reads(mine, ex);
+      if (!m.data.empty())
+        check_cuda(cudaMemcpyAsync(m.data.data(), from, m.data.size(), cudaMemcpyDefault, ex.stream()),
+                   "cudaMemcpyAsync");
+    };
+    // What the caller queues now comes after what others read, also if the call fails.
+    std::vector<std::shared_ptr<void>> readers;
+    try {
+      comm.post_mail(call, {comm.rank(), out, in, comm.group_->patience_, comm.transport_, read}, readers);
+    } catch (...) {
+      for (auto const& reader : readers) static_cast<thread_device const*>(reader.get())->let_finish(ex);
+      throw;
+    }
+    for (auto const& reader : readers) static_cast<thread_device const*>(reader.get())->wait_until_done(ex);
+  }
+
   /// As on the host: each rank sums one part of the vector over all ranks, then takes the others' parts.
   static void all_reduce(comm_type& comm, cuda_exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
     constexpr auto call = "thread_communicator::all_reduce";

@@ -1,118 +1,39 @@
 #pragma once
 /// Ranks that are threads of one process. For device memory, include comm/thread.cuh too.
 
+#include <ccomp/comm/thread_group.hpp>
 #include <ccomp/core/communicator.hpp>
 #include <ccomp/core/exclusive.hpp>
 #include <ccomp/core/function_ref.hpp>
 #include <ccomp/core/joining_threads.hpp>
 #include <ccomp/engine/host/typed_sum.hpp>
 
-#include <chrono>
-#include <condition_variable>
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
 CCOMP_BEGIN
-namespace detail {
-
-/// What thread_communicator does with memory that is not host memory; comm/thread.cuh defines it for a cuda_exec.
-template <class Exec> struct thread_transport;
-template <class Exec>
-concept has_thread_transport = requires { sizeof(thread_transport<Exec>); };
-
-/// The partners of an `exchange`; -1 in any other call.
-struct thread_partners {
-  int to = -1, from = -1;
-  std::size_t receive_bytes = 0;
-};
-
-}  // namespace detail
-
-class thread_communicator;
-
-/// The state that the ranks of one process share. Create it once. Then `run` a function on every rank, or give each of
-/// your own threads a `thread_communicator{group, rank}`.
-class thread_group {
- public:
-  explicit thread_group(int ranks, std::chrono::milliseconds patience = std::chrono::minutes(10))
-      : posts_(static_cast<std::size_t>(check(ranks))), patience_(patience), ranks_(ranks) {}
-  thread_group(thread_group const&) = delete;
-  thread_group& operator=(thread_group const&) = delete;
-
-  [[nodiscard]] int size() const noexcept { return ranks_; }
-
-  /// Calls `f(thread_communicator&)` on one thread per rank and returns when all have ended. If a rank throws, the
-  /// others get an exception at their current or next collective, and `run` throws what the first rank threw.
-  template <class F> void run(F const& f) {
-    run_ranks([&](thread_communicator& comm) { f(comm); });
-  }
-
- private:
-  friend class thread_communicator;
-  template <class> friend struct detail::thread_transport;
-
-  void run_ranks(detail::function_ref<void(thread_communicator&)> f);
-
-  /// What a rank shows the others during one exchange.
-  struct alignas(64) post {
-    void const* send = nullptr;
-    std::size_t bytes = 0;
-    std::uint64_t fingerprint = 0;
-    void const* what = nullptr;
-    std::string (*describe)(void const*) = nullptr;
-    std::shared_ptr<void> transport;  // of the device, if memory of one is shown
-    detail::thread_partners with;
-  };
-
-  static int check(int ranks);
-
-  /// An exchange has two meetings. Between them every rank reads what the others show.
-  enum class meeting { before_reading, after_reading };
-
-  /// All ranks arrive, or every rank throws: no rank waits for a rank that left, failed or is late. But no rank returns
-  /// while another still reads its memory, because its caller would free it. Reading ends by itself.
-  void arrive(int rank, meeting now);
-  void stop_reading();
-  /// A rank whose reading failed does not come to the second meeting. It continues only when no rank reads its memory.
-  void fail_reading();
-  /// The others wait at a meeting that this rank did not come to: no other can follow.
-  [[noreturn]] void refuse_failed(int rank);
-  [[noreturn]] void throw_broken(std::unique_lock<std::mutex>& lock);
-  void join();
-  /// A rank is gone. This is harmless if the others are done as well; ranks that wait, or come to wait, get an
-  /// exception. Once all are gone, the group can be used again.
-  void leave(std::string const& who);
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<post> posts_;
-  std::chrono::milliseconds patience_;
-  std::uint64_t round_ = 0;
-  int arrived_ = 0;
-  int readers_ = 0;  // ranks between their two meetings
-  int present_ = 0;
-  int ranks_;
-  std::string broken_;
-  bool late_ = false;
-};
-
-/// One rank of a thread_group, used by one thread. Its destructor tells the group that the rank is gone.
+/// One rank of a thread_group, used by one thread. Its destructor tells the group that the rank is gone. Move-only; what it
+/// was moved from is not used any more.
 ///
 /// With a host_exec, the buffers are host memory, and calls return when they are done. With a cuda_exec
 /// (comm/thread.cuh), the buffers are memory of its device, and calls return when the work is queued.
 class thread_communicator {
  public:
   thread_communicator(thread_group& group, int rank);
-  thread_communicator(thread_communicator const&) = delete;
-  thread_communicator& operator=(thread_communicator const&) = delete;
+  thread_communicator(thread_communicator&& other) noexcept;
+  thread_communicator& operator=(thread_communicator&&) = delete;
   ~thread_communicator();
 
   [[nodiscard]] int rank() const noexcept { return rank_; }
   [[nodiscard]] int size() const noexcept { return group_->size(); }
+  [[nodiscard]] bool checksums() const noexcept { return group_->checksums_; }
+  [[nodiscard]] std::size_t slice_bytes(host_exec const&) const noexcept { return group_->slice_bytes_; }
   /// For collectives: which thread uses it.
   [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
 
@@ -123,6 +44,8 @@ class thread_communicator {
   void exchange(host_exec const&, std::span<std::byte const> send, int to, std::span<std::byte> receive, int from);
   /// Each rank sums one part of the vector over all ranks, in rank order, then takes the others' parts.
   void all_reduce(host_exec const& ex, void* data, std::size_t n, wire_type type, wire_op op);
+  /// Only the ranks that have messages for each other call it. Returns when all messages are read.
+  void transfer(host_exec const& ex, std::span<outgoing_message const> out, std::span<incoming_message const> in);
   void agree(std::uint64_t fingerprint, void const* what, std::string (*describe)(void const*));
 
   template <detail::has_thread_transport Exec>
@@ -141,6 +64,10 @@ class thread_communicator {
     detail::thread_transport<Exec>::exchange(*this, ex, send, to, receive, from);
   }
   template <detail::has_thread_transport Exec>
+  void transfer(Exec const& ex, std::span<outgoing_message const> out, std::span<incoming_message const> in) {
+    detail::thread_transport<Exec>::transfer(*this, ex, out, in);
+  }
+  template <detail::has_thread_transport Exec>
   void all_reduce(Exec const& ex, void* data, std::size_t n, wire_type type, wire_op op) {
     detail::thread_transport<Exec>::all_reduce(*this, ex, data, n, type, op);
   }
@@ -149,8 +76,18 @@ class thread_communicator {
     detail::thread_transport<Exec>::agree(*this, ex, fingerprint, what, describe);
   }
 
+  /// The colour of a rank that split() gives no communicator.
+  static constexpr int no_color = -1;
+  /// Collective: one communicator for all ranks with the same colour, ordered by key, then by rank here. A colour is 0 or
+  /// more; a rank with no_color gets none. The new group lives as long as its communicators, and is as patient as this one.
+  [[nodiscard]] std::optional<thread_communicator> split(int color, int key);
+
  private:
   template <class> friend struct detail::thread_transport;
+
+  /// A rank of a group made by split(), which counts it already.
+  thread_communicator(std::shared_ptr<thread_group> own, int rank)
+      : own_(std::move(own)), group_(own_.get()), rank_(rank), outer_ranks_(detail::ranks_in_process()) {}
 
   static std::size_t index(int r) { return static_cast<std::size_t>(r); }
   thread_group::post& post(int r) { return group_->posts_[index(r)]; }
@@ -166,6 +103,10 @@ class thread_communicator {
   [[nodiscard]] std::string mismatch(int r);
   void expect_rank(int r, char const* what) const;
 
+  /// A transfer of memory of either kind.
+  void post_mail(char const* call, detail::thread_mail::order const& now, std::vector<std::shared_ptr<void>>& readers);
+
+  std::shared_ptr<thread_group> own_;  // a group that split() has made
   thread_group* group_;
   int rank_;
   int outer_ranks_;
@@ -175,74 +116,6 @@ class thread_communicator {
 };
 
 #if CCOMP_DEFINITIONS
-CCOMP_FUNCTION int thread_group::check(int ranks) {
-  detail::expects(ranks >= 1, [&] { return detail::sentence("thread_group: needs at least 1 rank, got ", ranks); });
-  return ranks;
-}
-CCOMP_FUNCTION void thread_group::arrive(int rank, meeting now) {
-  std::unique_lock lock(mutex_);
-  if (now == meeting::after_reading) stop_reading();
-  if (!broken_.empty()) throw_broken(lock);
-  std::uint64_t const round = round_;
-  if (++arrived_ == ranks_) {
-    arrived_ = 0;
-    ++round_;
-    if (now == meeting::before_reading) readers_ = ranks_;
-    lock.unlock();
-    changed_.notify_all();
-    return;
-  }
-  auto const over = [&] { return round_ != round || !broken_.empty(); };
-  // A clock cannot count to the end of longer waits.
-  bool woken = true;
-  if (patience_ < std::chrono::hours(24 * 365 * 100))
-    woken = changed_.wait_for(lock, patience_, over);
-  else
-    changed_.wait(lock, over);
-  if (round_ != round) return;
-  if (!woken) {
-    broken_ = detail::sentence("rank ", rank, " waited ", patience_.count(), " ms and ", ranks_ - arrived_, " of ",
-                               ranks_, " ranks did not arrive");
-    late_ = true;
-    changed_.notify_all();
-  }
-  throw_broken(lock);
-}
-CCOMP_FUNCTION void thread_group::stop_reading() {
-  if (--readers_ == 0) changed_.notify_all();
-}
-CCOMP_FUNCTION void thread_group::fail_reading() {
-  std::unique_lock lock(mutex_);
-  stop_reading();
-  changed_.wait(lock, [&] { return readers_ == 0; });
-}
-[[gnu::cold]] CCOMP_FUNCTION void thread_group::refuse_failed(int rank) {
-  std::unique_lock lock(mutex_);
-  if (broken_.empty()) broken_ = detail::sentence("rank ", rank, " failed in an exchange");
-  changed_.notify_all();
-  throw_broken(lock);
-}
-[[gnu::cold]] CCOMP_FUNCTION void thread_group::throw_broken(std::unique_lock<std::mutex>& lock) {
-  changed_.wait(lock, [&] { return readers_ == 0; });
-  if (late_) detail::fail<timeout>(detail::sentence("thread_group: ", broken_));
-  detail::fail<communicator_error>(detail::sentence("thread_group: ", broken_));
-}
-CCOMP_FUNCTION void thread_group::join() {
-  std::lock_guard const lock(mutex_);
-  ++present_;
-}
-[[CCOMP_SMALL]] CCOMP_FUNCTION void thread_group::leave(std::string const& who) {
-  {
-    std::lock_guard const lock(mutex_);
-    if (broken_.empty()) broken_ = who;
-    if (--present_ == 0) {
-      broken_.clear();
-      late_ = false;
-      arrived_ = 0;
-    }
-  }
-  changed_.notify_all();
-}
 CCOMP_FUNCTION thread_communicator::thread_communicator(thread_group& group, int rank)
     : group_(&group), rank_(rank), outer_ranks_(detail::ranks_in_process()) {
   detail::expects(rank >= 0 && rank < group.size(), [&] {
@@ -251,9 +124,17 @@ CCOMP_FUNCTION thread_communicator::thread_communicator(thread_group& group, int
   detail::ranks_in_process() = group.size();
   group.join();
 }
+CCOMP_FUNCTION thread_communicator::thread_communicator(thread_communicator&& other) noexcept
+    : own_(std::move(other.own_)),
+      group_(std::exchange(other.group_, nullptr)),
+      rank_(other.rank_),
+      outer_ranks_(other.outer_ranks_),
+      failed_(other.failed_),
+      transport_(std::move(other.transport_)) {}
 [[CCOMP_SMALL]] CCOMP_FUNCTION thread_communicator::~thread_communicator() {
-  detail::ranks_in_process() = outer_ranks_;
-  group_->leave(detail::sentence("rank ", rank_, " has left the group"));
+  if (!group_) return;
+  if (!own_) detail::ranks_in_process() = outer_ranks_;
+  group_->leave(rank_);
 }
 CCOMP_FUNCTION void thread_communicator::all_gather(host_exec const&, std::span<std::byte const> send,
                                                     std::span<std::byte> receive) {
@@ -278,6 +159,24 @@ CCOMP_FUNCTION void thread_communicator::exchange(host_exec const&, std::span<st
   expect_rank(to, "the receiver");
   expect_rank(from, "the sender");
   share(send, [&] { copy(post(from).send, 0, receive, 0, receive.size()); }, nullptr, {to, from, receive.size()});
+}
+CCOMP_FUNCTION void thread_communicator::transfer(host_exec const&, std::span<outgoing_message const> out,
+                                                  std::span<incoming_message const> in) {
+  auto const read = [](incoming_message const& m, void const* from, void*) { copy(from, 0, m.data, 0, m.data.size()); };
+  std::vector<std::shared_ptr<void>> readers;
+  post_mail("thread_communicator::transfer", {rank_, out, in, group_->patience_, nullptr, read}, readers);
+}
+CCOMP_FUNCTION void thread_communicator::post_mail(char const* call, detail::thread_mail::order const& now,
+                                                   std::vector<std::shared_ptr<void>>& readers) {
+  detail::exclusive_use const alone(in_use_, call, "thread_communicator");
+  detail::expect_partners(call, now.out, rank_, size());
+  detail::expect_partners(call, now.in, rank_, size());
+  try {
+    group_->mail_.transfer(now, readers);
+  } catch (timeout const&) {
+    group_->stop_late(group_->mail_.stopped());
+    throw;
+  }
 }
 CCOMP_FUNCTION void thread_communicator::all_reduce(host_exec const& ex, void* data, std::size_t n, wire_type type,
                                                     wire_op op) {
@@ -311,6 +210,36 @@ CCOMP_FUNCTION void thread_communicator::agree(std::uint64_t fingerprint, void c
                                    post(r).describe(post(r).what));
   });
   if (!trouble.empty()) detail::fail<rank_mismatch>(detail::sentence("the ranks disagree: ", trouble));
+}
+[[CCOMP_SMALL]] CCOMP_FUNCTION std::optional<thread_communicator> thread_communicator::split(int color, int key) {
+  constexpr auto call = "thread_communicator::split";
+  detail::exclusive_use const alone(in_use_, call, "thread_communicator");
+  detail::expects(color >= 0 || color == no_color,
+                  [&] { return detail::sentence(call, ": a colour is 0 or more, or no_color, got ", color); });
+  struct wish {
+    int color, key;
+  };
+  wish const mine{color, key};
+  std::vector<wish> all(index(size()));
+  all_gather(host_exec{1}, std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+  std::vector<int> members;
+  for (int r = 0; r < size(); ++r)
+    if (all[index(r)].color == color) members.push_back(r);
+  std::ranges::sort(members, {}, [&](int r) { return std::pair(all[index(r)].key, r); });
+  // The first of its ranks makes a group, the others take it over.
+  std::shared_ptr<thread_group> made;
+  bool const makes = color != no_color && members[0] == rank_;
+  if (makes) {
+    made = std::make_shared<thread_group>(static_cast<int>(members.size()), group_->patience_);
+    made->slice_bytes_ = group_->slice_bytes_;
+    made->checksums_ = group_->checksums_;
+    for (std::size_t i = 0; i < members.size(); ++i) made->join();  // none is the last one out before another has come
+  }
+  share(std::as_bytes(std::span(&made, 1)), [&] {
+    if (color != no_color && !makes) made = *static_cast<std::shared_ptr<thread_group> const*>(post(members[0]).send);
+  });
+  if (!made) return std::nullopt;
+  return thread_communicator(std::move(made), static_cast<int>(std::ranges::find(members, rank_) - members.begin()));
 }
 CCOMP_FUNCTION void thread_communicator::meet(detail::function_ref<void()> read) {
   if (failed_) group_->refuse_failed(rank_);
@@ -390,8 +319,7 @@ CCOMP_FUNCTION void thread_communicator::expect_rank(int r, char const* what) co
       } catch (std::exception const& e) {
         not_started = detail::sentence("the thread of rank ", r, " cannot be started (", e.what(), ")");
         std::lock_guard const lock(mutex_);
-        broken_ = not_started;  // those that run must not wait for the others
-        changed_.notify_all();
+        stop(not_started);  // those that run must not wait for the others
       }
   }
   leave("run() has ended");

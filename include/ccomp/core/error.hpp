@@ -42,6 +42,10 @@ struct cuda_error : error {
 struct nccl_error : communicator_error {
   using communicator_error::communicator_error;
 };
+/// MPI reported a failure.
+struct mpi_error : communicator_error {
+  using communicator_error::communicator_error;
+};
 
 }  // namespace ccomp
 

@@ -4,6 +4,7 @@
 #include <ccomp/core/config.hpp>
 #include <ccomp/core/error.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <cstring>
 #include <new>
@@ -18,7 +19,8 @@ CCOMP_BEGIN
 /// The variants of the hot loops. All give the same bytes; `automatic` is the best one this CPU has.
 enum class instruction_set { automatic, baseline, avx2, avx512 };
 
-/// Runs on the calling thread and a team of `threads` (0: all cores, shared between the ranks of a thread_group).
+/// Runs on the calling thread and a team of `threads` (0: all cores, shared between the ranks of a thread_group
+/// or of an MPI communicator on one machine).
 /// Calls return when the work is done; results never depend on either setting.
 struct host_exec {
   int threads = 0;
@@ -73,6 +75,13 @@ inline int& ranks_in_process() {
   return ranks;
 }
 
+/// How many cores this process may use, where other processes of its communicator share them; 0: all. Set by
+/// mpi_communicator.
+inline std::atomic<int>& cores_of_process() {
+  static std::atomic<int> cores = 0;
+  return cores;
+}
+
 int resolve_threads(host_exec const& ex);
 
 #if CCOMP_DEFINITIONS
@@ -94,7 +103,8 @@ CCOMP_FUNCTION int resolve_threads(host_exec const& ex) {
 #else
   int const cores = static_cast<int>(std::thread::hardware_concurrency());
 #endif
-  int const mine = cores / ranks_in_process();
+  int const share = cores_of_process().load(std::memory_order_relaxed);
+  int const mine = (share > 0 && share < cores ? share : cores) / ranks_in_process();
   return mine > 1 ? mine : 1;
 }
 #endif

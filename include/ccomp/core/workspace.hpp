@@ -6,6 +6,7 @@
 #include <ccomp/core/exclusive.hpp>
 #include <ccomp/core/host_exec.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -13,6 +14,21 @@
 #include <utility>
 
 CCOMP_BEGIN
+namespace detail {
+
+/// Memory that is never freed, because something outside may still write to it. It stays reachable.
+inline void keep_until_exit(void* memory) {
+  struct kept {
+    void* memory;
+    kept* next;
+  };
+  static std::atomic<kept*> all{nullptr};
+  auto* const one = new kept{memory, all.load()};
+  while (!all.compare_exchange_weak(one->next, one)) {
+  }
+}
+
+}  // namespace detail
 
 /// Memory that calls use while they run; nothing in it survives a call.
 ///
@@ -52,6 +68,12 @@ template <class Exec> class workspace {
 
   /// For calls: which thread uses it.
   [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
+  /// For calls that failed while a transport still reads or writes the memory: own memory is not freed before the
+  /// program ends, and the next call takes other memory. Who lends memory keeps it until then.
+  void keep_until_exit() {
+    if (owns_ && memory_.data()) detail::keep_until_exit(memory_.data());
+    if (owns_) memory_ = {};
+  }
   /// Bytes held now.
   [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
 

@@ -13,10 +13,12 @@
 CCOMP_BEGIN
 namespace detail {
 
-/// A slot that belonged to another call: whose, what its header said, and what it should have said.
+/// A slot that belonged to another call: whose, what its header said, and what it should have said. Or one whose bytes were
+/// changed on their way.
 struct other_call_report {
   unsigned rank = 0;
   unsigned long long fingerprint = 0, sequence = 0, own_fingerprint = 0, own_sequence = 0;
+  bool damaged = false;
 };
 
 /// Read by the host while kernels write (engine/cuda/status.cuh). Each word is written by one side alone: where the bus

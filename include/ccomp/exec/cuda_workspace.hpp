@@ -69,6 +69,12 @@ template <> class workspace<cuda_exec> {
 
   /// For calls: which thread uses it.
   [[nodiscard]] detail::in_use& usage() noexcept { return in_use_; }
+  /// For calls that failed while a transport still reads or writes the memory: own memory is not freed before the
+  /// program ends, and the next call takes other memory. Who lends memory keeps it until then.
+  void keep_until_exit() {
+    if (owns_ && memory_.data()) detail::keep_until_exit(memory_.data());
+    if (owns_) memory_ = {};
+  }
   /// Bytes held now for calls to come.
   [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
   /// Bytes held for graphs alone.
@@ -117,14 +123,20 @@ template <> class workspace<cuda_exec> {
   void note_end(bool recording) const noexcept {
     if (end_) end_->note(ex_.stream(), recording);
   }
-  /// For calls: throws what is known so far, without waiting.
-  void raise(char const* call) {
+  /// For calls: throws what is known so far, without waiting. `earlier`: of calls before this one.
+  void raise(char const* call, bool earlier = true) {
     if (!status_) return;
-    if (auto const other = status_->take_other_call())
-      detail::fail<rank_mismatch>(detail::sentence(call, ": on an earlier call with this workspace rank ", other->rank,
-                                                   " sent bytes of another call (fingerprint ", other->fingerprint,
+    if (auto const other = status_->take_other_call()) {
+      std::string const who =
+          detail::sentence(call, earlier ? ": on an earlier call with this workspace rank " : ": rank ", other->rank);
+      char const* const end = earlier ? "; do not use its results" : "";
+      if (other->damaged)
+        detail::fail<payload_error>(
+            detail::sentence(who, " sent bytes that were changed on their way: their checksum does not match", end));
+      detail::fail<rank_mismatch>(detail::sentence(who, " sent bytes of another call (fingerprint ", other->fingerprint,
                                                    ", step ", other->sequence, "; here ", other->own_fingerprint,
-                                                   ", step ", other->own_sequence, "); do not use its results"));
+                                                   ", step ", other->own_sequence, ")", end));
+    }
     if (status_->take_bad_payload())
       detail::fail<payload_error>(
           std::string(call) +

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <tuple>
 #include <vector>
 
 CCOMP_BEGIN
@@ -76,7 +77,7 @@ CCOMP_FUNCTION std::vector<budget_step> hull_steps(std::span<budget_points const
       from = steepest.to;
     }
   }
-  std::ranges::stable_sort(steps, std::ranges::greater{}, &budget_step::slope);
+  std::ranges::sort(steps, {}, [](budget_step const& s) { return std::tuple(-s.slope(), s.tensor, s.from); });
   return steps;
 }
 

@@ -3,8 +3,10 @@
 
 #include <ccomp/fit/clip.hpp>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 CCOMP_BEGIN
@@ -52,8 +54,12 @@ namespace detail {
 CCOMP_FUNCTION fit_candidates::fit_candidates(char const* call, fit_bench& bench, fit_options const& options)
     : bench_(bench), clip_(options.clip) {
   expects(!options.texts.empty(), [&] { return sentence(call, ": the options name no compressor"); });
-  for (auto const& text : options.texts) all_.emplace_back(text);
-  std::ranges::stable_sort(all_, {}, [&](any_compressor const& c) { return bench.payload_bytes(c); });
+  // By pairs, for clang 19 warns of what std::stable_sort of libstdc++ 12 calls.
+  std::vector<std::pair<std::size_t, std::size_t>> order;
+  order.reserve(options.texts.size());
+  for (auto const& text : options.texts) order.emplace_back(bench.payload_bytes(any_compressor(text)), order.size());
+  std::ranges::sort(order);
+  for (auto const& [bytes, given] : order) all_.emplace_back(options.texts[given]);
 }
 CCOMP_FUNCTION fitted_compressor fit_candidates::measure(std::size_t i) const {
   clip_place const place(all_[i].stages());

@@ -119,6 +119,11 @@ struct approximate_top_k {
     detail::counted_header::expect_carried(carrier_count(side, out.size()), carrier.size(), name);
     detail::scatter_add(ex, layout(out.size()), detail::counted_header::behind(side), carrier, out, sign, name);
   }
+  void read_indices(host_exec const& ex, std::span<std::byte const> side, std::span<std::uint32_t> index,
+                    std::size_t n) const {
+    detail::counted_header::expect_carried(carrier_count(side, n), index.size(), name);
+    detail::read_indices(ex, layout(n), detail::counted_header::behind(side), index, name);
+  }
   /// Of a sum: there is room for all that is not zero.
   [[nodiscard]] bool keeps_all() const { return payloads > 1; }
 };

@@ -87,6 +87,10 @@ struct block_top_k {
                   std::span<float> out, float sign, pass_options const&) const {
     detail::scatter_add(ex, layout(out.size()), side, carrier, out, sign, name);
   }
+  void read_indices(host_exec const& ex, std::span<std::byte const> side, std::span<std::uint32_t> index,
+                    std::size_t n) const {
+    detail::read_indices(ex, layout(n), side, index, name);
+  }
 };
 
 template <> inline constexpr bool detail::standard_stage<block_top_k> = true;

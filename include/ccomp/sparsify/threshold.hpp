@@ -115,6 +115,11 @@ struct threshold {
     detail::counted_header::expect_carried(carrier_count(side, out.size()), carrier.size(), name);
     detail::scatter_add(ex, layout(out.size()), detail::counted_header::behind(side), carrier, out, sign, name);
   }
+  void read_indices(host_exec const& ex, std::span<std::byte const> side, std::span<std::uint32_t> index,
+                    std::size_t n) const {
+    detail::counted_header::expect_carried(carrier_count(side, n), index.size(), name);
+    detail::read_indices(ex, layout(n), detail::counted_header::behind(side), index, name);
+  }
 
  private:
   struct tile_norm {

@@ -139,6 +139,11 @@ template <class Exec, class Comm> class check {
         for (int root = 0; root < ranks_; ++root) broadcast(bytes, root);
       if constexpr (can_exchange<Comm, Exec>)
         for (int shift = 0; shift < ranks_ + (ranks_ == 1); ++shift) exchange(bytes, shift);
+      if constexpr (can_transfer<Comm, Exec>) {
+        to_root(bytes, ranks_ / 2);
+        to_all(bytes);
+        if (ranks_ > 1) between(bytes, ranks_ - 1, 0);
+      }
     }
     if constexpr (can_all_reduce<Comm, Exec>)
       for (std::size_t const n :
@@ -226,6 +231,58 @@ template <class Exec, class Comm> class check {
     transfer("exchange with the rank " + std::to_string(shift) + " places on", message(rank_, to, size(rank_), 4),
              message(from, rank_, size(from), 4),
              [&](auto send, auto receive) { comm_.exchange(ex_, send, to, receive, from); });
+  }
+
+  /// Every rank has a message of its own size for the root.
+  void to_root(std::size_t bytes, int root) {
+    auto const size = [&](int r) { return bytes + static_cast<std::size_t>(r); };
+    bytes_t mine, want;
+    if (rank_ != root) mine = message(rank_, root, size(rank_), 5);
+    for (int r = 0; rank_ == root && r < ranks_; ++r)
+      if (r != root) append(want, message(r, root, size(r), 5));
+    transfer("transfer to rank " + std::to_string(root), mine, want, [&](auto send, auto receive) {
+      std::vector<outgoing_message> out;
+      std::vector<incoming_message> in;
+      if (rank_ != root) out.push_back({root, send});
+      std::size_t at = 0;
+      for (int r = 0; rank_ == root && r < ranks_; at += r == root ? 0 : size(r), ++r)
+        if (r != root) in.push_back({r, {receive.data() + at, size(r)}});
+      comm_.transfer(ex_, out, in);
+    });
+  }
+  /// Every rank sends a part of its buffer to each other rank.
+  void to_all(std::size_t bytes) {
+    bytes_t mine, want;
+    for (int r = 0; r < ranks_; ++r)
+      if (r != rank_) append(mine, message(rank_, r, bytes, 6));
+    for (int r = 0; r < ranks_; ++r)
+      if (r != rank_) append(want, message(r, rank_, bytes, 6));
+    transfer("transfer between all ranks", mine, want, [&](auto send, auto receive) {
+      std::vector<outgoing_message> out;
+      std::vector<incoming_message> in;
+      std::size_t at = 0;
+      for (int r = 0; r < ranks_; ++r) {
+        if (r == rank_) continue;
+        out.push_back({r, {send.data() + at, bytes}});
+        in.push_back({r, {receive.data() + at, bytes}});
+        at += bytes;
+      }
+      comm_.transfer(ex_, out, in);
+    });
+  }
+  /// Two messages, one after the other, while the other ranks go on.
+  void between(std::size_t bytes, int from, int to) {
+    if (rank_ != from && rank_ != to) return;
+    auto const what = "transfer from rank " + std::to_string(from) + " to rank " + std::to_string(to);
+    for (std::uint64_t const round : {7u, 8u}) {
+      auto const bytes_sent = message(from, to, bytes, round);
+      bool const sends = rank_ == from;
+      transfer(what, sends ? bytes_sent : bytes_t{}, sends ? bytes_t{} : bytes_sent, [&](auto send, auto receive) {
+        outgoing_message const out{to, send};
+        incoming_message const in{from, receive};
+        comm_.transfer(ex_, {&out, sends ? 1u : 0u}, {&in, sends ? 0u : 1u});
+      });
+    }
   }
 
   template <class T> void all_reduce(wire_type type, wire_op op, std::size_t n) {

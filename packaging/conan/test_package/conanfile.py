@@ -18,7 +18,7 @@ class CcompTestPackage(ConanFile):
     def generate(self):
         options = self.dependencies["ccomp"].options
         components = ["eigen"] * bool(options.with_eigen) + ["cuda", "cublas", "cusolver", "nccl"] * bool(options.with_cuda)
-        components += ["compiled"] * bool(options.compiled)
+        components += ["mpi"] * bool(options.with_mpi) + ["compiled"] * bool(options.compiled)
         toolchain = CMakeToolchain(self)
         toolchain.cache_variables["CONSUMER_COMPONENTS"] = ";".join(components)
         toolchain.user_presets_path = False  # nothing is written beside this file

@@ -24,6 +24,16 @@
 #ifdef CONSUMER_HAS_nccl
 #include <nccl.h>
 #endif
+#ifdef CONSUMER_HAS_mpi
+#include <ccomp/comm/mpi.hpp>
+
+// A program that mpirun has not started is the only rank.
+static bool starts_mpi() {
+  ccomp::mpi_environment const mpi;
+  ccomp::mpi_communicator const comm(MPI_COMM_WORLD);
+  return comm.rank() < comm.size();
+}
+#endif
 
 // The smallest program that needs ccomp's headers, C++20 and the libraries of the components. None of its calls needs a GPU.
 int main() {
@@ -44,6 +54,9 @@ int main() {
 #endif
 #ifdef CONSUMER_HAS_nccl
   well = ncclGetVersion(&version) == ncclSuccess && well;
+#endif
+#ifdef CONSUMER_HAS_mpi
+  well = starts_mpi() && well;
 #endif
   std::printf("ccomp %s: a third as bfloat16 is %.9g\n", CCOMP_VERSION_STRING, third);
   return well ? 0 : 1;

@@ -77,10 +77,10 @@ double error_over_bound(per_rank<T> const& in, std::vector<T> const& out, roundi
   return worst;
 }
 
-/// What architecture.md says a rank sends: slots of a 16-byte header and one payload.
+/// What architecture.md says a rank sends: slots of a 32-byte header and one payload.
 std::size_t formula_bytes(how h, std::size_t ranks, std::size_t whole, std::size_t chunk) {
-  if (h == how::gather) return (ranks - 1) * (16 + whole);
-  if (h == how::two_shot) return 2 * (ranks - 1) * (16 + chunk);
+  if (h == how::gather) return (ranks - 1) * (32 + whole);
+  if (h == how::two_shot) return 2 * (ranks - 1) * (32 + chunk);
   return 2 * (ranks - 1) * whole / ranks;
 }
 std::size_t chunk_values(std::size_t n, std::size_t ranks, std::size_t granule) {

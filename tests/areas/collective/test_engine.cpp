@@ -21,7 +21,9 @@ namespace {
 enum class lacking {
   nothing,
   begin,
+  between,
   write_headers,
+  seal,
   headers,
   encode,
   encode_size,
@@ -73,10 +75,18 @@ class model_engine : public ccomp::detail::engine_base<ccomp::host_exec>,
   {
     say("begin " + std::string(strategy));
   }
+  void begin_between(int, int)
+  requires(L != lacking::between)
+  {}
   void write_headers(ccomp::slot_row const& slots)
   requires(L != lacking::write_headers)
   {
     say("write_headers", slots.count);
+  }
+  void seal(ccomp::slot_row const& slots)
+  requires(L != lacking::seal)
+  {
+    say("seal", slots.count);
   }
   void check_headers(ccomp::slot_row const& slots, std::size_t = 0)
   requires(L != lacking::headers)
@@ -159,6 +169,19 @@ class model_engine : public ccomp::detail::engine_base<ccomp::host_exec>,
     say("all_to_all");
   }
 
+  ccomp::exchange_handle start_all_gather(std::span<std::byte const> send, std::span<std::byte> receive, int) {
+    all_gather(send, receive);
+    return {};
+  }
+  ccomp::exchange_handle start_all_to_all(std::span<std::byte const> send, std::span<std::byte> receive, int) {
+    all_to_all(send, receive);
+    return {};
+  }
+  static bool arrived(ccomp::exchange_handle) { return true; }
+  static void rest() {}
+  static void give_up() {}
+  [[nodiscard]] static std::size_t slice_bytes() { return static_cast<std::size_t>(-1); }
+
   [[nodiscard]] std::string const& said() const { return said_; }
 
  private:
@@ -169,6 +192,7 @@ class model_engine : public ccomp::detail::engine_base<ccomp::host_exec>,
 
 static_assert(ccomp::collective_engine<model_engine<lacking::nothing>>);
 static_assert(!ccomp::collective_engine<model_engine<lacking::begin>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::between>>);
 static_assert(!ccomp::collective_engine<model_engine<lacking::encode>>);
 static_assert(!ccomp::collective_engine<model_engine<lacking::encode_size>>);
 static_assert(!ccomp::collective_engine<model_engine<lacking::sum>>);
@@ -176,6 +200,7 @@ static_assert(!ccomp::collective_engine<model_engine<lacking::reduce>>);
 static_assert(!ccomp::collective_engine<model_engine<lacking::scratch>>);
 static_assert(!ccomp::collective_engine<model_engine<lacking::headers>>);
 static_assert(!ccomp::collective_engine<model_engine<lacking::write_headers>>);
+static_assert(!ccomp::collective_engine<model_engine<lacking::seal>>);
 static_assert(!ccomp::collective_engine<model_engine<lacking::decode>>);
 static_assert(!ccomp::collective_engine<model_engine<lacking::encode_scratch>>);
 static_assert(!ccomp::collective_engine<model_engine<lacking::decode_scratch>>);
@@ -215,7 +240,7 @@ template <class Strategy> std::string asked_by(Strategy const& how, ccomp::colle
   ccomp::uniform_quantize<8> const c{.block = 16};
   auto const stages = ccomp::detail::host_stages_of(c);
   std::vector<float> x(100), y(3);
-  std::array<ccomp::detail::tensor_job, 2> const jobs{
+  std::array<ccomp::detail::tensor_job, 2> jobs{
       {{.data = ccomp::detail::view(std::span(x)), .id = 0}, {.data = ccomp::detail::view(std::span(y)), .id = 1}}};
   ccomp::workspace<ccomp::host_exec> ws{ccomp::host_exec{1}};
   ccomp::detail::collective_call const call{.name = "allreduce", .stages = stages, .jobs = jobs};
@@ -229,17 +254,17 @@ template <class Strategy> std::string asked_by(Strategy const& how, ccomp::colle
 TEST_CASE("engine: gather asks for one encoding and one sum per tensor") {
   ccomp::collective_report report;
   CHECK(asked_by(ccomp::gather{}, report) ==
-        "begin gather, write_headers 1, encode 1, encode 1, all_gather, check_headers 2, sum 2, sum 2");
+        "begin gather, write_headers 1, encode 1, encode 1, seal 1, all_gather, check_headers 2, sum 2, sum 2");
   CHECK(report.strategy == "gather");
   CHECK(report.payload_bytes == 20);
-  // A header of 16 bytes; 100 codes and 7 scales; 3 codes and 1 scale, each part a multiple of 16 bytes.
-  CHECK(report.bytes_sent == 16 + (112 + 32) + (16 + 16));
+  // A header of 32 bytes; 100 codes and 7 scales; 3 codes and 1 scale, each part a multiple of 16 bytes.
+  CHECK(report.bytes_sent == 32 + (112 + 32) + (16 + 16));
 }
 
 TEST_CASE("engine: two_shot encodes a chunk per rank, sums its own and decodes all") {
   ccomp::collective_report report;
   CHECK(asked_by(ccomp::two_shot{}, report) ==
-        "begin two_shot, write_headers 3, encode 2, encode 2, all_to_all, check_headers 2, reduce chunk 1, "
-        "reduce chunk 1, all_gather, check_headers 2, decode 2, decode 2");
+        "begin two_shot, write_headers 3, encode 2, encode 2, seal 2, all_to_all, check_headers 2, reduce chunk 1, "
+        "reduce chunk 1, seal 1, all_gather, check_headers 2, decode 2, decode 2");
   CHECK(report.strategy == "two_shot");
 }

@@ -79,8 +79,8 @@ TEST_CASE("several tensors in one call give the bits of one call each") {
         CHECK_FALSE(together[0] == model(1));
         // One header for all instead of one for each of the six.
         auto const w = static_cast<std::size_t>(ranks);
-        if (h == how::gather) CHECK(bytes_apart[0] - bytes[0] == (w - 1) * 5 * 16);
-        if (h == how::two_shot) CHECK(bytes_apart[0] - bytes[0] == 2 * (w - 1) * 5 * 16);
+        if (h == how::gather) CHECK(bytes_apart[0] - bytes[0] == (w - 1) * 5 * 32);
+        if (h == how::two_shot) CHECK(bytes_apart[0] - bytes[0] == 2 * (w - 1) * 5 * 32);
       }
   }
 }

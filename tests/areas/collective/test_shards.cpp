@@ -30,7 +30,7 @@ std::vector<erased> compressors() {
           erase(top_k{.ratio = 0.1}),
           erase(top_k{.ratio = 0.05} | uniform_quantize<4>{.round = rounding::stochastic})};
 }
-std::size_t slot(std::size_t payload) { return 16 + payload; }
+std::size_t slot(std::size_t payload) { return 32 + payload; }
 
 template <class T>
 double relative_error(std::vector<T> const& got, std::vector<double> const& want, std::size_t first, double divisor) {

@@ -71,7 +71,7 @@ TEST_CASE("gather, trimmed: the bits of whole slots") {
 TEST_CASE("gather, trimmed: tensors that are silent on all ranks send their side bytes, others the longest payload") {
   // 16 bytes: two counts and one bit. All 1000 values: 4000 more.
   std::string const text = "block_threshold(1e-6, whole_tensor=true)";
-  std::size_t const others = 3 - 1, header = 16, told = 2 * 8;
+  std::size_t const others = 3 - 1, header = 32, told = 2 * 8;
   auto const quiet = run(text, {1000, 500}, 3, gather{.trim = true}, 0);
   auto const loud = run(text, {1000, 500}, 3, gather{.trim = true}, 1);
   auto const whole = run(text, {1000, 500}, 3, gather{}, 0);

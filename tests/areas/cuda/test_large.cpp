@@ -95,7 +95,7 @@ void check_end(C const& c, payload_shape const& shape, std::size_t chunk, unsign
   workspace ws{ex};
   auto call = detail::device_call(n, type, support::here);
   call.chunks.count = chunks;
-  call.chunks.size = call.chunks.first_stride = chunk;
+  call.chunks.size = call.chunks.length = call.chunks.first_stride = chunk;
   call.chunks.payload_stride = call.chunks.source_stride = bytes;
   auto decoding = call;
   call.whole.in = {in.data(), type};

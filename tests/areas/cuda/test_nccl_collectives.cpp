@@ -18,6 +18,8 @@
 
 #include <doctest/doctest.h>
 
+#include <numeric>
+
 using namespace ccomp;
 using support::on_gpu;
 using support::per_rank;
@@ -58,6 +60,11 @@ template <class F> void check_on_both(per_rank<float> const& in, std::size_t out
   CHECK(same_bits(gpu_out, host_out));
 }
 
+/// A residual on the device must outlive the calls.
+template <class Exec, class Comm> void comm_settles(Exec const& ex, Comm& comm) {
+  if constexpr (std::same_as<Exec, cuda_exec>) comm.wait(ex, std::chrono::seconds(60));
+}
+
 auto const rotated = hadamard_rotate{} | uniform_quantize<4>{.round = rounding::stochastic};
 
 }  // namespace
@@ -79,6 +86,41 @@ TEST_CASE("cuda collectives: allgather, reduce_scatter and broadcast") {
         broadcast(ex, comm, rotated, data, comm.size() - 1, ws, {.at = 9});
       });
     }
+}
+
+TEST_CASE("cuda collectives: with a root, chunks for all, shards of all sizes, and pairs") {
+  support::watchdog const guard("cuda operations", std::chrono::seconds(240));
+  auto const check = [](auto const& c, std::size_t n) {
+    for (int const ranks : {1, 3}) {
+      CAPTURE(n);
+      auto const w = static_cast<std::size_t>(ranks);
+      std::vector<std::size_t> counts(w);
+      for (std::size_t r = 1; r < w; ++r) counts[r] = (r - 1) * n + 1;  // rank 0 has none
+      std::size_t const total = std::accumulate(counts.begin(), counts.end(), std::size_t{0});
+      check_on_both(seeded_inputs(ranks, w * n), 5 * w * n + total,
+                    [&](auto const& ex, auto& comm, auto data, auto out, auto& ws) {
+                      int const last = comm.size() - 1;
+                      auto const take = [&](std::size_t count) {
+                        auto const here = out.first(count);
+                        out = out.subspan(count);
+                        return here;
+                      };
+                      error_feedback ef{c, data.size(), ex, {.id = 6}};
+                      for (std::uint64_t t = 0; t < 2; ++t) all_to_all(ex, comm, ef, data, data, ws, {.at = t});
+                      auto const chunk = take(w * n).first(n);
+                      scatter_from(ex, comm, c, data, chunk, last, ws, {.at = 2});
+                      gather_to(ex, comm, c, chunk, take(w * n), 0, ws, {.at = 3});
+                      reduce_to(ex, comm, ef, data, take(w * n), last, ws, {.at = 4});
+                      allgatherv(ex, comm, c, data.first(counts[index_of(comm)]), take(total), counts, ws, {.at = 5});
+                      auto const passed = take(w * n);
+                      if (comm.rank() > 0) receive(ex, comm, c, passed, comm.rank() - 1, ws, {.at = 6});
+                      if (comm.rank() < last) send(ex, comm, c, data, comm.rank() + 1, ws, {.at = 6});
+                    });
+    }
+  };
+  check(uniform_quantize<8>{}, 5000);
+  check(rotated, 777);
+  check(top_k{.ratio = 0.1} | uniform_quantize<8>{}, 777);
 }
 
 TEST_CASE("cuda collectives: error feedback keeps on the device what the host keeps") {
@@ -350,4 +392,24 @@ TEST_CASE("cuda collectives: a slot of another step is reported by the workspace
   CHECK(reports[0].find(", step 5; here ") != std::string::npos);
   CHECK(reports[0].find(", step 4)") != std::string::npos);
   CHECK(reports[1].find("rank 0 sent bytes of another call") != std::string::npos);
+}
+
+TEST_CASE("cuda collectives: slices on a second stream have the bits of whole tensors") {
+  support::watchdog const guard("cuda slices", std::chrono::seconds(240));
+  constexpr std::size_t n = 9001;
+  for (int const ranks : {1, 3}) {
+    CAPTURE(ranks);
+    auto const check = [&](auto const& c, auto how) {
+      check_on_both(seeded_inputs(ranks, n), 0, [&](auto const& ex, auto& comm, auto x, auto, auto& ws) {
+        if constexpr (requires { comm.use_slices_of(comm); }) comm.use_slices(600);
+        error_feedback feedback{c, n, ex};
+        for (std::uint64_t at = 0; at < 2; ++at) allreduce(ex, comm, feedback, x, ws, {.at = at}, how);
+        comm_settles(ex, comm);
+      });
+    };
+    check(uniform_quantize<8>{}, two_shot{});
+    check(rotated, gather{});
+    check(uniform_quantize<8>{}, ring{});
+    check(cast<bfloat16>{}, gather{});
+  }
 }

@@ -1,5 +1,5 @@
-// A strategy from outside the library on GPUs: examples/ring.hpp gives the host's bits, hop by hop.
-#include <examples/ring.hpp>
+// Strategies on GPUs give the host's bits: the ring, hop by hop, and examples/star.hpp, from outside the library.
+#include <examples/star.hpp>
 #include <support/cuda/exec_steps.hpp>
 #include <support/generators.hpp>
 #include <support/typed_cases.hpp>
@@ -18,7 +18,7 @@ using support::same_bits;
 
 namespace {
 
-template <class C> void check_ring(C const& c, int ranks, std::size_t n, bool feedback) {
+template <class C, class How> void check(C const& c, int ranks, std::size_t n, bool feedback, How how) {
   CAPTURE(ranks);
   CAPTURE(n);
   CAPTURE(feedback);
@@ -26,8 +26,8 @@ template <class C> void check_ring(C const& c, int ranks, std::size_t n, bool fe
     return support::gaussian_values(n, static_cast<std::uint64_t>(10 * t + r + 1));
   };
   support::step_options const o{.feedback = feedback};
-  auto const host = support::steps_on<host_exec, float>(c, n, ranks, 2, in, o, mylab::ring{});
-  auto const gpu = support::steps_on<cuda_exec, float>(c, n, ranks, 2, in, o, mylab::ring{});
+  auto const host = support::steps_on<host_exec, float>(c, n, ranks, 2, in, o, how);
+  auto const gpu = support::steps_on<cuda_exec, float>(c, n, ranks, 2, in, o, how);
   for (std::size_t r = 0; r < static_cast<std::size_t>(ranks); ++r) {
     CHECK(same_bits(gpu.out[r], host.out[r]));
     CHECK(same_bits(gpu.out[r], gpu.out[0]));
@@ -39,13 +39,14 @@ template <class C> void check_ring(C const& c, int ranks, std::size_t n, bool fe
 
 }  // namespace
 
-TEST_CASE("cuda: a ring of a user's own gives the host's bits") {
+TEST_CASE("cuda: a ring and a star of a user's own give the host's bits") {
   for (int const ranks : {1, 2, 3}) {
-    check_ring(natural{}, ranks, 4097, true);
-    check_ring(natural{}, ranks, 4097, false);
-    check_ring(top_k{.ratio = 0.1}, ranks, 4097, true);
+    check(natural{}, ranks, 4097, true, ring{});
+    check(natural{}, ranks, 4097, false, ring{});
+    check(top_k{.ratio = 0.1}, ranks, 4097, true, ring{});
+    check(natural{}, ranks, 4097, true, mylab::star{});
   }
-  check_ring(natural{}, 3, 5, true);  // chunks without a value
+  check(natural{}, 3, 5, true, ring{});  // chunks without a value
 }
 
 TEST_CASE("cuda: a ring adds up what the ranks bring") {
@@ -53,6 +54,6 @@ TEST_CASE("cuda: a ring adds up what the ranks bring") {
   constexpr int ranks = 3;
   support::inputs_of<float> const in = [](int r, int) { return std::vector<float>(n, static_cast<float>(1 << r)); };
   auto const gpu = support::steps_on<cuda_exec, float>(top_k{.ratio = 1.0}, n, ranks, 1, in,
-                                                       {.op = reduction::sum, .feedback = false}, mylab::ring{});
+                                                       {.op = reduction::sum, .feedback = false}, ring{});
   for (auto const& out : gpu.out) CHECK(same_bits(out, std::vector<float>(n, 7.0f)));
 }

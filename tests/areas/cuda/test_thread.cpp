@@ -29,6 +29,7 @@ using support::per_rank;
 using support::same_bits;
 
 static_assert(can_all_gather<thread_communicator, cuda_exec> && can_all_to_all<thread_communicator, cuda_exec>);
+static_assert(can_transfer<thread_communicator, cuda_exec>);
 static_assert(can_all_reduce<thread_communicator, cuda_exec> && can_broadcast<thread_communicator, cuda_exec>);
 
 namespace {
@@ -244,6 +245,88 @@ TEST_CASE("cuda threads: a rank that throws, is late, or disagrees leaves nobody
       comm.broadcast(host_exec{1}, host, 0);
   });
   for (auto const& text : kinds) has(text, "rank 1 brought host memory, rank 0 device memory");
+}
+
+TEST_CASE("cuda threads: messages of two ranks, with a partner that fails, leaves, or brings other memory") {
+  support::watchdog const guard("cuda threads: transfer");
+  auto const pair = [](thread_communicator& comm, cuda_exec const& ex, std::span<std::byte> x) {
+    outgoing_message const out{1, x};
+    incoming_message const in{0, x};
+    comm.transfer(ex, {&out, comm.rank() == 0 ? 1u : 0u}, {&in, comm.rank() == 1 ? 1u : 0u});
+  };
+  auto const left = all_throw<communicator_error>(3, [&](thread_communicator& comm, cuda_exec const& ex) {
+    device_array<std::byte> const x(100);
+    if (comm.rank() == 0) pair(comm, ex, bytes_of(x));
+  });
+  has(left[0], "rank 1 has left the group");
+
+  auto const sizes = all_throw<rank_mismatch>(3, [&](thread_communicator& comm, cuda_exec const& ex) {
+    device_array<std::byte> const x(100);
+    if (comm.rank() < 2) pair(comm, ex, bytes_of(x).first(comm.rank() == 0 ? 99 : 100));
+  });
+  for (int const r : {0, 1}) has(sizes[rank_index(r)], "rank 0 sends 99 bytes to rank 1, which expects 100");
+
+  auto const kinds = all_throw<rank_mismatch>(2, [&](thread_communicator& comm, cuda_exec const& ex) {
+    device_array<std::byte> const x(64);
+    std::vector<std::byte> host(64);
+    if (comm.rank() == 0) return pair(comm, ex, bytes_of(x));
+    incoming_message const in{0, host};
+    comm.transfer(host_exec{1}, {}, {&in, 1});
+  });
+  for (auto const& text : kinds) has(text, "rank 1 brought host memory, rank 0 device memory");
+
+  auto const wrong = all_throw<invalid_argument>(1, [](thread_communicator& comm, cuda_exec const& ex) {
+    std::vector<std::byte> host(64);
+    incoming_message const in{0, host};
+    comm.transfer(ex, {}, {&in, 1});
+  });
+  has(wrong[0], "what is received must be device memory");
+}
+
+TEST_CASE("cuda threads: a root's calls, chunks, shards and pairs give the host's bits, also in groups by split") {
+  support::watchdog const guard("cuda threads: operations");
+  hadamard_rotate constexpr rotate{};
+  auto const c = rotate | natural{};
+  std::size_t constexpr n = 700;
+  auto const all_calls = [&](auto const& ex, thread_communicator& comm, auto x, auto y, auto z) {
+    workspace<std::remove_cvref_t<decltype(ex)>> ws{ex};
+    auto const w = rank_index(comm.size()), me = rank_index(comm.rank());
+    int const last = comm.size() - 1;
+    std::vector<std::size_t> counts(w);
+    for (std::size_t r = 1; r < w; ++r) counts[r] = r * 100;
+    all_to_all(ex, comm, c, x, y, ws, {.at = 1});
+    scatter_from(ex, comm, c, y, z.first(n), last, ws, {.at = 2});
+    gather_to(ex, comm, c, z.first(n), y, 0, ws, {.at = 3});
+    auto sub = comm.split(comm.rank() % 2, -comm.rank());
+    reduce_to(ex, *sub, c, y, x, sub->size() - 1, ws, {.at = 4});
+    allgatherv(ex, comm, c, x.first(counts[me]), z.first(50 * w * (w - 1)), counts, ws, {.at = 5});
+    if (comm.rank() > 0) receive(ex, comm, c, z.last(n), comm.rank() - 1, ws, {.at = 6});
+    if (comm.rank() < last) send(ex, comm, c, y.first(n), comm.rank() + 1, ws, {.at = 6});
+  };
+  on_all_layouts([&](int ranks, int devices) {
+    auto const w = rank_index(ranks);
+    per_rank<float> in, host(3 * w), gpu(3 * w);
+    for (int r = 0; r < ranks; ++r) in.push_back(support::same_gaussian_values(w * n, 80 + rank_index(r)));
+    thread_group group(ranks);
+    group.run([&](thread_communicator& comm) {
+      auto const at = 3 * rank_index(comm.rank());
+      host[at] = in[rank_index(comm.rank())];
+      host[at + 1].resize(w * n);
+      host[at + 2].resize(w * n);
+      all_calls(host_exec{1}, comm, std::span(host[at]), std::span(host[at + 1]), std::span(host[at + 2]));
+    });
+    on_ranks(ranks, devices, [&](thread_communicator& comm, cuda_exec const& ex) {
+      auto const at = 3 * rank_index(comm.rank());
+      std::vector<float> const zeros(w * n);
+      device_array<float> const x(in[rank_index(comm.rank())]), y(zeros), z(zeros);
+      all_calls(ex, comm, x.span(), y.span(), z.span());
+      ex.synchronize();
+      gpu[at] = x.values();
+      gpu[at + 1] = y.values();
+      gpu[at + 2] = z.values();
+    });
+    CHECK(same_bits(gpu, host));
+  });
 }
 
 TEST_CASE("cuda threads: wrong arguments are refused in one sentence") {

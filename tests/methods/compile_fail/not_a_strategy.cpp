@@ -1,4 +1,4 @@
-// expect: the last argument is not a strategy; use automatic, gather, two_shot, in_flight, or a
+// expect: the last argument is not a strategy; use automatic, gather, two_shot, ring, in_flight, or a
 #include <ccomp/collectives.hpp>
 #include <ccomp/comm/self.hpp>
 #include <ccomp/quantize/uniform.hpp>

@@ -2,6 +2,7 @@
 /// standard library and processor must print the same text.
 
 #include <ccomp/ccomp.hpp>
+#include <ccomp/fit.hpp>
 
 #include <cinttypes>
 #include <cstdio>
@@ -55,5 +56,9 @@ int main() {
     auto gradient = x;
     for (int step = 0; step < 3; ++step) ccomp::allreduce(ex, comm, feedback, gradient, own, {.at = step});
     if (comm.rank() == 0) std::printf("allreduce %016" PRIx64 "\n", hash(gradient));
+    auto half = comm.split(comm.rank() % 2, -comm.rank());
+    gradient = x;
+    ccomp::allreduce(ex, *half, feedback, gradient, own, {.at = 3});
+    if (comm.rank() == 0) std::printf("of rank 2 and 0 %016" PRIx64 "\n", hash(gradient));
   });
 }

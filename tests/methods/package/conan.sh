@@ -43,7 +43,8 @@ class Eigen(ConanFile):
         self.cpp_info.includedirs = ["$eigen"]
 EOF
 options=()
-if [[ " ${*:5} " == *" cuda cublas nccl "* ]]; then options+=(-o "ccomp/*:with_cuda=True"); fi
+if [[ " ${*:5} " == *" cuda cublas cusolver nccl "* ]]; then options+=(-o "ccomp/*:with_cuda=True"); fi
+if [[ " ${*:5} " == *" mpi "* ]]; then options+=(-o "ccomp/*:with_mpi=True"); fi
 if [ -n "$eigen" ]; then
   options+=(-o "ccomp/*:with_eigen=True")
   "$conan" create "$work/eigen" --no-remote

@@ -195,7 +195,7 @@ template <class C, class T> void check_chunks(C const& c, std::vector<T> const& 
   workspace device_ws{ex};
   auto call = detail::device_call(n, type, here);
   call.chunks.count = chunks;
-  call.chunks.size = call.chunks.first_stride = chunk;
+  call.chunks.size = call.chunks.length = call.chunks.first_stride = chunk;
   call.chunks.payload_stride = call.chunks.source_stride = slot;
   auto decoding = call;
   call.whole.in = {in.span().data(), type};

@@ -256,6 +256,33 @@ inline std::vector<public_call> make_public_calls() {
                        {.at = f.at_seven()});
       },
       both);
+  meet(
+      "all_to_all", "blocks",
+      [](s& f) { all_to_all(f.ex, *f.comm, s::by_blocks, f.values(s::input), f.values(s::output), f.ws, {.at = 7}); },
+      both);
+  meet(
+      "reduce_to", "error_feedback",
+      [](s& f) {
+        reduce_to(f.ex, *f.comm, f.feedback(), f.values(s::input), f.values(s::output), 0, f.ws, {.at = f.at_seven()});
+      },
+      both);
+  meet(
+      "gather_to", "places",
+      [](s& f) { gather_to(f.ex, *f.comm, s::by_places, f.shard(s::input), f.values(s::output), 0, f.ws, {.at = 7}); },
+      both);
+  meet(
+      "scatter_from", "blocks",
+      [](s& f) {
+        scatter_from(f.ex, *f.comm, s::by_blocks, f.values(s::input), f.shard(s::output), 0, f.ws, {.at = 7});
+      },
+      both);
+  meet(
+      "allgatherv", "blocks",
+      [](s& f) {
+        std::vector<std::size_t> const counts(static_cast<std::size_t>(f.comm->size()), f.part);
+        allgatherv(f.ex, *f.comm, s::by_blocks, f.shard(s::input), f.values(s::output), counts, f.ws, {.at = 7});
+      },
+      both);
   meet("broadcast", "places",
        [](s& f) { broadcast(f.ex, *f.comm, s::by_places, f.values(s::input), 0, f.ws, {.at = 7}); },
        {{s::input, "the tensor"}});

@@ -36,7 +36,8 @@ struct payload_sum {
 /// Chunks of `size` values each; the grid's y tells which one a thread block works on.
 struct chunk_grid {
   unsigned count = 1;
-  std::uint64_t size = 0;
+  std::uint64_t size = 0;                               // values from one chunk's first to the next chunk's
+  std::uint64_t length = 0;                             // values of a chunk that are coded, at most
   std::uint64_t first_stride = 0;                       // values from one chunk's random bits to the next chunk's
   std::uint64_t payload_stride = 0, source_stride = 0;  // bytes from one chunk's payload to the next, written and read
   // Set: only so many values of each chunk are there, as the device has counted, `counted_stride` bytes apart.
@@ -73,7 +74,7 @@ __device__ inline block_part part_of(block_encode_call const& call) {
   std::uint64_t const y = blockIdx.y;
   if (chunks.count > 1) {
     std::uint64_t const skip = y * chunks.size < whole.n ? y * chunks.size : whole.n;
-    p.n = whole.n - skip < chunks.size ? whole.n - skip : chunks.size;
+    p.n = whole.n - skip < chunks.length ? whole.n - skip : chunks.length;
     p.first = whole.first + y * chunks.first_stride;
     p.in = advanced(whole.in, skip);
     p.residual = advanced(whole.residual, skip);

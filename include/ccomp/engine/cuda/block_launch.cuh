@@ -39,7 +39,7 @@ void launch_pass(cuda_exec const& ex, block_call const& call, CoderOf const& cod
     using team_type = decltype(team);
     auto const coder = coder_of(team);
     using coder_type = std::remove_cv_t<decltype(coder)>;
-    std::uint64_t const longest = call.chunks.count > 1 ? call.chunks.size : call.whole.n;
+    std::uint64_t const longest = call.chunks.count > 1 ? call.chunks.length : call.whole.n;
     dim3 const grid(grid_of<team_type>(longest), call.chunks.count);
     constexpr unsigned threads = 32 * warps_per_block;
     if constexpr (Pass == device_pass::encode)

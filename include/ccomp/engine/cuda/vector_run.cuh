@@ -62,7 +62,7 @@ struct vector_call {
     t.chunks.first_stride = call.chunks.first_stride;
     t.prescale = call.prescale;
     t.chunks.count = count;
-    t.chunks.size = values;
+    t.chunks.size = t.chunks.length = values;
     t.status = call.status;
     return t;
   }
@@ -91,7 +91,7 @@ template <class F> void for_each_size(block_call const& call, F const& f) {
     block_call t = call;
     t.chunks.count = count;
     t.whole.n = count * size;
-    t.chunks.size = size;
+    t.chunks.size = t.chunks.length = size;
     t.whole.first += begin * call.chunks.first_stride;
     t.whole.in = advanced(call.whole.in, begin * call.chunks.size);
     t.whole.residual = advanced(call.whole.residual, begin * call.chunks.size);

@@ -167,9 +167,9 @@ class index_reader {
 /// Coded indices found to be good: as many as announced, ascending, below n.
 class coded_indices {
  public:
-  /// Throws payload_error. `weight`: the work on each index, in values.
+  /// Throws payload_error. `weight`: the work on each index, in values. `kept`: where all of them go, if anywhere.
   coded_indices(host_exec const& ex, index_layout const& l, std::span<std::byte const> side, std::size_t count,
-                std::size_t weight, std::string_view stage)
+                std::size_t weight, std::string_view stage, std::uint32_t* kept = nullptr)
       : layout_(l), side_(side.data()), count_(count), isa_(resolve_isa(ex)) {
     expects<payload_error>(side.size() >= l.bytes(), [&] {
       return sentence(stage, ": the indices need ", l.bytes(), " bytes, the payload has ", side.size());
@@ -181,7 +181,7 @@ class coded_indices {
       cut_ones(stage);
     std::atomic<bool> bad{false};
     run_team(parts_, [&](int part, int) {
-      if (!check(stretches_[part])) bad = true;
+      if (!check(stretches_[part], kept)) bad = true;
     });
     bool good = !bad;
     std::uint64_t next = 0;
@@ -271,7 +271,7 @@ class coded_indices {
       f(entry, std::span<std::uint32_t const>{index, m});
     }
   }
-  bool check(index_stretch& s) const {
+  bool check(index_stretch& s, std::uint32_t* kept) const {
     bool good = true;
     std::uint64_t least = 0;
     read(s, [&](std::size_t entry, std::span<std::uint32_t const> index) {
@@ -281,6 +281,7 @@ class coded_indices {
         for (std::size_t i = 1; i < index.size(); ++i) wrong += index[i] <= index[i - 1];
       });
       good = good && wrong == 0;
+      if (kept) std::memcpy(kept + entry, index.data(), index.size_bytes());
       least = std::uint64_t{index.back()} + 1;
     });
     s.last = static_cast<std::uint32_t>(least - (s.empty() ? 0 : 1));

@@ -51,6 +51,10 @@ struct vector_loops {
   /// out += sign * decoded. Null: decode to scratch and add.
   void (*accumulate)(void const* stage, host_exec const&, std::span<std::byte const> side,
                      std::span<float const> carrier, std::span<float> out, float sign, pass_options const&);
+  /// Where the values of the carrier stand among n values, ascending; so many as `index` has room for. Null: a value is not
+  /// put at one place.
+  void (*read_indices)(void const* stage, host_exec const&, std::span<std::byte const> side,
+                       std::span<std::uint32_t> index, std::size_t n);
 };
 
 /// Everything that a stage with rounds of its own needs of one tensor of a call: it sums in + decay * residual over the
@@ -140,6 +144,16 @@ inline constexpr vector_loops vector_loops_of = {
                                pass_options const& at) { as<S>(s).accumulate(ex, side, carrier, out, sign, at); }};
       else
         return accumulate_t{};
+    }(),
+    [] {
+      using read_indices_t = decltype(vector_loops::read_indices);
+      if constexpr (requires(S const& s, host_exec const& ex, std::span<std::byte const> side,
+                             std::span<std::uint32_t> index) { s.read_indices(ex, side, index, std::size_t{}); })
+        return read_indices_t{[](void const* s, host_exec const& ex, std::span<std::byte const> side,
+                                 std::span<std::uint32_t> index,
+                                 std::size_t n) { as<S>(s).read_indices(ex, side, index, n); }};
+      else
+        return read_indices_t{};
     }()};
 
 template <class S>

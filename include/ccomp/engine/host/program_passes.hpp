@@ -4,6 +4,9 @@
 #include <ccomp/core/payload.hpp>
 #include <ccomp/engine/host/block_codec.hpp>
 #include <ccomp/engine/host/program_codec.hpp>
+#include <ccomp/engine/host/sparse_sum.hpp>
+
+#include <vector>
 
 CCOMP_BEGIN
 namespace detail {
@@ -185,6 +188,26 @@ CCOMP_FUNCTION std::size_t encode(program p, pass_context const& c, const_values
   return room;
 }
 
+/// The terms of all payloads. Empty if the stage does not name places, or if there are more terms than the scratch of one
+/// payload has room for.
+inline std::vector<sparse_terms> sparse_terms_of(segment const& s, pass_context const& c,
+                                                 std::span<std::byte const* const> payloads, std::size_t bytes,
+                                                 element_type type, std::size_t n, vector_scratch const& m) {
+  auto const read_indices = s.end.host->vector->read_indices;
+  std::vector<sparse_terms> terms;
+  std::size_t used = 0;
+  for (auto const* payload : payloads) {
+    if (!read_indices) return {};
+    vector_payload const one(s, payload, bytes, n, type);
+    if (one.carrier_values > n - used) return {};
+    std::span const index(reinterpret_cast<std::uint32_t*>(m.transformed) + used, one.carrier_values);
+    read_indices(s.end.stage, c.ex, one.side, index, n);
+    terms.push_back({index, decode_carrier(s, c, one, type, m.saved + used, m.tail)});
+    used = std::min(n, round_up(used + one.carrier_values, 16));
+  }
+  return terms;
+}
+
 inline void sum_vectors(segment const& s, pass_context const& c, std::span<std::byte const* const> payloads,
                         std::size_t bytes, element_type type, values out, float divisor, scratch memory,
                         bool add_to_out) {
@@ -193,6 +216,37 @@ inline void sum_vectors(segment const& s, pass_context const& c, std::span<std::
   element_type const carrier_type = carried_type(s, type);
   vector_scratch m(s, n, memory);
   bool const in_place = out.type == element_type::float32 && !add_to_out;
+  bool const finish = payloads.size() > 1 || divisor != 1.0f || !s.transforms.empty();
+  // A tile of the sum: what remains to be done with it.
+  auto const end_tile = [&](float* acc, std::size_t first, std::size_t length, tile_buffers& b, bool streaming) {
+    inverse(s.transforms, c, acc, length, first);
+    if (finish) run_narrow(c.isa, [&] { finish_sum(acc, length, divisor); });
+    if (add_to_out) {
+      float const* const old = load(c.isa, out, first, length, b.residual);
+      run_narrow(c.isa, [&] {
+        for (std::size_t i = 0; i < length; ++i) b.values[i] = canonical(add(old[i], acc[i]));
+      });
+      store(c.isa, b.values, length, out, first);
+    } else if (streaming) {
+      store_streaming(c.isa, acc, length, out, first, b);
+    } else if (!in_place) {
+      store(c.isa, acc, length, out, first);
+    }
+  };
+
+  if (payloads.size() > 1)
+    if (auto const terms = sparse_terms_of(s, c, payloads, bytes, carrier_type, n, m); !terms.empty()) {
+      bool const streaming = !add_to_out && n * element_bytes(out.type) >= streaming_bytes;
+      for_each_tile(c, n, [&](std::size_t first, std::size_t length, tile_buffers& b) {
+        alignas(64) float sum[tile_values];
+        float* const acc = in_place && !streaming ? static_cast<float*>(out.data) + first : sum;
+        std::memset(acc, 0, length * sizeof(float));
+        for (auto const& t : terms) t.add_to(acc, first, length);
+        end_tile(acc, first, length, b, streaming);
+      });
+      return;
+    }
+
   float* const acc = in_place ? static_cast<float*>(out.data) : m.values;
   if (payloads.size() == 1) {
     vector_payload const one(s, payloads[0], bytes, n, carrier_type);
@@ -208,21 +262,9 @@ inline void sum_vectors(segment const& s, pass_context const& c, std::span<std::
                         m.transformed, m.stage);
     }
   }
-  bool const finish = payloads.size() > 1 || divisor != 1.0f || !s.transforms.empty();
   if (in_place && !finish) return;
   for_each_tile(c, n, [&](std::size_t first, std::size_t length, tile_buffers& b) {
-    inverse(s.transforms, c, acc + first, length, first);
-    if (finish) run_narrow(c.isa, [&] { finish_sum(acc + first, length, divisor); });
-    if (in_place) return;
-    if (add_to_out) {
-      float const* const old = load(c.isa, out, first, length, b.residual);
-      run_narrow(c.isa, [&] {
-        for (std::size_t i = 0; i < length; ++i) b.values[i] = canonical(add(old[i], acc[first + i]));
-      });
-      store(c.isa, b.values, length, out, first);
-    } else {
-      store(c.isa, acc + first, length, out, first);
-    }
+    end_tile(acc + first, first, length, b, false);
   });
 }
 

@@ -16,6 +16,13 @@ inline void expect_no_indices(host_exec const& ex, index_layout const& l, std::s
   if (l.map_bytes > 0) static_cast<void>(coded_indices(ex, l, side, 0, 1, stage));
 }
 
+/// The indices, as many as there is room for in `index`.
+inline void read_indices(host_exec const& ex, index_layout const& l, std::span<std::byte const> side,
+                         std::span<std::uint32_t> index, std::string_view stage) {
+  if (index.empty()) return expect_no_indices(ex, l, side, stage);
+  static_cast<void>(coded_indices(ex, l, side, index.size(), scatter_weight, stage, index.data()));
+}
+
 /// out = 0 but for carrier[i] at index i. Nothing is written unless the side bytes are good.
 inline void scatter(host_exec const& ex, index_layout const& l, std::span<std::byte const> side,
                     std::span<float const> carrier, std::span<float> out, std::string_view stage) {

@@ -1,5 +1,5 @@
-// An allreduce by your own strategy (ring.hpp): a value of it is the last argument.
-#include "ring.hpp"
+// An allreduce by your own strategy (star.hpp): a value of it is the last argument.
+#include "star.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -23,13 +23,13 @@ int main() {
       auto& mine = x[static_cast<std::size_t>(comm.rank())];
       ccomp::workspace ws{ccomp::host_exec{}};
       ccomp::error_feedback feedback{compressor, n};
-      ccomp::allreduce(ccomp::host_exec{}, comm, feedback, mine, ws, {.at = 0}, mylab::ring{});
+      ccomp::allreduce(ccomp::host_exec{}, comm, feedback, mine, ws, {.at = 0}, mylab::star{});
     });
     // [/use]
     double worst = 0;
     for (std::size_t i = 0; i < n; ++i) worst = std::max(worst, std::abs(static_cast<double>(x[0][i]) - exact[i]));
     for (auto const& rank : x) good = good && rank == x[0];
-    good = good && worst < 0.05 * (ranks + 1);  // a scale is at most 5 / 127, a hop rounds by half of one
+    good = good && worst < 0.05 * (ranks + 1);  // a scale is at most 5 / 127, rounded by half of one, twice
     std::printf("%d ranks: the largest error of the mean is %.4f\n", ranks, worst);
   }
   std::puts(good ? "all ranks have the same mean" : "WRONG");
