@@ -1,13 +1,10 @@
 #include "options.hpp"
 
+#include "command_line.hpp"
 #include "gradients.hpp"
-#include "number.hpp"
 #include "output_file.hpp"
 #include "program.hpp"
 #include "table.hpp"
-#include "user_error.hpp"
-
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -18,22 +15,6 @@
 
 namespace compare {
 namespace {
-
-int whole(std::string const& option, std::string const& text, int least, int most) {
-  auto const value = parse_whole(text, least, most);
-  if (!value) {
-    throw user_error(option + " '" + text + "' is not a whole number from " + std::to_string(least) + " to " +
-                     std::to_string(most) + ".");
-  }
-  return *value;
-}
-
-// CLI11's own messages may lack a full stop or carry several lines.
-std::string one_sentence(std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  while (!text.empty() && (text.back() == ' ' || text.back() == '.')) text.pop_back();
-  return text + "; --help lists the options.";
-}
 
 std::string footer() {
   auto const& own = this_program();
@@ -84,10 +65,7 @@ options parse_options(std::vector<std::string> arguments) {
   app.footer(footer());
   app.get_formatter()->column_width(24);
   app.add_option("--input", input, "gradients: float32 or float16 (default: shipped ones)")->type_name("FILE.npy");
-  app.add_option("--compressor", result.compressors, "compare this one; may be repeated")
-      ->type_name("TEXT")
-      ->expected(1, CLI::detail::expected_max_vector_size)
-      ->allow_extra_args(false);  // one a mention: what follows it is no second one
+  add_texts(app, "--compressor", result.compressors, "compare this one; may be repeated");
   app.add_option("--ranks", ranks, "ranks of the allreduce, 1 to 64")->type_name("N");
   app.add_option("--threads", threads, "threads of one rank's codec (default: all cores)")->type_name("N");
   app.add_option("--feedback-steps", steps, "steps with error feedback (default: 32)")->type_name("N");
@@ -98,15 +76,8 @@ options parse_options(std::vector<std::string> arguments) {
   app.add_flag("--list", result.list, "print the known stages and the grammar, then stop");
   app.add_flag("--quick", result.quick, "5 repetitions in place of 9 (allreduce: 3 in place of 7)");
 
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes a vector from its back
-  try {
-    app.parse(std::move(arguments));
-  } catch (CLI::CallForHelp const&) {
-    result.help = app.help();
-    return result;
-  } catch (CLI::ParseError const& e) {
-    throw user_error(one_sentence(e.what()));
-  }
+  result.help = read_command_line(app, std::move(arguments));
+  if (!result.help.empty()) return result;
 
   auto const given = [&app](char const* name) { return app.count(name) > 0; };
   for (auto const* name : {"--input", "--json", "--csv"}) {

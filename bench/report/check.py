@@ -248,13 +248,14 @@ def main():
     parser.add_argument("--ranks")
     parser.add_argument("--link")
     parser.add_argument("--compressor", action="append", default=[])
+    parser.add_argument("--feedback", action="store_true", help="a compressor may stand behind 'feedback:'")
     try:
         wanted = parser.parse_args()
         ranks = None if wanted.ranks is None else whole("--ranks", wanted.ranks, 1, MOST_RANKS)
         for text in [] if wanted.link is None else wanted.link.split(","):
             check_link(text)
         for text in wanted.compressor:
-            check_compressor(text)
+            check_compressor(text.removeprefix("feedback:") if wanted.feedback else text)
         if wanted.input is not None:
             check_input(wanted.input, ranks)
     except Wrong as sentence:

@@ -1,53 +1,20 @@
 """The file that `ccomp-compare --json` or `ccomp-compare-cuda --json` writes, checked before anything is drawn from it."""
 
-import json
 import math
 
-
-class WrongInput(Exception):
-    """One sentence for the person at the keyboard."""
+from checked import Missing as _Missing
+from checked import WrongInput, load_json
+from checked import get as _get
+from checked import number as _number
+from checked import number_or_none as _number_or_none
 
 
 def load(path):
-    try:
-        with open(path, encoding="utf-8") as stream:
-            document = json.load(stream)
-    except OSError as error:
-        raise WrongInput(f"'{path}' cannot be read ({error.strerror}).") from None
-    except (UnicodeDecodeError, ValueError, RecursionError):
-        raise WrongInput(f"'{path}' is not JSON.") from None
+    document = load_json(path)
     try:
         return Comparison(document)
     except _Missing as missing:
         raise WrongInput(f"'{path}' was not written by ccomp-compare --json: {missing}.") from None
-
-
-class _Missing(Exception):
-    pass
-
-
-def _get(holder, key, where, kind):
-    if not isinstance(holder, dict) or key not in holder:
-        raise _Missing(f"{where} has no '{key}'")
-    value = holder[key]
-    if not isinstance(value, kind) or isinstance(value, bool) and kind is not bool:
-        raise _Missing(f"'{key}' of {where} has the wrong type")
-    return value
-
-
-def _number(holder, key, where, positive=False):
-    value = float(_get(holder, key, where, (int, float)))
-    if not math.isfinite(value) or value < 0 or positive and value == 0:
-        raise _Missing(f"'{key}' of {where} is out of range")
-    return value
-
-
-def _number_or_none(holder, key, where):
-    """Null stands for a number that does not exist, such as an error relative to nothing."""
-    if isinstance(holder, dict) and key in holder and holder[key] is None:
-        return None
-    value = float(_get(holder, key, where, (int, float)))
-    return value if math.isfinite(value) else None
 
 
 def _break_even(holder, key, where):

@@ -120,3 +120,10 @@ def family_handles(results):
 def hollow_handle(steps):
     return Line2D([], [], color=INK, marker="o", linestyle="", markersize=5, markerfacecolor=PAPER, markeredgecolor=INK,
                   label=f"mean of {steps} steps with feedback")
+
+
+def legend_below(axes, size, handles, columns):
+    """Below the axes, as many columns as fit."""
+    below = 0.62 / axes.figure.get_figheight()
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.45, -below * 1.15), ncol=2 if size.narrow else columns,
+                handletextpad=0.4, columnspacing=1.4 if not size.narrow else 1.0, fontsize=8.5 if size.narrow else 9)

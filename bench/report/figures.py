@@ -2,20 +2,13 @@
 
 import math
 
-from drawing import (FAINT, GUIDE, INK, PAPER, SOFT, STRONG, Size, color, family_handles, hollow_handle, marker, plain_axis, plt,
+from drawing import (FAINT, GUIDE, INK, PAPER, SOFT, STRONG, Size, color, family_handles, hollow_handle, legend_below, marker, plain_axis, plt,
                      svg)
 from labels import literal, place, spread
 from matplotlib.lines import Line2D
 
 WIDE = 11.4
 NARROW = 4.2
-
-
-def _legend(axes, size, handles, columns):
-    """Below the axes, as many columns as fit."""
-    below = 0.62 / axes.figure.get_figheight()
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.45, -below * 1.15), ncol=2 if size.narrow else columns,
-                handletextpad=0.4, columnspacing=1.4 if not size.narrow else 1.0, fontsize=8.5 if size.narrow else 9)
 
 
 def _scatter(size, comparison, xs, xlabel):
@@ -50,7 +43,7 @@ def _scatter(size, comparison, xs, xlabel):
     def finish():
         plain_axis(axes.xaxis)
         plain_axis(axes.yaxis)
-        _legend(axes, size, family_handles(shown) + [hollow_handle(comparison.environment["feedback_steps"])], 7)
+        legend_below(axes, size, family_handles(shown) + [hollow_handle(comparison.environment["feedback_steps"])], 7)
         numbers = {id(one): i + 1 for i, one in enumerate(comparison.results)}
         place(axes, [(xs(one), height(one.relative_error)) for one in shown],
               [size.label(numbers[id(one)], one.name) for one in shown], [color(one) for one in shown], obstacles=obstacles,
@@ -214,7 +207,7 @@ def break_even(comparison, size):
             tick.set_fontsize(8.5)
     axes.tick_params(axis="y", length=0)
     plain_axis(axes.xaxis)
-    _legend(axes, size, [
+    legend_below(axes, size, [
         Line2D([], [], color=INK, marker="o", linewidth=3.6, alpha=0.8, markersize=5.5, label="against dense float32"),
         Line2D([], [], color=GUIDE, marker="o", linewidth=3.6, markersize=5.5, markerfacecolor=PAPER,
                markeredgecolor=INK, label=f"against {half.name}"),

@@ -2,55 +2,25 @@
 
 import html
 import math
-import pathlib
-import re
 
-from families import FAMILIES, family_of
 from drawing import gbit_text
-
-HERE = pathlib.Path(__file__).resolve().parent
-
-
-def _style():
-    """The sheet, with each kind's colour on light and on dark paper."""
-    shades = ["".join(f" --{key}: {entry[place]};" for key, entry in FAMILIES.items()) for place in (1, 2)]
-    text = (HERE / "page.css").read_text(encoding="utf-8")
-    return text.replace("/* kinds, light */", shades[0]).replace("/* kinds, dark */", shades[1])
-
-
-def three_digits(value):
-    if value is None or not math.isfinite(value):
-        return "–"
-    size = abs(value)
-    if size == 0:
-        return "0"
-    if size < 1e-4 or size >= 1e7:
-        return f"{value:.1e}"
-    digits = max(0, 2 - math.floor(math.log10(size)))
-    return f"{value:,.{min(digits, 5)}f}"
+from families import FAMILIES, family_of
+from page_parts import breakable as _breakable
+from page_parts import cell as _cell
+from page_parts import code as _code
+from page_parts import document
+from page_parts import number as _number
+from page_parts import picture as _picture
+from page_parts import section as _section
+from page_parts import swatch as _swatch
+from page_parts import table as _table
+from page_parts import three_digits
 
 
 def _limit(speed):
     if speed == 0:
         return "never"
     return "always" if math.isinf(speed) else three_digits(speed)
-
-
-def _breakable(compressor):
-    """A long text may wrap between its words."""
-    return re.sub(r"[|_(]", r"\g<0><wbr>", html.escape(compressor))
-
-
-def _code(text):
-    return f"<code>{_breakable(text)}</code>"
-
-
-def _picture(plots, description, key=""):
-    """For a wide page and for a narrow one; the style sheet shows one of them."""
-    label = html.escape(description)
-    figures = [f'<figure class="{width}" role="img" aria-label="{label}">{text}</figure>'
-               for width, text in zip(("broad", "narrow"), plots)]
-    return figures[0] + figures[1] + key
 
 
 def _key(comparison, is_open=False):
@@ -119,10 +89,6 @@ def _notice(comparison):
             "times and speeds below with each other; errors and bytes are exact.</p>")
 
 
-def _table(head, rows):
-    return f'<div class="wide"><table class="sorts"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
-
-
 def _filter(comparison):
     """Shown by the page's script, which knows what to do with it."""
     present = [key for key in FAMILIES if key in {family_of(one.name) for one in comparison.results}]
@@ -132,20 +98,9 @@ def _filter(comparison):
     return f'<fieldset class="filter" hidden><legend>Show</legend>{chips}</fieldset>'
 
 
-def _cell(shown, value=None):
-    """What the script sorts by, where it is no text; what does not exist comes last."""
-    key = "" if value is None or isinstance(value, float) and math.isnan(value) else f"{value:.9g}"
-    return f'<td data-v="{key}">{shown}</td>'
-
-
-def _number(value):
-    return _cell(three_digits(value), value)
-
-
 def _row(one, cells):
     kind = family_of(one.name)
-    swatch = f'<span class="swatch" style="background: var(--{kind})"></span>'
-    return f'<tr data-kind="{kind}"><td>{swatch}{_breakable(one.name)}</td>{"".join(cells)}</tr>'
+    return f'<tr data-kind="{kind}"><td>{_swatch(kind)}{_breakable(one.name)}</td>{"".join(cells)}</tr>'
 
 
 def _fidelity_table(comparison):
@@ -277,10 +232,6 @@ def _time_plots(comparison, pictures):
     return chooser + plots + _key(comparison, is_open=True)
 
 
-def _section(title, text, body):
-    return f"<section><h2>{title}</h2>{text}{body}</section>"
-
-
 def build(comparison, pictures):
     where = {key: html.escape(value) if isinstance(value, str) else value for key, value in comparison.environment.items()}
     mib = where["n_timed"] * 4 / 2**20
@@ -329,10 +280,4 @@ def build(comparison, pictures):
         f"{where['repetitions']} repetitions (allreduce: {where['allreduce_repetitions']}), each interleaved with the {'yardstick' if comparison.on_device else 'yardsticks'}. Dense float32 is counted without any codec "
         f"time. {_dense_half_words(comparison)}</p></footer>"
     )
-    script = (HERE / "page.js").read_text(encoding="utf-8")
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>ccomp: comparison of compressors</title><style>{_style()}</style></head>"
-        f"<body><main>{header}{''.join(parts)}{footer}</main><script>{script}</script></body></html>\n"
-    )
+    return document("ccomp: comparison of compressors", f"{header}{''.join(parts)}{footer}")

@@ -11,18 +11,18 @@ import comparison as comparisons  # noqa: E402
 from check import printable  # noqa: E402
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     def error(self, message):
         fail(f"{message}; --help lists the options.")
 
 
 def fail(sentence):
-    print(f"report.py: {printable(str(sentence))}", file=sys.stderr)
+    print(f"{os.path.basename(sys.argv[0])}: {printable(str(sentence))}", file=sys.stderr)
     sys.exit(2)
 
 
 def main():
-    parser = _Parser(prog="report.py", description=__doc__)
+    parser = Parser(prog="report.py", description=__doc__)
     parser.add_argument("json", metavar="COMPARE.json", help="what ccomp-compare --json wrote")
     parser.add_argument("output", metavar="PAGE.html", nargs="?", default="compare.html", help="default: compare.html")
     wanted = parser.parse_args()

@@ -2,6 +2,8 @@
 
 #include <ccomp/any_compressor.cuh>
 
+#include <string>
+
 namespace compare {
 namespace of_library {
 using namespace ccomp;
@@ -22,6 +24,17 @@ class device_compressor : public ccomp::any_compressor {
  public:
   using any_compressor::any_compressor;
 };
+
+template <typename... Stages> ccomp::stage_registry registry_of(ccomp::detail::device_stage_list<Stages...>) {
+  ccomp::stage_registry all;
+  (all.add<Stages>(""), ...);
+  return all;
+}
+
+inline device_compressor parse_for_device(std::string const& text) {
+  static ccomp::stage_registry const known = registry_of(of_library::stages{});
+  return device_compressor(text, known);
+}
 
 struct device_stages {
   static constexpr int parts = 4;

@@ -32,17 +32,6 @@ using clock = std::chrono::steady_clock;
 // Every timed call draws the same random bits.
 ccomp::allreduce_options const sum_options{.op = ccomp::reduction::sum, .at = 0};
 
-template <typename... Stages> ccomp::stage_registry registry_of(ccomp::detail::device_stage_list<Stages...>) {
-  ccomp::stage_registry all;
-  (all.add<Stages>(""), ...);
-  return all;
-}
-
-device_compressor parse_for_device(std::string const& text) {
-  static ccomp::stage_registry const known = registry_of(of_library::stages{});
-  return device_compressor(text, known);
-}
-
 // Whether device memory begins with these bytes.
 bool same_bytes(ccomp::cuda_exec const& ex, void const* device, std::span<std::byte const> wanted) {
   std::vector<std::byte> part(std::min(wanted.size(), std::size_t{16} << 20));

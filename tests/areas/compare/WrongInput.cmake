@@ -131,6 +131,16 @@ run_refuses("one of automatic, raw, packed, bitmap, got zip" --compressor "top_k
 run_refuses("given twice" --compressor "top_k(0.1, ratio=0.1)")
 run_refuses("a whole number, got 1.5" --compressor "random_k(seed=1.5)")
 
+# --network: who is not root is told so, and root without iproute2 that.
+run_refuses("needs root|lacks ip .Debian package: iproute2." --network)
+run_refuses("needs root|lacks ip" --network --quick --compressor "feedback:top_k(0.01)|uniform_quantize<8>" --compressor natural)
+run_refuses("no stage 'feedback:natural'|is no stage" --compressor "feedback:natural")
+run_refuses("no stage 'no_such_stage'" --network --compressor "feedback:no_such_stage")
+run_refuses("--network does not take --input" --network --input step300.npy)
+run_refuses("--network does not take --ranks" --ranks=4 --network)
+run_refuses("--network does not take --link" --network --link 1gbit)
+run_refuses("--network does not take --cuda" --cuda --network)
+
 if(python)
   file(WRITE "${FOLDER}/number.json" "7")
   file(WRITE "${FOLDER}/other.json" "{\"yardsticks\": {\"read_gbps\": \"fast\", \"copy_gbps\": 1}}")
