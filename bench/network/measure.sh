@@ -2,8 +2,8 @@
 # What bench/run --network does once ccomp-bench-network is built:
 #   measure.sh [--quick] [--compressor=TEXT]... [--parts=FOLDER] PROGRAM
 # It makes four network namespaces, measures at each rate, removes them, prints the tables and writes build/report/network.*.
-# What mpirun and the ranks say goes to FOLDER, build/network. With --parts (for tests) it writes nothing else. However it ends,
-# no namespace and no process stays.
+# Where a python3 has PyTorch, its gloo is measured, too. What mpirun and the ranks say goes to FOLDER, build/network. With
+# --parts (for tests) it writes nothing else and leaves PyTorch out. However it ends, no namespace and no process stays.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=cmake/setup.sh
@@ -28,10 +28,12 @@ while [ $# -gt 1 ]; do
 done
 case $1 in /*) program=$1 ;; *) program=$PWD/$1 ;; esac
 minutes=20 # for the whole
+kib=65536 repeat=3
 if [ "$quick" = yes ]; then
   rates=(1000)
   seconds=(40)
-  choices+=(--quick --kib=16384 --seconds=1)
+  kib=16384 repeat=1
+  choices+=(--quick)
   minutes=2
 fi
 python=/usr/bin/python3 # as in bench/run
@@ -54,19 +56,27 @@ fail() {
   exit 1
 }
 
-# measure <result> <most seconds> <argument of mpirun>...: mpirun in the background, because bash would not hear a signal before
-# a command in the foreground ends.
-measure() {
-  local result=$1 most=$2 left status try
+seconds_left() { echo $((minutes * 60 - SECONDS)); }
+
+# start <result> <most seconds> <argument of mpirun>...: sets status. mpirun in the background, because bash would not hear a
+# signal before a command in the foreground ends.
+start() {
+  local result=$1 most=$2
   shift 2
-  left=$((minutes * 60 - SECONDS))
-  if [ "$most" -gt "$left" ]; then most=$left; fi
+  status=0
+  network_mpirun "$most" "$scratch" "$@" 2>"${result%.json}.log" &
+  wait $! || status=$?
+}
+
+# measure <result> <most seconds> <program> <argument>...
+measure() {
+  local result=$1 most=$2 status try
+  shift 2
+  if [ "$most" -gt "$(seconds_left)" ]; then most=$(seconds_left); fi
   if [ "$most" -lt 1 ]; then fail "the $minutes minutes that a run may take are over; nothing was written."; fi
   for try in first second; do # Open MPI now and then fails, or hangs, while its ranks connect
-    status=0
-    network_mpirun "$most" "$scratch" "$@" --json "$result" 2>"${result%.json}.log" &
-    wait $! || status=$?
-    if [ "$try" = second ] || [ "$status" -eq 0 ] || [ $((minutes * 60 - SECONDS)) -le "$most" ]; then break; fi
+    start "$result" "$most" "$@" --json "$result"
+    if [ "$try" = second ] || [ "$status" -eq 0 ] || [ "$(seconds_left)" -le "$most" ]; then break; fi
     echo "mpirun ended with $status; trying once more"
   done
   if [ "$status" -eq 124 ]; then fail "mpirun did not end within $most s (${result%.json}.log says more)."; fi
@@ -75,6 +85,25 @@ measure() {
     fail "mpirun ended with $status (${result%.json}.log says more)."
   fi
 }
+
+# measure_gloo <result>: beside the others. What fails is told and left out.
+measure_gloo() {
+  local result=$1 most=90 status
+  if [ "$most" -gt "$(seconds_left)" ]; then return 0; fi
+  start "$result" "$most" "$torch" -B "$PWD/bench/network/gloo.py" "$network_subnet.1" "$kib" "$repeat" "$result"
+  if [ "$status" -ne 0 ]; then
+    rm -f "$result"
+    echo "  it ended with $status and is left out (${result%.json}.log says more)"
+  fi
+}
+
+choices+=("--kib=$kib" "--seconds=$repeat")
+torch= # a Python that has PyTorch with gloo
+if [ "$report" = yes ]; then
+  for each in python3 "$python"; do
+    if [ -z "$torch" ] && "$each" -B bench/network/gloo.py --probe 2>/dev/null; then torch=$(command -v "$each"); fi
+  done
+fi
 
 mkdir -p "$parts"
 rm -f "$parts"/*.json "$parts"/*.log
@@ -96,6 +125,10 @@ for i in "${!rates[@]}"; do
   network_limit "$rate"
   echo "$rate Mbit/s: MPI_Allreduce by Open MPI's ring"
   measure "$parts/$rate-ring.json" 180 "${ring[@]}" "$program" "${choices[@]}" --dense-only
+  if [ -n "$torch" ]; then
+    echo "$rate Mbit/s: PyTorch's allreduce by gloo"
+    measure_gloo "$parts/$rate-gloo.json"
+  fi
   echo "$rate Mbit/s: MPI_Allreduce by the algorithm that Open MPI chooses, and compressors"
   measure "$parts/$rate-default.json" $((seconds[i] + 60)) "$program" "${choices[@]}" --time-limit="${seconds[i]}"
 done

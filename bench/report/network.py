@@ -24,7 +24,7 @@ def rate_text(mbit):
 
 
 def merge(folder):
-    """The files of one run, <Mbit/s>-default.json and <Mbit/s>-ring.json, and what facts.json tells of the machine."""
+    """The files of one run, <Mbit/s>-default.json, -ring.json and, where PyTorch was, -gloo.json, and what facts.json tells of the machine."""
     folder = pathlib.Path(folder)
     facts = load_json(folder / "facts.json")
     rates = []
@@ -36,6 +36,9 @@ def merge(folder):
         for algorithm, document in (("chosen by Open MPI", chosen), ("ring", ring)):
             for one in document["dense"]:
                 dense.append({"algorithm": "direct" if one["library"] == "ccomp" else algorithm, **one})
+        gloo = folder / f"{mbit}-gloo.json"
+        if gloo.exists():
+            dense += [{"algorithm": f"PyTorch {one['version']}", **one} for one in load_json(gloo)["dense"]]
         facts |= {key: chosen[key] for key in ("ccomp", "date", "cpu", "cores", "compiler", "instruction_set", "mpi", "ranks", "threads", "n")}
         rates.append({"mbit": mbit, "link_mbit": chosen["link_mbit"], "drift": chosen["drift"], "dense": dense,
                       "results": chosen["results"], "refused": chosen["refused"], "left_out": chosen["left_out"]})
