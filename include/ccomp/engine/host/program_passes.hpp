@@ -220,7 +220,7 @@ inline void sum_vectors(segment const& s, pass_context const& c, std::span<std::
   // A tile of the sum: what remains to be done with it.
   auto const end_tile = [&](float* acc, std::size_t first, std::size_t length, tile_buffers& b, bool streaming) {
     inverse(s.transforms, c, acc, length, first);
-    if (finish) run_narrow(c.isa, [&] { finish_sum(acc, length, divisor); });
+    if (finish) run(c.isa, [&] { finish_sum(acc, length, divisor); });
     if (add_to_out) {
       float const* const old = load(c.isa, out, first, length, b.residual);
       run_narrow(c.isa, [&] {
@@ -237,12 +237,20 @@ inline void sum_vectors(segment const& s, pass_context const& c, std::span<std::
   if (payloads.size() > 1)
     if (auto const terms = sparse_terms_of(s, c, payloads, bytes, carrier_type, n, m); !terms.empty()) {
       bool const streaming = !add_to_out && n * element_bytes(out.type) >= streaming_bytes;
-      for_each_tile(c, n, [&](std::size_t first, std::size_t length, tile_buffers& b) {
+      parallel_ranges(c.ex, ceil_div(n, tile_values), tile_values, [&](std::size_t begin, std::size_t end) {
+        tile_buffers b;
         alignas(64) float sum[tile_values];
-        float* const acc = in_place && !streaming ? static_cast<float*>(out.data) + first : sum;
-        std::memset(acc, 0, length * sizeof(float));
-        for (auto const& t : terms) t.add_to(acc, first, length);
-        end_tile(acc, first, length, b, streaming);
+        std::vector<sparse_cursor> cursors;
+        cursors.reserve(terms.size());
+        for (auto const& t : terms) cursors.emplace_back(t, begin * tile_values);
+        for (std::size_t first = begin * tile_values; first < std::min(n, end * tile_values); first += tile_values) {
+          std::size_t const length = std::min(tile_values, n - first);
+          float* const acc = in_place && !streaming ? static_cast<float*>(out.data) + first : sum;
+          std::memset(acc, 0, length * sizeof(float));
+          for (auto& one : cursors) one.add_to(acc, first, length);
+          end_tile(acc, first, length, b, streaming);
+        }
+        stream_end();
       });
       return;
     }

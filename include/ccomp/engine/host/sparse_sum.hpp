@@ -14,15 +14,26 @@ namespace detail {
 struct sparse_terms {
   std::span<std::uint32_t const> index;
   std::span<float const> value;
+};
 
-  /// Adds those of the values [first, first + n) to acc[0 .. n).
-  void add_to(float* acc, std::size_t first, std::size_t n) const {
-    auto i = static_cast<std::size_t>(std::ranges::lower_bound(index, first) - index.begin());
-    for (; i < index.size() && index[i] < first + n; ++i) {
-      float& to = acc[index[i] - first];
-      to = add_signed(to, 1.0f, value[i]);
+/// Goes through terms once, from those of the value `first` on.
+class sparse_cursor {
+ public:
+  sparse_cursor(sparse_terms const& terms, std::size_t first)
+      : terms_(terms),
+        at_(static_cast<std::size_t>(std::ranges::lower_bound(terms.index, first) - terms.index.begin())) {}
+
+  /// Adds the terms of the values [first, first + n), the next ones, to acc[0 .. n).
+  void add_to(float* acc, std::size_t first, std::size_t n) {
+    for (; at_ < terms_.index.size() && terms_.index[at_] < first + n; ++at_) {
+      float& to = acc[terms_.index[at_] - first];
+      to = add_signed(to, 1.0f, terms_.value[at_]);
     }
   }
+
+ private:
+  sparse_terms terms_;
+  std::size_t at_;
 };
 
 }  // namespace detail
