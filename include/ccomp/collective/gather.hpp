@@ -39,17 +39,24 @@ struct gather {
   template <class Engine> collective_report run(Engine& e) const;
 
  private:
-  /// What each job takes of a slot. Moves the parts of `slot` together.
+  /// What each job takes of a slot. Moves the parts of `slot` together. `memory`: length_bytes().
   template <class Engine>
-  static void cut_rooms(Engine& e, std::span<std::size_t const> used, std::span<std::size_t> rooms, std::byte* slot);
+  static void cut_rooms(Engine& e, std::span<std::size_t const> used, std::span<std::size_t> rooms, std::byte* slot,
+                        std::span<std::byte> memory);
+  /// The lengths of this rank's payloads, then those of all ranks. In the workspace, which outlives a failed exchange.
+  template <class Engine> static std::size_t length_bytes(Engine const& e) {
+    return detail::pad16(e.jobs().size() * (e.ranks() + 1) * sizeof(std::uint64_t));
+  }
 };
 
 /// The longest of all ranks, and no more than there was room for.
 template <class Engine>
-void gather::cut_rooms(Engine& e, std::span<std::size_t const> used, std::span<std::size_t> rooms, std::byte* slot) {
+void gather::cut_rooms(Engine& e, std::span<std::size_t const> used, std::span<std::size_t> rooms, std::byte* slot,
+                       std::span<std::byte> memory) {
   std::size_t const jobs = used.size(), ranks = e.ranks();
-  std::vector<std::uint64_t> mine(used.begin(), used.end()), all(jobs * ranks);
-  e.all_gather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all)));
+  std::span const mine(reinterpret_cast<std::uint64_t*>(memory.data()), jobs), all(mine.data() + jobs, jobs * ranks);
+  std::ranges::copy(used, mine.begin());
+  e.all_gather(std::as_bytes(mine), std::as_writable_bytes(all));
   std::size_t from = Engine::header_bytes, to = from;
   for (std::size_t j = 0; j < jobs; ++j) {
     std::uint64_t longest = used[j];  // whatever came back of it
@@ -83,9 +90,9 @@ template <class Engine> collective_report gather::run(Engine& e) const {
     return std::max(e.encode_scratch(*p.job, p.cut), e.sum_scratch(*p.job, p.cut.length(0), ranks));
   });
   std::size_t const slot = detail::longest_slot(e, slices, payload), lanes = detail::lanes_for(slices.size()),
-                    lane = slot * (ranks + 1);
-  auto const memory = e.reserve(lanes * lane + most);
-  auto const spare = memory.subspan(lanes * lane);
+                    lane = slot * (ranks + 1), lengths = trim ? length_bytes(e) : 0;
+  auto const memory = e.reserve(lanes * lane + lengths + most);
+  auto const spare = memory.subspan(lanes * lane + lengths);
   e.begin(name, -1, trim ? "trimmed" : "");
 
   std::size_t sent_bytes = 0, encoded = 0;
@@ -109,7 +116,7 @@ template <class Engine> collective_report gather::run(Engine& e) const {
                }
                if constexpr (Engine::knows_lengths)
                  if (trim) {
-                   cut_rooms(e, used, rooms, here.data());
+                   cut_rooms(e, used, rooms, here.data(), memory.subspan(lanes * lane, lengths));
                    sent_bytes += (ranks - 1) * used.size() * sizeof(std::uint64_t);
                    bytes = std::accumulate(rooms.begin(), rooms.end(), Engine::header_bytes);
                  }

@@ -57,13 +57,14 @@ template <class Memory> class mpi_primitives {
   mpi_primitives(mpi_link& link, Memory& memory, char const* call, int channel = 0)
       : link_(link), memory_(memory), call_(call), channel_(channel) {}
 
-  /// Short ones go by way of scratch memory: after a failure MPI may still use the memory of a call, and callers hold
-  /// single numbers on their stack.
+  /// Short ones, and those of the communicator itself, go by way of scratch memory: after a failure MPI may still use the
+  /// memory of a call, and callers hold single numbers on their stack.
   void all_gather(std::span<std::byte const> send, std::span<std::byte> receive, mpi_tag tag = mpi_tag::all_gather) {
     constexpr std::size_t short_bytes = std::size_t{64} << 10;
     std::size_t const slot = send.size();
     expect_bytes("receive", receive.size(), slot);
-    auto const all = receive.size() <= short_bytes ? memory_.scratch(receive.size()) : receive;
+    bool const own = tag != mpi_tag::all_gather;
+    auto const all = own || receive.size() <= short_bytes ? memory_.scratch(receive.size()) : receive;
     memory_.copy(send, part_of(all, slot, rank()));
     memory_.settle();
     link_.with_partners(call_, tag, channel_, part_to_all(part_of(all, slot, rank()), all));

@@ -3,6 +3,7 @@
 
 #include <ccomp/core/communicator.hpp>
 #include <ccomp/core/stage_facts.hpp>
+#include <ccomp/core/workspace.hpp>
 #include <ccomp/fit/samples.hpp>
 #include <ccomp/fit/word_seeds.hpp>
 #include <ccomp/quantize/vector_quantize.hpp>
@@ -230,10 +231,25 @@ template <std::size_t Dim> class word_training {
     add_ranks(total.numbers);
     return total;
   }
+  /// Of all ranks, in rank order.
+  template <class T> [[nodiscard]] std::vector<T> gathered(std::vector<T> const& mine) const {
+    std::size_t const bytes = mine.size() * sizeof(T), all_bytes = bytes * static_cast<std::size_t>(comm_->size());
+    workspace<host_exec> room(ex_);
+    auto const memory = room.reserve(bytes + all_bytes);
+    std::memcpy(memory.data(), mine.data(), bytes);
+    try {
+      comm_->all_gather(ex_, memory.first(bytes), memory.subspan(bytes, all_bytes));
+    } catch (...) {
+      room.keep_until_exit();  // MPI may still use it
+      throw;
+    }
+    std::vector<T> all(all_bytes / sizeof(T));
+    std::memcpy(all.data(), memory.data() + bytes, all_bytes);
+    return all;
+  }
   void add_ranks(std::vector<double>& numbers) const {
     if (!comm_) return;
-    std::vector<double> all(numbers.size() * static_cast<std::size_t>(comm_->size()));
-    comm_->all_gather(ex_, std::as_bytes(std::span(numbers)), std::as_writable_bytes(std::span(all)));
+    auto const all = gathered(numbers);
     for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = all[i];
     for (std::size_t i = numbers.size(); i < all.size(); ++i) numbers[i % numbers.size()] += all[i];
   }
@@ -281,8 +297,7 @@ template <std::size_t Dim> class word_training {
     }
     mine[0] = static_cast<float>(taken);  // below 2^24
     if (comm_) {
-      all.resize(mine.size() * ranks);
-      comm_->all_gather(ex_, std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all)));
+      all = gathered(mine);
     } else {
       all = std::move(mine);
     }

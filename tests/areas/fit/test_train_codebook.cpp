@@ -1,4 +1,5 @@
 #include <support/generators.hpp>
+#include <support/late_ranks.hpp>
 
 #include <ccomp/codec.hpp>
 #include <ccomp/comm/thread.hpp>
@@ -139,6 +140,15 @@ TEST_CASE("train_codebook: ranks with other settings are told") {
                           "parts = 1, block = 512, seed = 1)"),
         rank_mismatch);
   });
+}
+
+TEST_CASE("train_codebook: the memory of a failed exchange stays") {
+  std::vector<std::span<std::byte>> lent;
+  support::late_ranks comm{&lent};
+  auto const x = support::gaussian_values(4096, 1);
+  CHECK_THROWS_AS(static_cast<void>(train_codebook<4, 4>({}, comm, x)), timeout);
+  REQUIRE(lent.size() == 1);
+  CHECK(support::still_ours(lent[0]));
 }
 
 TEST_CASE("train_codebook: data that has nothing to train on") {
