@@ -87,7 +87,7 @@ def build(network):
             "nominal rate, as a share of the time that the call took; what remains is computing, waiting and the protocol. <b>Error</b>: of the "
             "first call's mean, against float64. In the plot, down and to the left is better.</p>" + _remarks(rate),
             picture(plots, f"Relative error against time at {rate.name}, both logarithmic.", _key(rate.results)) + _filter(network) + _rate_table(rate)))
-    footer = ("<footer><p>Each time is the slowest rank's, as a median of 2 to 9 repetitions after a warm-up; the error feedback's work counts. "
+    footer = ("<footer><p>Each time is the slowest rank's, as a median of 3 to 9 repetitions after a warm-up; the error feedback's work counts. "
               "The tensors are Gaussian with outliers, drawn independently for each rank, so what ranks of a training have in common is "
               "missing: errors of sparsifiers and of low rank are larger than in a training. All ranks share the cores of one machine, which "
               "also carries the packets.</p></footer>")
